@@ -1,0 +1,143 @@
+"""The contract between models and everything else.
+
+An adapter is a `Segmenter`: constructed once with weights, options and a device, it turns
+a `mose.Video` into one `FrameMasks` per frame, in order, as a generator.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from adapters.expansion import Expansion, expand, labels_of
+from mose import InputError, Video
+from mose.errors import unknown
+
+
+@dataclass(frozen=True)
+class FrameMasks:
+    """One model's answer for one frame.
+
+    index        frame index, from 0
+    object_ids   ids given on this frame or an earlier one, in the adapter's order; N of them
+    presence     ``(N,) float32`` in [0, 1]: how sure the model is that the object is visible
+    confidence   ``(N,) float32`` in [0, 1]: how good it takes its mask to be
+    native       what the model gives: ``(N, h, w) float32``, or ``(h, w) uint8`` ids where
+                 ``expansion.rule`` is "labels"
+    expansion    the model's rule from ``native`` to the video's size
+    """
+
+    index: int
+    object_ids: tuple[int, ...]
+    presence: np.ndarray
+    confidence: np.ndarray
+    native: np.ndarray
+    expansion: Expansion
+
+    def probabilities(self, height: int, width: int) -> np.ndarray:
+        """``(N, height, width) float32`` in [0, 1]; the background is what is missing to 1."""
+        if self.expansion.rule == "labels":
+            ids = self.labels(height, width)
+            planes = [ids == object_id for object_id in self.object_ids]
+            shape = (len(planes), height, width)
+            return np.asarray(planes, dtype=np.float32).reshape(shape)
+        return expand(self.native, self.expansion, height, width)
+
+    def labels(self, height: int, width: int) -> np.ndarray:
+        """``(height, width) uint8`` ids."""
+        if self.expansion.rule != "labels":
+            return labels_of(self.probabilities(height, width), self.object_ids)
+        if self.native.shape == (height, width):
+            return self.native
+        rows = (np.arange(height) * self.native.shape[0]) // height
+        columns = (np.arange(width) * self.native.shape[1]) // width
+        return self.native[rows[:, None], columns]
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For an adapter without options."""
+
+
+class Segmenter(ABC):
+    """Base of all adapters.
+
+    Class data:
+      name            the adapter's name in configuration and on the command line
+      summary         one line for ``python -m adapters list``
+      extra           the optional extra of the distribution that it needs, or None
+      needs_weights   whether a checkpoint must be given
+      Options         frozen dataclass of its options; every field has a default and a
+                      docstring line
+
+    An instance holds weights and options only; everything that belongs to one video lives
+    inside the generator that `segment` returns, so that memory does not grow with the
+    video's length and no result travels through ``self``.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str] = ""
+    extra: ClassVar[str | None] = None
+    needs_weights: ClassVar[bool] = True
+    Options: ClassVar[type] = NoOptions
+
+    def __init__(self, weights: str | Path | None = None, device: str = "cpu", **options: Any):
+        """Load the model.
+
+        Raises `InputError`, one sentence, for a missing, damaged or foreign checkpoint, an
+        unknown option, an absent dependency or a device that is not there. There is no
+        fall-back: never other weights, random weights, or silently the CPU.
+        """
+        if self.needs_weights and weights is None:
+            raise InputError(f"adapter '{self.name}' needs weights: give the path of a checkpoint")
+        if not self.needs_weights and weights is not None:
+            raise InputError(f"adapter '{self.name}' takes no weights, got {weights}: leave it out")
+        self.weights = Path(weights) if weights is not None else None
+        self.device = check_device(device)
+        self.options = self.parse_options(options)
+
+    @classmethod
+    def parse_options(cls, options: dict[str, Any]) -> Any:
+        """An ``Options`` from keywords; an unknown name is an `InputError` with the valid ones."""
+        fields = {field.name: field for field in dataclasses.fields(cls.Options)}
+        for name in options:
+            if name not in fields:
+                raise unknown("option", name, fields, f" of adapter '{cls.name}'")
+        try:
+            return cls.Options(**options)
+        except TypeError as error:
+            raise InputError(f"options of adapter '{cls.name}' do not fit: {error}") from None
+
+    @abstractmethod
+    def segment(self, video: Video) -> Iterator[FrameMasks]:
+        """One item per frame, in order, also for frames before the first given mask (N = 0).
+
+        Objects of a later prompt are in ``object_ids`` from that frame on. The frames on
+        which masks are given carry the model's own answer there; whoever saves masks puts
+        the given ones verbatim over it. Raises `InputError` for a video without prompts.
+        """
+
+
+def check_device(device: str) -> str:
+    """The device as given, if it is there; `InputError` otherwise. Imports torch only for GPUs."""
+    if device == "cpu":
+        return device
+    kind = device.split(":")[0]
+    if kind not in ("cuda", "mps"):
+        raise InputError(f"unknown device '{device}': valid are cpu, cuda, cuda:<number>, mps")
+    import torch
+
+    if kind == "mps":
+        available = torch.backends.mps.is_available()
+    else:
+        number = int(device.split(":")[1]) if ":" in device else 0
+        available = torch.cuda.is_available() and number < torch.cuda.device_count()
+    if not available:
+        raise InputError(f"device '{device}' is not there: use --device cpu or another GPU machine")
+    return device

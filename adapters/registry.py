@@ -1,0 +1,59 @@
+"""Adapter names and the classes behind them, imported when first used.
+
+A third-party package adds an adapter through the entry-point group ``stseg.adapters``::
+
+    [project.entry-points."stseg.adapters"]
+    mymodel = "mypackage.adapter:MySegmenter"
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from adapters.base import Segmenter
+from mose import InputError
+from mose.errors import unknown
+
+ENTRY_POINT_GROUP = "stseg.adapters"
+
+BUILT_IN = {
+    "flow": "adapters.flow:FlowSegmenter",
+    "folder": "adapters.folder:FolderSegmenter",
+    "hold": "adapters.hold:HoldSegmenter",
+}
+
+
+def names() -> dict[str, str]:
+    """All adapter names with their ``module:class``, the built-in ones first."""
+    found = dict(BUILT_IN)
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        found.setdefault(entry.name, entry.value)
+    return found
+
+
+def get(name: str) -> type[Segmenter]:
+    """The class of an adapter; `InputError` if there is none of that name or it cannot load."""
+    known = names()
+    if name not in known:
+        raise unknown("adapter", name, known)
+    module_name, _, class_name = known[name].partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except ImportError as error:
+        raise InputError(
+            f"adapter '{name}' cannot be loaded from {module_name} ({error}):"
+            " install what it needs, see python -m adapters list"
+        ) from None
+    if not (isinstance(found, type) and issubclass(found, Segmenter)):
+        raise InputError(f"adapter '{name}': {known[name]} is not a Segmenter")
+    return found
+
+
+def load(
+    name: str, weights: str | Path | None = None, device: str = "cpu", **options: Any
+) -> Segmenter:
+    """A ready adapter: ``adapters.load("xmem", weights="XMem.pth", device="cpu", mem_every=5)``."""
+    return get(name)(weights=weights, device=device, **options)

@@ -1,0 +1,29 @@
+"""The one exception that stands for bad input."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used.
+
+    The message is one clear sentence: what is wrong, in which file, what to do.
+    Commands print it on standard error and exit with code 2; a run that meets one
+    inside a single video lists the video in ``failures.json`` and goes on.
+    """
+
+
+def unknown(kind: str, name: str, valid: Iterable[str], where: str = "") -> InputError:
+    """An `InputError` for a name that does not exist, with the valid and the nearest names.
+
+    ``kind`` is what the name stands for ("member", "split", "option"); ``where`` says
+    where it was found (" in configs/default.yaml").
+    """
+    choices = sorted(valid)
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return InputError(
+        f"unknown {kind} '{name}'{where}: {hint}valid are {', '.join(choices) or '(none)'}"
+    )
