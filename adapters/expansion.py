@@ -116,8 +116,8 @@ def exclusive(logits: np.ndarray) -> np.ndarray:
     """Each pixel to the object of its largest logit; the others' are lowered to -10."""
     if logits.shape[0] == 1:
         return logits
-    winner = logits.argmax(axis=0)
-    loses = winner[None] != np.arange(logits.shape[0])[:, None, None]
+    order = np.arange(logits.shape[0]).reshape(-1, *(1,) * (logits.ndim - 1))
+    loses = logits.argmax(axis=0)[None] != order
     return np.where(loses, np.minimum(logits, SUPPRESSED_LOGIT), logits)
 
 
@@ -134,3 +134,90 @@ def labels_of(probabilities: np.ndarray, object_ids: tuple[int, ...]) -> np.ndar
     ids = np.asarray(object_ids, dtype=np.uint8)[best]
     ids[background >= top] = 0
     return ids
+
+
+def expand_at(
+    native: np.ndarray,
+    expansion: Expansion,
+    height: int,
+    width: int,
+    rows: np.ndarray,
+    columns: np.ndarray,
+) -> np.ndarray:
+    """`expand`, evaluated at some pixels only: ``(N, P) float32``.
+
+    rows, columns   ``(P,) int`` pixel coordinates in the ``height`` x ``width`` frame
+
+    Only the part of the native map that these pixels touch is worked on.
+    """
+    if native.shape[0] == 0 or rows.size == 0:
+        return np.zeros((native.shape[0], rows.size), dtype=np.float32)
+    if expansion.rule == "exclusive":
+        logits = _sample(
+            native, _taps(rows, height, native.shape[1]), _taps(columns, width, native.shape[2])
+        )
+        return sigmoid(exclusive(logits))
+    padded = expansion.padded or native.shape[1:]
+    top, left, inner_height, inner_width = expansion.window or (0, 0, *padded)
+    down = _taps(rows, height, inner_height)
+    across = _taps(columns, width, inner_width)
+    window = (
+        int(down[0].min()) + top,
+        int(down[1].max()) + top + 1,
+        int(across[0].min()) + left,
+        int(across[1].max()) + left + 1,
+    )
+    inner = _inner(native, expansion.rule, padded, window)
+    shifted_down = (down[0] + top - window[0], down[1] + top - window[0], down[2])
+    shifted_across = (across[0] + left - window[2], across[1] + left - window[2], across[2])
+    return _sample(inner, shifted_down, shifted_across)
+
+
+Taps = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _taps(points: np.ndarray, size_out: int, size_in: int) -> Taps:
+    """The two source indices of each point along one axis, and the weight of the second."""
+    source = np.maximum((points + 0.5) * (size_in / size_out) - 0.5, 0.0)
+    first = np.minimum(source.astype(np.intp), size_in - 1)
+    return first, np.minimum(first + 1, size_in - 1), (source - first).astype(np.float32)
+
+
+def _sample(planes: np.ndarray, down: Taps, across: Taps) -> np.ndarray:
+    """Bilinear samples ``(C, P)`` of ``(C, h, w)``."""
+    flat = planes.reshape(planes.shape[0], -1)
+    stride = planes.shape[2]
+    y0, y1, fy = down
+    x0, x1, fx = across
+    upper, lower = y0 * stride, y1 * stride
+    above = flat.take(upper + x0, axis=1)
+    above += fx * (flat.take(upper + x1, axis=1) - above)
+    below = flat.take(lower + x0, axis=1)
+    below += fx * (flat.take(lower + x1, axis=1) - below)
+    above += fy * (below - above)
+    return above
+
+
+def _inner(
+    native: np.ndarray, rule: str, padded: tuple[int, ...], window: tuple[int, int, int, int]
+) -> np.ndarray:
+    """Probabilities ``(N, ...)`` of a window (top, bottom, left, right) of the padded size."""
+    y0, y1, x0, x1 = window
+    if rule == "probability":
+        return np.ascontiguousarray(native[:, y0:y1, x0:x1], dtype=np.float32)
+    step_y, rest_y = divmod(padded[0], native.shape[1])
+    step_x, rest_x = divmod(padded[1], native.shape[2])
+    if rest_y or rest_x:
+        step_y = step_x = 1
+        native = resize(native, padded[0], padded[1])
+    # One native pixel more on each side makes the upsampled window equal to the whole's.
+    a, b = max(y0 // step_y - 1, 0), min(-(-y1 // step_y) + 1, native.shape[1])
+    c, d = max(x0 // step_x - 1, 0), min(-(-x1 // step_x) + 1, native.shape[2])
+    part = native[:, a:b, c:d]
+    size = ((b - a) * step_y, (d - c) * step_x)
+    cut = np.s_[:, y0 - a * step_y : y1 - a * step_y, x0 - c * step_x : x1 - c * step_x]
+    if rule == "upsample-aggregate":
+        odds = aggregate(sigmoid(resize(part, *size)[cut]))
+    else:
+        odds = resize(aggregate(sigmoid(part)), *size)[cut]
+    return softmax(odds)[1:]

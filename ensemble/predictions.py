@@ -1,0 +1,279 @@
+"""A prediction on disk: one member's output on one video.
+
+A prediction is a folder that appears whole or not at all (it is written under a temporary
+name and renamed)::
+
+    predictions/<member>/<video>/
+      manifest.json     who made it from what: member, weights hash, options, fingerprint, ...
+      index.npy         (frames, 2) int64: end offset and CRC-32 of each frame's record
+      frames.bin        the records, one after the other
+
+A record holds the ids at the video's size exactly as the adapter gave them, cropped to their
+box, and the soft masks in the adapter's native form, each object cropped to where it matters
+and quantised to 8 bits, so that fusion can weigh members where their ids differ. Records are
+read one at a time; a damaged one raises `CorruptPrediction` and never becomes a mask.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import blosc2
+import numpy as np
+
+from adapters.base import FrameMasks
+from adapters.expansion import Expansion
+
+FORMAT = 1
+LOGIT_LIMIT = 8.0
+"""Logits are stored between -8 and 8 (probabilities 0.0003 and 0.9997) in steps of 1/16."""
+SOFT_FLOOR = 0.004
+"""An object's soft mask is cropped to where its probability is above this (one 8-bit step)."""
+_HEADER = struct.Struct("<III")
+
+
+class CorruptPrediction(Exception):
+    """A stored prediction does not read back as it was written; it has to be made again."""
+
+
+@dataclass(frozen=True)
+class StoredFrame(FrameMasks):
+    """A `FrameMasks` read back: ``ids`` are the adapter's own, ``native`` is quantised."""
+
+    ids: np.ndarray = field(default_factory=lambda: np.zeros((1, 1), np.uint8))
+
+    def labels(self, height: int, width: int) -> np.ndarray:
+        """``(height, width) uint8`` ids; exactly the adapter's at the size they were stored for."""
+        if self.ids.shape == (height, width):
+            return self.ids
+        return super().labels(height, width)
+
+
+class PredictionWriter:
+    """Writes one prediction, frame by frame; `commit` makes it appear.
+
+    Use as a context manager: leaving it without `commit` removes what was written.
+    """
+
+    def __init__(self, folder: str | Path, height: int, width: int, token: str = "0"):
+        self.folder = Path(folder)
+        self.size = (height, width)
+        self.frames = 0
+        self._partial = self.folder.with_name(f".{self.folder.name}.{token}.partial")
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+        self._file = open(self._partial / "frames.bin", "wb")  # noqa: SIM115
+        self._index: list[tuple[int, int]] = []
+
+    def __enter__(self) -> PredictionWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def add(self, frame: FrameMasks) -> None:
+        """Append the next frame."""
+        if frame.index != self.frames:
+            raise RuntimeError(f"frame {frame.index} came where {self.frames} was expected")
+        record = encode(frame, frame.labels(*self.size))
+        self._file.write(record)
+        self._index.append((self._file.tell(), zlib.crc32(record)))
+        self.frames += 1
+
+    def commit(self, manifest: dict[str, Any]) -> int:
+        """Write the manifest, flush to disk and rename into place; returns the size in bytes."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        size = self._file.tell()
+        self._file.close()
+        np.save(self._partial / "index.npy", np.asarray(self._index, np.int64).reshape(-1, 2))
+        whole = {
+            "format": FORMAT,
+            **manifest,
+            "frames": self.frames,
+            "height": self.size[0],
+            "width": self.size[1],
+            "bytes": size,
+        }
+        (self._partial / "manifest.json").write_text(json.dumps(whole, indent=1))
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.replace(self._partial, self.folder)
+        return size
+
+
+class Prediction:
+    """A stored prediction, read by frame: ``prediction[t]`` is a `StoredFrame`."""
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        manifest = read_manifest(folder)
+        if manifest is None:
+            raise CorruptPrediction(f"{folder} holds no whole prediction")
+        self.manifest = manifest
+        self.size = (int(manifest["height"]), int(manifest["width"]))
+        try:
+            self._index = np.load(self.folder / "index.npy", allow_pickle=False)
+            self._file = open(self.folder / "frames.bin", "rb")  # noqa: SIM115
+        except (OSError, ValueError) as error:
+            raise CorruptPrediction(f"{folder}: {error}") from None
+        if self._index.shape != (manifest["frames"], 2):
+            raise CorruptPrediction(f"{folder}: index of {len(self._index)} frames")
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, index: int) -> StoredFrame:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        start = int(self._index[index - 1, 0]) if index else 0
+        end, checksum = (int(v) for v in self._index[index])
+        self._file.seek(start)
+        record = self._file.read(end - start)
+        if len(record) != end - start or zlib.crc32(record) != checksum:
+            raise CorruptPrediction(f"{self.folder}: frame {index} is damaged")
+        return decode(record, index, self.size)
+
+    def __iter__(self) -> Iterator[StoredFrame]:
+        return (self[index] for index in range(len(self)))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_manifest(folder: str | Path) -> dict[str, Any] | None:
+    """The manifest of a whole prediction in ``folder``, or None if there is none."""
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        whole = (folder / "frames.bin").stat().st_size == manifest["bytes"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return manifest if whole and manifest.get("format") == FORMAT else None
+
+
+def encode(frame: FrameMasks, ids: np.ndarray) -> bytes:
+    """One frame as bytes: a JSON header, the packed ids, the packed soft masks.
+
+    ids   ``(height, width) uint8``: the frame's labels at the video's size
+    """
+    box = _box(ids > 0)
+    header: dict[str, Any] = {
+        "ids": list(frame.object_ids),
+        "presence": [round(float(p), 6) for p in frame.presence],
+        "confidence": [round(float(c), 6) for c in frame.confidence],
+        "rule": frame.expansion.rule,
+        "padded": frame.expansion.padded,
+        "window": frame.expansion.window,
+        "native": frame.native.shape,
+        "box": box,
+    }
+    hard = _pack(ids[box[0] : box[1], box[2] : box[3]])
+    soft = b""
+    if frame.expansion.rule != "labels":
+        levels = quantise(frame.native, frame.expansion.rule)
+        floor = _floor_level(frame.expansion.rule)
+        boxes = [_box(plane > floor) for plane in levels]
+        header["boxes"] = boxes
+        crops = [
+            plane[b[0] : b[1], b[2] : b[3]].reshape(-1)
+            for plane, b in zip(levels, boxes, strict=True)
+        ]
+        soft = _pack(np.concatenate([*crops, np.zeros(0, np.uint8)]))
+    head = json.dumps(header, separators=(",", ":")).encode()
+    return _HEADER.pack(len(head), len(hard), len(soft)) + head + hard + soft
+
+
+def decode(record: bytes, index: int, size: tuple[int, int]) -> StoredFrame:
+    """The frame in ``record``; ``size`` is the (height, width) of its ids."""
+    head_size, hard_size, soft_size = _HEADER.unpack_from(record)
+    start = _HEADER.size
+    header = json.loads(record[start : start + head_size])
+    start += head_size
+    y0, y1, x0, x1 = header["box"]
+    ids = np.zeros(size, np.uint8)
+    ids[y0:y1, x0:x1] = _unpack(record[start : start + hard_size]).reshape(y1 - y0, x1 - x0)
+    start += hard_size
+    rule = header["rule"]
+    if rule == "labels":
+        native = ids
+    else:
+        values = _unpack(record[start : start + soft_size])
+        levels = np.zeros(header["native"], np.uint8)
+        at = 0
+        for plane, (y0, y1, x0, x1) in zip(levels, header["boxes"], strict=True):
+            count = (y1 - y0) * (x1 - x0)
+            plane[y0:y1, x0:x1] = values[at : at + count].reshape(y1 - y0, x1 - x0)
+            at += count
+        native = dequantise(levels, rule)
+    expansion = Expansion(
+        rule,
+        tuple(header["padded"]) if header["padded"] else None,
+        tuple(header["window"]) if header["window"] else None,
+    )
+    return StoredFrame(
+        index=index,
+        object_ids=tuple(header["ids"]),
+        presence=np.asarray(header["presence"], np.float32),
+        confidence=np.asarray(header["confidence"], np.float32),
+        native=native,
+        expansion=expansion,
+        ids=ids,
+    )
+
+
+def quantise(native: np.ndarray, rule: str) -> np.ndarray:
+    """8-bit levels of a native map: probabilities in 1/255, logits in 1/16 around 128."""
+    if rule == "probability":
+        return np.rint(native.clip(0, 1) * 255).astype(np.uint8)
+    step = LOGIT_LIMIT / 128
+    return np.rint(native.clip(-LOGIT_LIMIT, LOGIT_LIMIT - step) / step + 128).astype(np.uint8)
+
+
+def dequantise(levels: np.ndarray, rule: str) -> np.ndarray:
+    """The inverse of `quantise`, ``float32``."""
+    if rule == "probability":
+        return levels.astype(np.float32) * np.float32(1 / 255)
+    return (levels.astype(np.float32) - 128) * np.float32(LOGIT_LIMIT / 128)
+
+
+def _floor_level(rule: str) -> int:
+    if rule == "probability":
+        return int(SOFT_FLOOR * 255)
+    logit = float(np.log(SOFT_FLOOR / (1 - SOFT_FLOOR)))
+    return int(quantise(np.array([logit]), rule)[0])
+
+
+def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right), half open; all zero for an empty mask."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return 0, 0, 0, 0
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def _pack(values: np.ndarray) -> bytes:
+    if not values.size:
+        return b""
+    return blosc2.compress(
+        np.ascontiguousarray(values),
+        typesize=1,
+        clevel=1,
+        filter=blosc2.Filter.NOFILTER,
+        codec=blosc2.Codec.ZSTD,
+    )
+
+
+def _unpack(data: bytes) -> np.ndarray:
+    if not data:
+        return np.zeros(0, np.uint8)
+    return np.frombuffer(blosc2.decompress(data), np.uint8)
