@@ -1,0 +1,105 @@
+"""Selection: from the candidates' scores on one video to the one that is written.
+
+Pure functions over score tables. A score table holds, for each candidate and object, the
+agreement (J&F) of its masks with the pseudo-label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+POLICIES = ("agreement",)
+GRANULARITIES = ("video",)
+
+
+@dataclass(frozen=True)
+class SelectionOptions:
+    """Options of the selection.
+
+    policy         one of `POLICIES`
+    granularity    one of `GRANULARITIES`
+    prior_weight   share of a member's prior in its score, in [0, 1]; the rest is agreement
+    tie            candidates whose scores differ by at most this share one place, which goes
+                   to the one with the best prior
+    """
+
+    policy: str = "agreement"
+    granularity: str = "video"
+    prior_weight: float = 0.3
+    tie: float = 0.002
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The selected candidate of one video.
+
+    winner   name of the candidate
+    scores   score of each candidate, in [0, 1]
+    margin   how far the winner's score is above the next one (0 with a single candidate)
+    reason   one sentence
+    """
+
+    winner: str
+    scores: dict[str, float]
+    margin: float
+    reason: str
+
+    def json(self) -> dict[str, Any]:
+        """As it is stored in ``selection/<video>.json``."""
+        return {
+            "winner": self.winner,
+            "scores": {name: round(score, 6) for name, score in self.scores.items()},
+            "margin": round(self.margin, 6),
+            "reason": self.reason,
+        }
+
+
+def agreement(
+    candidates: list[str],
+    agreements: np.ndarray,
+    priors: np.ndarray,
+    options: SelectionOptions,
+) -> Choice:
+    """Select by agreement with the pseudo-label, weighted by priors.
+
+    agreements   ``(C, N)`` J&F in [0, 1] of each candidate and object; NaN where an object
+                 was not scored
+    priors       ``(C,)`` expected J&F in (0, 1)
+
+    The score is ``(1 - a) * mean agreement + a * prior`` with ``a = prior_weight``: the
+    pseudo-label is itself uncertain, so what is known of the members keeps a say. The winner
+    is the best score; scores within ``tie`` of it are equal, and the best prior among them
+    wins, then the earlier one.
+    """
+    scored = ~np.isnan(agreements)
+    sums = np.where(scored, agreements, 0.0).sum(axis=1)
+    mean = sums / np.maximum(scored.sum(axis=1), 1)
+    share = options.prior_weight
+    scores = (1.0 - share) * mean + share * np.asarray(priors, dtype=np.float64)
+    order = sorted(
+        range(len(candidates)),
+        key=lambda i: (scores[i] < scores.max() - options.tie, -priors[i], -scores[i]),
+    )
+    best = order[0]
+    others = np.delete(scores, best)
+    margin = float(scores[best] - others.max()) if len(others) else 0.0
+    if len(candidates) == 1:
+        reason = "the only candidate"
+    elif margin < 0:
+        reason = "within the tie of the best score, and of the best prior"
+    elif mean[best] == mean.max():
+        reason = f"agrees best with the pseudo-label (J&F {100 * mean[best]:.1f})"
+    else:
+        reason = (
+            f"agrees with the pseudo-label at J&F {100 * mean[best]:.1f} and has the prior"
+            f" {100 * priors[best]:.1f}"
+        )
+    return Choice(
+        candidates[best],
+        dict(zip(candidates, map(float, scores), strict=True)),
+        max(margin, 0.0),
+        reason,
+    )
