@@ -110,6 +110,7 @@ class Segmenter(ABC):
         self.weights = Path(weights) if weights is not None else None
         self.device = check_device(device)
         self.options = self.parse_options(options)
+        self.notes: list[str] = []  # sentences about this instance that a run should record
 
     @classmethod
     def parse_options(cls, options: dict[str, Any]) -> Any:
