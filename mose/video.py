@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +62,11 @@ class Prompts(Mapping[int, np.ndarray]):
     def ids(self, index: int) -> tuple[int, ...]:
         """The objects that appear with the mask of frame ``index`` (empty without one)."""
         return self._new_ids.get(index, ())
+
+    def paths(self) -> tuple[Path, ...]:
+        """The mask files behind the prompts, in the order of their frames."""
+        files = (mask for mask in self._masks.values() if isinstance(mask, tuple))
+        return tuple(path for paths in files for path in paths)
 
     def source(self, index: int) -> str:
         """Where the mask of frame ``index`` comes from, for messages."""
@@ -180,6 +186,25 @@ class Video:
     def object_ids(self) -> tuple[int, ...]:
         return tuple(sorted(i for index in self.prompts for i in self.prompts.ids(index)))
 
+    def fingerprint(self) -> str:
+        """A short hash that changes when frames or given masks are replaced by others.
+
+        Of files it takes names and sizes, and the content of the first mask; of arrays,
+        everything.
+        """
+        total = hashlib.sha256()
+        if isinstance(self._frames, _FrameFiles):
+            for path in (*self._frames.paths, *self.prompts.paths()):
+                total.update(f"{path.name} {path.stat().st_size}\n".encode())
+            for path in self.prompts.paths()[:1]:
+                total.update(path.read_bytes())
+        else:
+            for frame in self:
+                total.update(frame.tobytes())
+            for index in self.prompts:
+                total.update(str(index).encode() + self.prompts[index].tobytes())
+        return total.hexdigest()[:24]
+
     def check_prompts(self) -> None:
         """Raise `InputError` unless there is a given mask and every one has the video's size."""
         if not self.prompts:
@@ -223,22 +248,22 @@ class _FrameFiles:
     """Frames in image files."""
 
     def __init__(self, paths: Sequence[Path]):
-        self._paths = paths
+        self.paths = paths
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.paths)
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) from the header of the first file."""
         try:
-            with Image.open(self._paths[0]) as image:
+            with Image.open(self.paths[0]) as image:
                 return image.height, image.width
         except (OSError, SyntaxError) as error:
-            raise _unreadable(self._paths[0], error) from None
+            raise _unreadable(self.paths[0], error) from None
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return read_frame(self._paths[index])
+        return read_frame(self.paths[index])
 
 
 def read_frame(path: str | Path) -> np.ndarray:
