@@ -210,7 +210,7 @@ def fuse_frame(
 
     frames       one per member, all of the same frame
     priors       ``(M,)`` expected J&F of each member, in (0, 1)
-    object_ids   the objects to decide on; a member that lacks one does not see it
+    object_ids   the objects to decide on, ascending; a member that lacks one does not see it
     """
     options = options or FusionOptions()
     labels = [frame.labels(height, width) for frame in frames]
@@ -249,10 +249,14 @@ def fuse_frame(
 
 
 def decide(fused: np.ndarray) -> np.ndarray:
-    """``(P,)`` position of the most probable object of ``(N, P)``, N for the background."""
-    best = fused.argmax(axis=0)
-    background = 1.0 - fused.sum(axis=0)
-    return np.where(background >= fused.max(axis=0), len(fused), best)
+    """``(P,)`` position of the most probable object of ``(N, P)``, N for the background.
+
+    Probabilities closer than 1e-6 are equal, so that the order in which members were added
+    up decides nothing; ties go to the background, then to the earlier object.
+    """
+    steps = np.rint(fused * 1e6).astype(np.int64)
+    best = steps.argmax(axis=0)
+    return np.where(1_000_000 - steps.sum(axis=0) >= steps.max(axis=0), len(steps), best)
 
 
 def survey(

@@ -33,8 +33,9 @@ from adapters.base import FrameMasks
 from adapters.expansion import Expansion
 
 FORMAT = 1
-LOGIT_LIMIT = 8.0
-"""Logits are stored between -8 and 8 (probabilities 0.0003 and 0.9997) in steps of 1/16."""
+LOGIT_LIMIT = 32.0
+"""Logits are stored between -32 and 32, as 8 bits of their inverse hyperbolic sine: steps of
+0.03 around 0, where masks end, and of 3 % far from it."""
 SOFT_FLOOR = 0.004
 """An object's soft mask is cropped to where its probability is above this (one 8-bit step)."""
 _HEADER = struct.Struct("<III")
@@ -231,18 +232,22 @@ def decode(record: bytes, index: int, size: tuple[int, int]) -> StoredFrame:
 
 
 def quantise(native: np.ndarray, rule: str) -> np.ndarray:
-    """8-bit levels of a native map: probabilities in 1/255, logits in 1/16 around 128."""
+    """8-bit levels of a native map: probabilities in steps of 1/255, logits companded."""
     if rule == "probability":
         return np.rint(native.clip(0, 1) * 255).astype(np.uint8)
-    step = LOGIT_LIMIT / 128
-    return np.rint(native.clip(-LOGIT_LIMIT, LOGIT_LIMIT - step) / step + 128).astype(np.uint8)
+    companded = np.arcsinh(native.clip(-LOGIT_LIMIT, LOGIT_LIMIT))
+    return (np.rint(companded * (127 / np.arcsinh(LOGIT_LIMIT))) + 128).astype(np.uint8)
 
 
 def dequantise(levels: np.ndarray, rule: str) -> np.ndarray:
     """The inverse of `quantise`, ``float32``."""
-    if rule == "probability":
-        return levels.astype(np.float32) * np.float32(1 / 255)
-    return (levels.astype(np.float32) - 128) * np.float32(LOGIT_LIMIT / 128)
+    return _LEVELS["probability" if rule == "probability" else "logits"][levels]
+
+
+_LEVELS = {
+    "probability": (np.arange(256) / 255).astype(np.float32),
+    "logits": np.sinh((np.arange(256) - 128) * (np.arcsinh(LOGIT_LIMIT) / 127)).astype(np.float32),
+}
 
 
 def _floor_level(rule: str) -> int:

@@ -1,17 +1,18 @@
 """Selection: from the candidates' scores on one video to the one that is written.
 
-Pure functions over score tables. A score table holds, for each candidate and object, the
-agreement (J&F) of its masks with the pseudo-label.
+Pure functions over an `Evidence`, the table of every candidate's scores.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-POLICIES = ("agreement",)
+from selection.evidence import Evidence, mean_over_objects
+
 GRANULARITIES = ("video",)
 
 
@@ -19,7 +20,7 @@ GRANULARITIES = ("video",)
 class SelectionOptions:
     """Options of the selection.
 
-    policy         one of `POLICIES`
+    policy         how to choose, see `POLICIES`
     granularity    one of `GRANULARITIES`
     prior_weight   share of a member's prior in its score, in [0, 1]; the rest is agreement
     tie            candidates whose scores differ by at most this share one place, which goes
@@ -57,28 +58,25 @@ class Choice:
         }
 
 
-def agreement(
-    candidates: list[str],
-    agreements: np.ndarray,
-    priors: np.ndarray,
-    options: SelectionOptions,
-) -> Choice:
-    """Select by agreement with the pseudo-label, weighted by priors.
+def select(evidence: Evidence, options: SelectionOptions | None = None) -> Choice:
+    """The candidate of one video that ``options.policy`` selects."""
+    options = options or SelectionOptions()
+    return POLICIES[options.policy](evidence, options)
 
-    agreements   ``(C, N)`` J&F in [0, 1] of each candidate and object; NaN where an object
-                 was not scored
-    priors       ``(C,)`` expected J&F in (0, 1)
+
+def agreement(evidence: Evidence, options: SelectionOptions) -> Choice:
+    """Select a member by agreement with the pseudo-label, weighted by priors.
 
     The score is ``(1 - a) * mean agreement + a * prior`` with ``a = prior_weight``: the
     pseudo-label is itself uncertain, so what is known of the members keeps a say. The winner
     is the best score; scores within ``tie`` of it are equal, and the best prior among them
     wins, then the earlier one.
     """
-    scored = ~np.isnan(agreements)
-    sums = np.where(scored, agreements, 0.0).sum(axis=1)
-    mean = sums / np.maximum(scored.sum(axis=1), 1)
+    candidates = evidence.members
+    mean = mean_over_objects(evidence.agreement())[: len(candidates)]
+    priors = evidence.priors[: len(candidates)]
     share = options.prior_weight
-    scores = (1.0 - share) * mean + share * np.asarray(priors, dtype=np.float64)
+    scores = (1.0 - share) * mean + share * priors
     order = sorted(
         range(len(candidates)),
         key=lambda i: (scores[i] < scores.max() - options.tie, -priors[i], -scores[i]),
@@ -103,3 +101,6 @@ def agreement(
         max(margin, 0.0),
         reason,
     )
+
+
+POLICIES: dict[str, Callable[[Evidence, SelectionOptions], Choice]] = {"agreement": agreement}

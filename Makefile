@@ -1,0 +1,38 @@
+# Two commands: `make run` (the main job on the built-in default) and `make test`.
+# Both make .venv on first use; paths are relative, so the folder's own name may hold spaces.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+INSTALLED := .venv/.installed
+
+.PHONY: run test lint parity soak clean
+
+run: $(INSTALLED)
+	$(PY) -m ensemble.run --split test
+
+test: $(INSTALLED)
+	$(PY) -m pytest
+
+lint: $(INSTALLED)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+parity: $(INSTALLED)
+	$(PY) -m pytest -m parity
+
+soak: $(INSTALLED)
+	$(PY) -m pytest -m soak
+
+# sam2 wants torchvision and, in an isolated build, a torch of its own: neither is needed.
+$(INSTALLED): requirements.txt pyproject.toml
+	test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	SAM2_BUILD_CUDA=0 $(PY) -m pip install --quiet --disable-pip-version-check \
+		--no-build-isolation --no-deps sam2==1.1.0
+	$(PY) -m pip install --quiet --disable-pip-version-check \
+		--no-build-isolation --no-deps --editable .
+	touch $(INSTALLED)
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,265 @@
+"""Finish one video: fuse, score the candidates, select, write. One pass over the frames.
+
+Reads every member's stored frame, fuses them into the pseudo-label, scores each candidate
+against it (and against the labels, where there are any) and writes the pseudo-label; then
+selects, and writes the selected masks. Nothing holds a whole video's masks.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ensemble.config import RunConfig
+from ensemble.fusion import Fused, fuse_frame
+from ensemble.predictions import Prediction, StoredFrame
+from ensemble.rundir import RunDirectory, appearing, write_json
+from mose import InputError, Video
+from mose.dataset import Dataset
+from mose.masks import read_mask, write_mask
+from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_objects
+from selection.metrics import Regions, object_score
+from selection.selectors import Choice, select
+
+Labels = Callable[[int], np.ndarray | None]
+"""Frame index -> ``(H, W) uint8`` true ids, or None where a frame has no label."""
+
+
+def finish_video(
+    config: RunConfig,
+    dataset: Dataset,
+    run: RunDirectory,
+    name: str,
+    members: tuple[str, ...],
+    key: str,
+) -> dict[str, Any]:
+    """Make everything of one video from the predictions of ``members``; returns its record.
+
+    Raises `InputError` where no member gave a prediction, and `CorruptPrediction` where a
+    stored one does not read back.
+    """
+    if not members:
+        raise InputError(f"video {name} cannot be finished: no member gave a prediction")
+    start = time.monotonic()
+    video = dataset.video(name)
+    labels = label_reader(dataset, name, video) if dataset.labels is not None else None
+    with ExitStack() as stack:
+        predictions = [Prediction(run.prediction(member, name)) for member in members]
+        for prediction in predictions:
+            stack.callback(prediction.close)
+        evidence = fuse_video(config, run, video, members, predictions, labels)
+        choice = select(evidence, config.selection)
+        write_selected(run, video, choice, dict(zip(members, predictions, strict=True)))
+    evidence.save(run.timeline(name))
+    record = describe(config, evidence, choice)
+    record |= {
+        "key": key,
+        "height": video.height,
+        "width": video.width,
+        "seconds": round(time.monotonic() - start, 3),
+    }
+    write_json(run.evidence(name), record)
+    if not config.output.keep_soft and not record["missing_members"]:
+        for member in members:
+            shutil.rmtree(run.prediction(member, name), ignore_errors=True)
+    return record
+
+
+def fuse_video(
+    config: RunConfig,
+    run: RunDirectory,
+    video: Video,
+    members: tuple[str, ...],
+    predictions: Sequence[Prediction],
+    labels: Labels | None,
+) -> Evidence:
+    """Write the pseudo-label of a video and return what was seen on the way."""
+    by_name = {member.name: member for member in config.members}
+    priors = np.asarray([by_name[name].prior / 100 for name in members])
+    evidence = Evidence.blank(
+        video.name,
+        (*members, PSEUDO_LABEL),
+        np.append(priors, priors.max()),
+        video.object_ids,
+        video.frame_names,
+    )
+    known: tuple[int, ...] = ()
+    with appearing(run.pseudo_labels(video.name)) as folder:
+        for index, stem in enumerate(video.frame_names):
+            frames = [prediction[index] for prediction in predictions]
+            scored = known
+            known = tuple(sorted({*known, *video.prompts.ids(index)}))
+            fused = fuse_frame(frames, priors, known, video.height, video.width, config.fusion)
+            ids = with_given(fused.ids, video, index)
+            write_mask(folder / f"{stem}.png", ids)
+            note(evidence, index, known, frames, fused, ids)
+            if scored:
+                pseudo = Regions(ids)
+                candidates = [Regions(f.labels(video.height, video.width)) for f in frames]
+                candidates.append(pseudo)
+                keep(evidence, "agreement", index, candidates, pseudo, scored)
+                truth = labels(index) if labels else None
+                if truth is not None:
+                    keep(evidence, "truth", index, candidates, Regions(truth), scored)
+    return evidence
+
+
+def with_given(ids: np.ndarray, video: Video, index: int) -> np.ndarray:
+    """``ids`` with the mask that is given on this frame, if any, put verbatim over it.
+
+    On the first frame with a mask, that mask is all there is.
+    """
+    if index not in video.prompts:
+        return ids
+    given = video.prompts[index]
+    if index == next(iter(video.prompts)):
+        return given
+    return np.where(given > 0, given, ids)
+
+
+def note(
+    evidence: Evidence,
+    index: int,
+    known: tuple[int, ...],
+    frames: Sequence[StoredFrame],
+    fused: Fused,
+    ids: np.ndarray,
+) -> None:
+    """Keep what the members say of a frame as a whole."""
+    evidence.disputed[index] = fused.disputed
+    column = {object_id: n for n, object_id in enumerate(evidence.object_ids)}
+    for row, frame in enumerate(frames):
+        for presence, confidence, object_id in zip(
+            frame.presence, frame.confidence, frame.object_ids, strict=True
+        ):
+            if object_id in column:
+                evidence["presence"][index, row, column[object_id]] = presence
+                evidence["confidence"][index, row, column[object_id]] = confidence
+    at = [column[object_id] for object_id in known]
+    evidence["weight"][index, :-1, at] = fused.weights.T
+    for row, plane in enumerate([*(frame.ids for frame in frames), ids]):
+        counts = np.bincount(plane.reshape(-1), minlength=256)
+        evidence["area"][index, row, at] = counts[list(known)]
+
+
+def keep(
+    evidence: Evidence,
+    kind: str,
+    index: int,
+    candidates: Sequence[Regions],
+    reference: Regions,
+    object_ids: tuple[int, ...],
+) -> None:
+    """Score every candidate's objects on one frame against ``reference``, and keep J and F."""
+    for row, candidate in enumerate(candidates):
+        for object_id in object_ids:
+            score = object_score(candidate, reference, object_id)
+            column = evidence.object_ids.index(object_id)
+            evidence[f"{kind}_j"][index, row, column] = score.J
+            evidence[f"{kind}_f"][index, row, column] = score.F
+
+
+def write_selected(
+    run: RunDirectory, video: Video, choice: Choice, predictions: Mapping[str, Prediction]
+) -> None:
+    """Write the masks of the selected candidate, given masks verbatim."""
+    with appearing(run.masks(video.name)) as folder:
+        for stem, ids in zip(
+            video.frame_names, selected_frames(run, video, choice, predictions), strict=True
+        ):
+            write_mask(folder / f"{stem}.png", ids)
+
+
+def selected_frames(
+    run: RunDirectory, video: Video, choice: Choice, predictions: Mapping[str, Prediction]
+) -> Iterator[np.ndarray]:
+    """``(H, W) uint8`` ids of the selected candidate, frame by frame."""
+    for index, stem in enumerate(video.frame_names):
+        if choice.winner == PSEUDO_LABEL:
+            yield read_mask(run.pseudo_labels(video.name) / f"{stem}.png", binary=False)
+            continue
+        frame = predictions[choice.winner][index]
+        yield with_given(frame.labels(video.height, video.width), video, index)
+
+
+def describe(config: RunConfig, evidence: Evidence, choice: Choice) -> dict[str, Any]:
+    """The selection record: every candidate's scores, the winner, the rule, the margin."""
+    agreement, truth = evidence.agreement(), evidence.truth()
+    means = {"agreement": mean_over_objects(agreement), "truth": mean_over_objects(truth)}
+    missing = [m.name for m in config.members if m.name not in evidence.members]
+    rows = []
+    for row, name in enumerate(evidence.candidates):
+        entry: dict[str, Any] = {
+            "name": name,
+            "prior": round(float(evidence.priors[row]), 4),
+            "agreement": round(float(means["agreement"][row]), 6),
+            "objects": _by_object(evidence, agreement[row]),
+        }
+        if name in choice.scores:
+            entry["score"] = round(choice.scores[name], 6)
+        if name != PSEUDO_LABEL:
+            confidence = evidence["confidence"][:, row]
+            said = ~np.isnan(confidence)
+            mean = float(confidence[said].mean()) if said.any() else 0.0
+            entry["confidence"] = round(mean, 4)
+        if evidence.labelled:
+            entry["truth"] = round(float(means["truth"][row]), 6)
+            entry["truth_objects"] = _by_object(evidence, truth[row])
+        rows.append(entry)
+    return {
+        "video": evidence.video,
+        "frames": len(evidence.frames),
+        "objects": list(evidence.object_ids),
+        "fusion": config.fusion.rule,
+        "policy": config.selection.policy,
+        "granularity": config.selection.granularity,
+        **choice.json(),
+        "candidates": rows,
+        **_against_labels(evidence, choice),
+        "disputed": round(float(evidence.disputed.mean()), 6),
+        "missing_members": missing,
+    }
+
+
+def _against_labels(evidence: Evidence, choice: Choice) -> dict[str, Any]:
+    """The best candidate in hindsight and the selection's own J&F, where there are labels."""
+    if not evidence.labelled:
+        return {}
+    truth = evidence.truth()
+    winner = evidence.candidates.index(choice.winner)
+    return {
+        "oracle": evidence.candidates[int(mean_over_objects(truth).argmax())],
+        "selected_truth_objects": _by_object(evidence, truth[winner]),
+    }
+
+
+def _by_object(evidence: Evidence, scores: np.ndarray) -> dict[str, float | None]:
+    return {
+        str(object_id): None if np.isnan(score) else round(float(score), 6)
+        for object_id, score in zip(evidence.object_ids, scores, strict=True)
+    }
+
+
+def label_reader(dataset: Dataset, name: str, video: Video) -> Labels:
+    """Reads the true ids of a video's frames, as far as there are any."""
+    folder = dataset.labels_folder(name)
+
+    def read(index: int) -> np.ndarray | None:
+        path: Path = folder / f"{video.frame_names[index]}.png"
+        if not path.exists():
+            return None
+        ids = read_mask(path)
+        if ids.shape != (video.height, video.width):
+            raise InputError(
+                f"label {path} is {ids.shape[0]} x {ids.shape[1]}, but the frames of video {name}"
+                f" are {video.height} x {video.width}: give labels of the same size"
+            )
+        return ids
+
+    return read

@@ -1,0 +1,109 @@
+"""What runs next to a model: decode, segment, store. And, per video, `finish`.
+
+A `RunJob` is what the executors are given: picklable, without arrays, it makes member
+workers and finishes videos on whatever process or node it lands on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ensemble.config import MemberConfig, RunConfig
+from ensemble.finish import finish_video
+from ensemble.predictions import PredictionWriter
+from ensemble.rundir import RunDirectory
+from mose.dataset import Dataset, open_dataset
+
+if TYPE_CHECKING:
+    from adapters.base import Segmenter
+    from ensemble.scheduler import Attempt
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """The work of a run.
+
+    config      the run's configuration
+    root        run directory
+    pair_keys   member -> video -> resume key of the pair
+    video_keys  video -> resume key of the finished video
+    hashes      member -> sha256 of its weights, where it has any
+    """
+
+    config: RunConfig
+    root: Path
+    pair_keys: Mapping[str, Mapping[str, str]]
+    video_keys: Mapping[str, str]
+    hashes: Mapping[str, str | None]
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return open_data(self.config)
+
+    @property
+    def run(self) -> RunDirectory:
+        return RunDirectory(self.root)
+
+    def start(self, member: str) -> MemberWorker:
+        """A worker with the member's model loaded; `InputError` if that cannot be."""
+        import adapters
+        from adapters.weights import resolve
+
+        chosen = next(m for m in self.config.members if m.name == member)
+        weights = resolve(chosen.weights) if chosen.weights else None
+        device = self.config.execution.device
+        segmenter = adapters.load(chosen.adapter, weights, device, **chosen.options)
+        return MemberWorker(self, chosen, segmenter)
+
+    def finish(self, video: str, members: tuple[str, ...]) -> dict[str, Any]:
+        """Fuse, score, select and write one video from the predictions of ``members``."""
+        key = self.video_keys[video]
+        return finish_video(self.config, self.dataset, self.run, video, members, key)
+
+
+class MemberWorker:
+    """One member's model and the loop that turns a video into a stored prediction."""
+
+    def __init__(self, job: RunJob, member: MemberConfig, segmenter: Segmenter):
+        self.job, self.member, self.segmenter = job, member, segmenter
+
+    def run(self, video: str, attempt: Attempt) -> dict[str, Any]:
+        """Segment ``video`` and store the prediction; returns a small record."""
+        opened = self.job.dataset.video(video)
+        opened.check_prompts()
+        folder = self.job.run.prediction(self.member.name, video)
+        start = time.monotonic()
+        with PredictionWriter(folder, opened.height, opened.width, str(attempt.token)) as writer:
+            for frame in self.segmenter.segment(opened):
+                writer.add(frame)
+            seconds = time.monotonic() - start
+            size = writer.commit(
+                {
+                    "key": self.job.pair_keys[self.member.name][video],
+                    "member": self.member.name,
+                    "adapter": self.member.adapter,
+                    "weights": self.member.weights,
+                    "weights_sha256": self.job.hashes.get(self.member.name),
+                    "options": dict(self.member.options),
+                    "video": video,
+                    "objects": list(opened.object_ids),
+                    "seconds": round(seconds, 3),
+                }
+            )
+        return {"seconds": seconds, "frames": len(opened), "bytes": size}
+
+
+def open_data(config: RunConfig) -> Dataset:
+    """The data set of a run."""
+    data = config.data
+    return open_dataset(
+        data.dataset,
+        data.split,
+        annotations=data.annotations or None,
+        labels=data.labels,
+    )

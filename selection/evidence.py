@@ -1,0 +1,146 @@
+"""What a run knows of one video: every candidate's scores, frame by frame and per object.
+
+Made while the video is finished, stored beside the selection, and all that selectors, the
+study and the report need: nothing has to be run again to choose differently.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PSEUDO_LABEL = "pseudo-label"
+"""Name of the fused masks among the candidates; always the last one."""
+
+PLANES = (
+    "agreement_j",
+    "agreement_f",
+    "area",
+    "confidence",
+    "presence",
+    "weight",
+    "truth_j",
+    "truth_f",
+)
+"""Per-frame arrays ``(T, C, N)``, NaN where there is nothing to say (before an object is given,
+on the frame on which it is given, for the pseudo-label's confidence, without labels):
+
+agreement_j, agreement_f   J and boundary F against the pseudo-label, in [0, 1]
+area                       pixels of the mask
+confidence, presence       the member's own, in [0, 1]
+weight                     the member's say in the fusion
+truth_j, truth_f           J and boundary F against the labels
+"""
+
+
+@dataclass
+class Evidence:
+    """Scores of one video.
+
+    video        its name
+    candidates   the members that gave a prediction, in the run's order, then the pseudo-label
+    priors       ``(C,)`` expected J&F in (0, 1); the pseudo-label's is the best member's
+    object_ids   N ids, ascending
+    frames       file stems of the T frames
+    disputed     ``(T,)`` share of pixels in the joint box on which members differ
+    planes       name -> ``(T, C, N) float32``, see `PLANES`
+    """
+
+    video: str
+    candidates: tuple[str, ...]
+    priors: np.ndarray
+    object_ids: tuple[int, ...]
+    frames: tuple[str, ...]
+    disputed: np.ndarray
+    planes: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def blank(
+        cls,
+        video: str,
+        candidates: tuple[str, ...],
+        priors: np.ndarray,
+        object_ids: tuple[int, ...],
+        frames: tuple[str, ...],
+    ) -> Evidence:
+        """All NaN, to be filled frame by frame."""
+        shape = (len(frames), len(candidates), len(object_ids))
+        planes = {name: np.full(shape, np.nan, dtype=np.float32) for name in PLANES}
+        return cls(
+            video, candidates, priors, object_ids, frames, np.zeros(len(frames), np.float32), planes
+        )
+
+    def __getitem__(self, plane: str) -> np.ndarray:
+        return self.planes[plane]
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The candidates without the pseudo-label."""
+        return self.candidates[:-1]
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are scores against labels."""
+        return not np.isnan(self["truth_j"]).all()
+
+    def agreement(self) -> np.ndarray:
+        """``(C, N)`` mean J&F against the pseudo-label; NaN where no frame was scored."""
+        return mean_jf(self["agreement_j"], self["agreement_f"])
+
+    def truth(self) -> np.ndarray:
+        """``(C, N)`` mean J&F against the labels; NaN where no frame was scored.
+
+        As DAVIS and MOSE score: the last frame is left out, like the first.
+        """
+        return mean_jf(self["truth_j"][:-1], self["truth_f"][:-1])
+
+    def save(self, path: str | Path) -> None:
+        """Write as ``.npz`` (no pickles), atomically."""
+        path = Path(path)
+        head = {
+            "video": self.video,
+            "candidates": self.candidates,
+            "priors": [float(p) for p in self.priors],
+            "object_ids": self.object_ids,
+            "frames": self.frames,
+        }
+        arrays: dict[str, Any] = {**self.planes, "disputed": self.disputed}
+        partial = path.with_name(f".{path.name}.partial")
+        with open(partial, "wb") as file:
+            np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Evidence:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as stored:
+            head = json.loads(str(stored["head"]))
+            return cls(
+                head["video"],
+                tuple(head["candidates"]),
+                np.asarray(head["priors"]),
+                tuple(head["object_ids"]),
+                tuple(head["frames"]),
+                stored["disputed"],
+                {name: stored[name] for name in PLANES},
+            )
+
+
+def mean_jf(j: np.ndarray, f: np.ndarray) -> np.ndarray:
+    """``(T, C, N)`` J and F -> ``(C, N)`` mean of both over the scored frames, NaN if none."""
+    both = (j + f) / 2
+    scored = ~np.isnan(both)
+    count = scored.sum(axis=0)
+    total = np.where(scored, both, 0.0).sum(axis=0, dtype=np.float64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def mean_over_objects(scores: np.ndarray) -> np.ndarray:
+    """``(C, N)`` -> ``(C,)`` mean over the scored objects; 0 where there is none."""
+    scored = ~np.isnan(scores)
+    total = np.where(scored, scores, 0.0).sum(axis=1)
+    return total / np.maximum(scored.sum(axis=1), 1)

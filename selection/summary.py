@@ -1,0 +1,125 @@
+"""The run in numbers: from the videos' selection records to summary.json, CSV and a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Record = Mapping[str, Any]
+"""The content of ``selection/<video>.json``."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    videos       number of videos written
+    chosen       candidate -> number of videos it was selected for
+    agreement    candidate -> mean agreement (J&F with the pseudo-label) over videos
+    truth        candidate -> mean J&F over all objects of all labelled videos, and beside
+                 them "selected" and "oracle" (the best candidate of each video); empty
+                 without labels
+    failures     rows of failures.json
+    seconds      wall time of this invocation
+    """
+
+    videos: int
+    chosen: dict[str, int]
+    agreement: dict[str, float]
+    truth: dict[str, float]
+    failures: list[dict[str, Any]]
+    seconds: float
+
+    def json(self) -> dict[str, Any]:
+        """As stored in summary.json; scores in [0, 1]."""
+        return {
+            "videos": self.videos,
+            "chosen": self.chosen,
+            "agreement": {k: round(v, 6) for k, v in self.agreement.items()},
+            "truth": {k: round(v, 6) for k, v in self.truth.items()},
+            "failures": len(self.failures),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def table(self) -> str:
+        """The table that a run ends with; scores in percent."""
+        heads = ["candidate", "chosen", "agreement"] + (["J&F"] if self.truth else [])
+        rows = []
+        for name, score in self.agreement.items():
+            row = [name, str(self.chosen.get(name, 0)), f"{100 * score:.1f}"]
+            if self.truth:
+                row.append(f"{100 * self.truth[name]:.1f}" if name in self.truth else "")
+            rows.append(row)
+        for name in ("selected", "oracle"):
+            if name in self.truth:
+                rows.append([name, str(self.videos), "", f"{100 * self.truth[name]:.1f}"])
+        return format_table(heads, rows)
+
+
+def summarise(
+    records: Sequence[Record], failures: Iterable[Mapping[str, Any]], seconds: float
+) -> Summary:
+    """A `Summary` of the videos' records."""
+    chosen: Counter[str] = Counter(record["winner"] for record in records)
+    agreement: dict[str, list[float]] = {}
+    truth: dict[str, list[float]] = {}
+    for record in records:
+        rows = {row["name"]: row for row in record["candidates"]}
+        for name, row in rows.items():
+            agreement.setdefault(name, []).append(row["agreement"])
+            truth.setdefault(name, []).extend(_scored(row.get("truth_objects")))
+        if "oracle" in record:
+            truth.setdefault("selected", []).extend(_scored(record["selected_truth_objects"]))
+            truth.setdefault("oracle", []).extend(_scored(rows[record["oracle"]]["truth_objects"]))
+    return Summary(
+        videos=len(records),
+        chosen=dict(chosen),
+        agreement={name: float(np.mean(values)) for name, values in agreement.items()},
+        truth={name: float(np.mean(values)) for name, values in truth.items() if values},
+        failures=[dict(failure) for failure in failures],
+        seconds=seconds,
+    )
+
+
+def selection_csv(records: Iterable[Record]) -> str:
+    """One line per video: winner, margin and every candidate's agreement (and J&F)."""
+    records = list(records)
+    names: list[str] = []
+    for record in records:
+        names += [row["name"] for row in record["candidates"] if row["name"] not in names]
+    labelled = any("oracle" in record for record in records)
+    heads = ["video", "winner", "margin", "frames", "objects", "disputed"]
+    heads += [f"agreement:{name}" for name in names]
+    heads += [f"truth:{name}" for name in names] if labelled else []
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(heads)
+    for record in records:
+        rows = {row["name"]: row for row in record["candidates"]}
+        line = [record["video"], record["winner"], record["margin"], record["frames"]]
+        line += [len(record["objects"]), record["disputed"]]
+        line += [rows[name]["agreement"] if name in rows else "" for name in names]
+        if labelled:
+            line += [rows[name].get("truth", "") if name in rows else "" for name in names]
+        writer.writerow(line)
+    return out.getvalue()
+
+
+def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns under their heads; the first is flush left, the others flush right."""
+    widths = [max(len(r[i]) for r in [heads, *rows]) for i in range(len(heads))]
+    lines = []
+    for row in [heads, *rows]:
+        first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join([row[0].ljust(len(first)), *rest]).rstrip())
+    return "\n".join(lines)
+
+
+def _scored(by_object: Mapping[str, float | None] | None) -> list[float]:
+    return [score for score in (by_object or {}).values() if score is not None]

@@ -1,0 +1,66 @@
+"""Configuration: strict, inherited, overridden."""
+
+import pytest
+
+from ensemble.config import RunConfig, build, load_config, to_dict
+from mose import InputError
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_default_configuration_loads():
+    config = load_config("default.yaml")
+    assert config.members
+    assert config.fusion.rule == "pgmr"
+    assert build(RunConfig, to_dict(config), "itself") == config
+
+
+def test_child_overrides_its_parent_key_by_key(tmp_path):
+    write(tmp_path / "base.yaml", "data: {dataset: a, split: valid}\nfusion: {rule: vote}\n")
+    child = write(tmp_path / "child.yaml", "extends: base.yaml\ndata: {dataset: b}\n")
+    config = load_config(child)
+    assert (config.data.dataset, config.data.split, config.fusion.rule) == ("b", "valid", "vote")
+
+
+def test_set_overrides_everything(tmp_path):
+    path = write(
+        tmp_path / "c.yaml",
+        "members:\n- {name: a, adapter: hold}\n- {name: b, adapter: flow, options: {preset: fast}}",
+    )
+    config = load_config(path, ["data.split=train", "members.b.options.preset=medium"])
+    assert config.data.split == "train"
+    assert config.members[1].options == {"preset": "medium"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("fusoin: {}", ["fusoin", "fusion", "c.yaml"]),
+        ("fusion: {rul: vote}", ["fusion.rul", "fusion.rule"]),
+        ("fusion: {rule: votes}", ["votes", "vote"]),
+        ("data: {dataset: [1]}", ["data.dataset", "str"]),
+        ("members: [{name: a}]", ["adapter"]),
+        ("members: [no-such-member]", ["no-such-member"]),
+        ("members: [{name: a, adapter: x}, {name: a, adapter: y}]", ["two members", "'a'"]),
+        ("members: [{name: ../a, adapter: x}]", ["folder name"]),
+        ("members: [{name: a, adapter: x, prior: 140}]", ["prior", "140"]),
+        ("extends: c.yaml", ["extends itself"]),
+        ("- 1", ["no mapping"]),
+        ("a: [", ["cannot be read"]),
+    ],
+)
+def test_mistakes_are_named(tmp_path, text, words):
+    path = write(tmp_path / "c.yaml", text)
+    with pytest.raises(InputError) as error:
+        load_config(path)
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize("override", ["data.split", "=1", "members.x.prior=3"])
+def test_bad_overrides_are_named(override):
+    with pytest.raises(InputError):
+        load_config("default.yaml", [override])
