@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mose.errors import InputError
 
@@ -32,42 +33,68 @@ def _voc_palette() -> bytes:
 PALETTE = _voc_palette()
 
 
+class MaskError(InputError):
+    """A mask file that cannot be used; ``problem`` is "undecodable", "mode" or "binary"."""
+
+    def __init__(self, message: str, problem: str):
+        super().__init__(message)
+        self.problem = problem
+
+
 def read_mask(path: str | Path, *, binary: bool | None = None) -> np.ndarray:
-    """Read an id mask.
+    """Read an id mask from a file: `decode_mask`; `InputError` also for a missing file."""
+    try:
+        with open(path, "rb") as file:
+            return decode_mask(file, path, binary=binary)
+    except FileNotFoundError:
+        raise InputError(f"mask {path} does not exist") from None
+
+
+def decode_mask(file: BinaryIO, name: str | Path, *, binary: bool | None = None) -> np.ndarray:
+    """Decode an id mask; ``name`` is what messages call it.
 
     Accepts palette (``P``) and 8-bit grey (``L``) images. A mask whose only values are
     0 and 255 is a binary mask (DAVIS 2016) and becomes ids 0 and 1; ``binary=False``
-    keeps 255 as it is, ``binary=True`` insists on 0/255.
+    keeps 255 as it is, ``binary=True`` insists on one object: at most one value beside
+    0, whatever it is, becomes 1.
 
-    Returns ``(height, width) uint8``. Raises `InputError` for a file that cannot be
-    decoded, an RGB, one-bit or 16-bit image.
+    Returns ``(height, width) uint8``. Raises `MaskError` for a file that cannot be
+    decoded, an RGB, one-bit or 16-bit image, and for more values than binary masks have.
     """
-    path = Path(path)
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             mode = image.mode
             if mode in ("P", "L"):
                 image.load()
                 ids = np.array(image, dtype=np.uint8)
-    except FileNotFoundError:
-        raise InputError(f"mask {path} does not exist") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(
-            f"mask {path} cannot be decoded ({error}): replace it with a whole PNG"
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise MaskError(
+            f"mask {name} cannot be decoded ({_reason(error)}): replace it with a whole PNG",
+            "undecodable",
         ) from None
     if mode not in ("P", "L"):
-        raise InputError(
-            f"mask {path} has mode {mode}, expected a palette (P) or 8-bit grey (L) PNG"
-            " of object ids: convert it without changing the ids"
+        raise MaskError(
+            f"mask {name} has mode {mode}, expected a palette (P) or 8-bit grey (L) PNG"
+            " of object ids: convert it without changing the ids",
+            "mode",
         )
-    if binary is False:
+    if binary is False or (binary is None and ids.max() < VOID):
         return ids
-    void = ids == VOID
-    if void.any() and not ((ids > 0) & ~void).any():
-        return void.astype(np.uint8)
-    if binary:
-        raise InputError(f"mask {path} holds other values than 0 and 255, expected a binary mask")
+    values = np.flatnonzero(np.bincount(ids.reshape(-1), minlength=256)[1:]) + 1
+    if binary and values.size > 1:
+        raise MaskError(
+            f"mask {name} holds {values.size} values beside 0, expected a binary mask (0 and 255)",
+            "binary",
+        )
+    if binary or values.tolist() == [VOID]:
+        return (ids > 0).astype(np.uint8)
     return ids
+
+
+def _reason(error: Exception) -> str:
+    """Pillow's words without the address of an unnamed stream."""
+    unknown_format = isinstance(error, UnidentifiedImageError)
+    return "not an image" if unknown_format else str(error) or type(error).__name__
 
 
 def write_mask(path: str | Path, ids: np.ndarray) -> None:
