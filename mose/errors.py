@@ -15,6 +15,10 @@ class InputError(ValueError):
     """
 
 
+LISTED = 20
+"""At most so many valid names in a message."""
+
+
 def unknown(kind: str, name: str, valid: Iterable[str], where: str = "") -> InputError:
     """An `InputError` for a name that does not exist, with the valid and the nearest names.
 
@@ -24,6 +28,6 @@ def unknown(kind: str, name: str, valid: Iterable[str], where: str = "") -> Inpu
     choices = sorted(valid)
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return InputError(
-        f"unknown {kind} '{name}'{where}: {hint}valid are {', '.join(choices) or '(none)'}"
-    )
+    more = f" and {len(choices) - LISTED} more" if len(choices) > LISTED else ""
+    valid_names = ", ".join(choices[:LISTED]) + more or "(none)"
+    return InputError(f"unknown {kind} '{name}'{where}: {hint}valid are {valid_names}")
