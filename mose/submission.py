@@ -1,0 +1,103 @@
+"""The submission zip: video folders at the root, the same bytes for the same masks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from mose.errors import InputError
+from mose.video import numbered_files
+
+TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+"""The earliest that a zip can hold: no entry depends on when it was made."""
+
+PERMISSIONS = stat.S_IFREG | 0o644
+CREATED_ON_UNIX = 3
+
+
+def write_submission(
+    masks: str | Path,
+    target: str | Path,
+    videos: Iterable[str] | None = None,
+    frames: Mapping[str, Collection[str]] | None = None,
+) -> int:
+    """Pack ``masks/<video>/00000.png`` into the zip ``target``; returns the number of masks.
+
+    videos   the videos to pack, each of which must be there; None: every folder
+    frames   video -> frame names ("00005"), for a server that wants only some frames; a
+             video that is not in it is packed whole
+
+    Entries are sorted, carry one fixed time and permission and are stored as they are (PNGs
+    are compressed already), so equal masks give an equal zip. One mask is in memory at a
+    time. The zip appears under its name only when it is whole and on the disk. Raises
+    `InputError` for a missing video or frame and for masks not named by frame number.
+    """
+    masks, target = Path(masks), Path(target)
+    chosen = _videos(masks, videos)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    count = 0
+    try:
+        with open(partial, "wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                for video in chosen:
+                    wanted = None if frames is None else frames.get(video)
+                    for path in _masks(masks / video, wanted):
+                        _add(archive, path, f"{video}/{path.name}")
+                        count += 1
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+    return count
+
+
+def _videos(masks: Path, videos: Iterable[str] | None) -> list[str]:
+    try:
+        there = {p.name for p in masks.iterdir() if p.is_dir() and not p.name.startswith(".")}
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"folder {masks} does not exist: give the folder of masks") from None
+    chosen = sorted(there if videos is None else set(videos))
+    if not chosen:
+        raise InputError(f"folder {masks} holds no masks: expected <video>/00000.png in it")
+    for video in chosen:
+        if video not in there:
+            raise InputError(
+                f"folder {masks} holds no masks of video {video}: make them or leave it out"
+            )
+    return chosen
+
+
+def _masks(folder: Path, wanted: Collection[str] | None) -> list[Path]:
+    paths = numbered_files(folder, (".png",), "mask")
+    if wanted is not None:
+        missing = sorted(set(wanted) - {path.stem for path in paths})
+        if missing:
+            raise InputError(f"mask {folder / missing[0]}.png is missing: make it first")
+        paths = [path for path in paths if path.stem in wanted]
+    if not paths:
+        raise InputError(f"folder {folder} holds no masks: expected 00000.png, 00001.png, ...")
+    return paths
+
+
+def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
+    entry = zipfile.ZipInfo(name, TIMESTAMP)
+    entry.create_system = CREATED_ON_UNIX
+    entry.external_attr = PERMISSIONS << 16
+    entry.file_size = path.stat().st_size
+    with open(path, "rb") as source, archive.open(entry, "w") as sink:
+        shutil.copyfileobj(source, sink)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the renaming itself on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
