@@ -34,12 +34,17 @@ def names() -> dict[str, str]:
     return found
 
 
-def get(name: str) -> type[Segmenter]:
-    """The class of an adapter; `InputError` if there is none of that name or it cannot load."""
+def check_name(name: str) -> None:
+    """`InputError`, with the valid names, if there is no adapter of that name."""
     known = names()
     if name not in known:
         raise unknown("adapter", name, known)
-    module_name, _, class_name = known[name].partition(":")
+
+
+def get(name: str) -> type[Segmenter]:
+    """The class of an adapter; `InputError` if there is none of that name or it cannot load."""
+    check_name(name)
+    module_name, _, class_name = names()[name].partition(":")
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except ImportError as error:
@@ -48,7 +53,7 @@ def get(name: str) -> type[Segmenter]:
             " install what it needs, see python -m adapters list"
         ) from None
     if not (isinstance(found, type) and issubclass(found, Segmenter)):
-        raise InputError(f"adapter '{name}': {known[name]} is not a Segmenter")
+        raise InputError(f"adapter '{name}': {names()[name]} is not a Segmenter")
     return found
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from ensemble.config import BUILT_IN_DATASET, MemberConfig, RunConfig, to_dict
 from ensemble.events import Pair
 from ensemble.rundir import RunDirectory, digest, file_digest
-from ensemble.worker import RunJob, open_data
+from ensemble.worker import RunJob, find_weights
 from mose import InputError, Video
-from mose.dataset import Dataset
+from mose.dataset import Dataset, open_dataset
 from mose.errors import unknown
 
 RESULT_VERSION = 1
@@ -81,7 +81,7 @@ def make_plan(config: RunConfig, dataset: Dataset, run: RunDirectory) -> Plan:
                 whole[member.name].append(name)
             else:
                 pairs.append(Pair(member.name, name, units))
-    job = RunJob(config, run.root.resolve(), pair_keys, video_keys, hashes)
+    job = RunJob(config, dataset, run.root.resolve(), pair_keys, video_keys, hashes)
     held = {member: tuple(names) for member, names in whole.items()}
     return Plan(job, videos, finished, held, tuple(pairs), broken)
 
@@ -107,30 +107,22 @@ def weights_hash(member: MemberConfig) -> str | None:
 
     Missing weights are the member's failure when its worker starts, not the run's.
     """
-    if member.weights is None:
-        return None
-    from adapters.weights import resolve
-
     try:
-        return file_digest(resolve(member.weights))
+        path = find_weights(member.weights)
+        return file_digest(path) if path else None
     except (InputError, OSError):
         return None
 
 
-def built_in_data(config: RunConfig, runs: Path) -> RunConfig:
-    """With the built-in data set asked for, make it under ``runs`` where it is missing."""
-    import dataclasses
+def open_data(config: RunConfig, runs: Path) -> Dataset:
+    """The data set of a run, with absolute paths; the built-in one is made where it is missing."""
+    data = config.data
+    root = Path(data.dataset)
+    if data.dataset == BUILT_IN_DATASET:
+        from mose.synthetic import write_dataset
 
-    from mose.synthetic import write_dataset
-
-    if config.data.dataset != BUILT_IN_DATASET:
-        return config
-    options = dict(config.data.synthetic)
-    root = runs / f"synthetic-{digest(options, config.data.split)[:8]}"
-    write_dataset(root, split=config.data.split, **options)
-    labels = config.data.labels
-    data = dataclasses.replace(config.data, dataset=str(root), labels=labels)
-    return dataclasses.replace(config, data=data)
-
-
-__all__ = ["Plan", "built_in_data", "make_plan", "open_data"]
+        root = runs / f"{BUILT_IN_DATASET}-data"
+        write_dataset(root, split=data.split, **data.synthetic)
+    return open_dataset(
+        root.resolve(), data.split, annotations=data.annotations or None, labels=data.labels
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,11 @@ from ensemble.config import MemberConfig, RunConfig
 from ensemble.finish import finish_video
 from ensemble.predictions import PredictionWriter
 from ensemble.rundir import RunDirectory
-from mose.dataset import Dataset, open_dataset
+from mose.dataset import Dataset
 
 if TYPE_CHECKING:
     from adapters.base import Segmenter
-    from ensemble.scheduler import Attempt
+    from ensemble.events import Attempt
 
 
 @dataclass(frozen=True)
@@ -29,21 +28,19 @@ class RunJob:
     """The work of a run.
 
     config      the run's configuration
-    root        run directory
+    dataset     the data set, with absolute paths
+    root        run directory, absolute
     pair_keys   member -> video -> resume key of the pair
     video_keys  video -> resume key of the finished video
     hashes      member -> sha256 of its weights, where it has any
     """
 
     config: RunConfig
+    dataset: Dataset
     root: Path
     pair_keys: Mapping[str, Mapping[str, str]]
     video_keys: Mapping[str, str]
     hashes: Mapping[str, str | None]
-
-    @cached_property
-    def dataset(self) -> Dataset:
-        return open_data(self.config)
 
     @property
     def run(self) -> RunDirectory:
@@ -52,10 +49,9 @@ class RunJob:
     def start(self, member: str) -> MemberWorker:
         """A worker with the member's model loaded; `InputError` if that cannot be."""
         import adapters
-        from adapters.weights import resolve
 
         chosen = next(m for m in self.config.members if m.name == member)
-        weights = resolve(chosen.weights) if chosen.weights else None
+        weights = find_weights(chosen.weights)
         device = self.config.execution.device
         segmenter = adapters.load(chosen.adapter, weights, device, **chosen.options)
         return MemberWorker(self, chosen, segmenter)
@@ -98,12 +94,10 @@ class MemberWorker:
         return {"seconds": seconds, "frames": len(opened), "bytes": size}
 
 
-def open_data(config: RunConfig) -> Dataset:
-    """The data set of a run."""
-    data = config.data
-    return open_dataset(
-        data.dataset,
-        data.split,
-        annotations=data.annotations or None,
-        labels=data.labels,
-    )
+def find_weights(name: str | None) -> Path | None:
+    """The checkpoint of a member: a path, or a name of the catalogue that was fetched."""
+    if name is None:
+        return None
+    from adapters.weights import resolve
+
+    return resolve(name)

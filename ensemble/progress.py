@@ -1,0 +1,48 @@
+"""What a run shows while it works: one line per stage, from the scheduler's events."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ensemble.events import FINISH
+from mose.cli import Progress
+
+
+class RunLog:
+    """Takes every event: appends it to ``events.jsonl`` and keeps the progress line.
+
+    frames   video -> number of frames
+    """
+
+    def __init__(self, path: Path, pairs: int, videos: int, frames: Mapping[str, int]):
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+        self._frames = frames
+        self._bar = Progress(pairs + videos, f"{pairs} pairs, {videos} videos:")
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._seen: defaultdict[str, int] = defaultdict(int)
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        self._file.write(json.dumps(event) + "\n")
+        self._file.flush()
+        if event["event"] == "Done" and "member" in event:
+            self._seconds[event["member"]] += event["seconds"]
+            self._seen[event["member"]] += self._frames.get(event["video"], 0)
+            self._bar.advance(note=self.speeds())
+        elif event["event"] == "GiveUp":
+            self._bar.advance(note=self.speeds())
+
+    def speeds(self) -> str:
+        """Seconds per frame of each member, measured so far."""
+        return ", ".join(
+            f"{'finish' if member == FINISH else member} {seconds / self._seen[member]:.3f} s/frame"
+            for member, seconds in self._seconds.items()
+            if self._seen[member]
+        )
+
+    def close(self) -> None:
+        self._bar.close(self.speeds())
+        self._file.close()

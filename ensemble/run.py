@@ -1,0 +1,301 @@
+"""The main command: run the members, fuse, select, write.
+
+python -m ensemble.run --split test
+python -m ensemble.run --config mose --dataset MOSE --split valid --device cuda
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mose.cli import EXIT_INCOMPLETE, EXIT_OK, run_command, say
+from mose.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from ensemble.config import RunConfig
+    from ensemble.drive import Outcome
+    from ensemble.plan import Plan
+    from ensemble.rundir import RunDirectory
+    from selection.summary import Summary
+
+LAYOUT = """\
+the data set folder:
+  JPEGImages/<video>/00000.jpg      frames
+  Annotations/<video>/00000.png     the given masks, palette PNGs of object ids
+or such folders inside train/, valid/ or test/.
+
+the run folder:
+  masks/<video>/00000.png           the selected masks
+  submission.zip                    the same, as a server takes it
+  report/index.html                 the selection report
+  selection/<video>.json            every candidate's scores, the winner, why
+  pseudo-labels/  predictions/  selection.csv  summary.json  failures.json
+
+exit code: 0 every video written, 1 some failed (see failures.json), 2 bad input."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="python -m ensemble.run",
+        description="Run an ensemble over a data set and select the best masks per video.",
+        epilog=LAYOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--split", help="train, valid or test")
+    p.add_argument("--dataset", help="root of the data set (default: the built-in synthetic one)")
+    p.add_argument("--annotations", nargs="+", help="folders of given masks (Annotations)")
+    p.add_argument("--config", default="default.yaml", help="YAML file (default: %(default)s)")
+    p.add_argument("--members", nargs="+", metavar="NAME", help="only these members")
+    p.add_argument("--videos", nargs="+", metavar="NAME", help="only these videos (patterns)")
+    p.add_argument("--output", help="run folder (default: runs/<data set>-<split>)")
+    p.add_argument("--address", help="of a Ray cluster (default: RAY_ADDRESS, else embedded)")
+    p.add_argument("--device", help="cpu, cuda or mps")
+    p.add_argument("--executor", choices=("ray", "inline"), help="(default: ray)")
+    p.add_argument(
+        "--labels",
+        nargs="?",
+        const="Annotations",
+        help="score against full labels in this folder (Annotations)",
+    )
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+                   help="override a configuration key, e.g. fusion.rule=average")  # fmt: skip
+    p.add_argument("--keep-soft", action="store_true", help="keep the members' predictions")
+    p.add_argument("--overwrite", action="store_true", help="start over in an existing run folder")
+    p.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and run; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    config = configure(arguments)
+    return run(config, overwrite=arguments.overwrite, dry_run=arguments.dry_run)
+
+
+def configure(arguments: argparse.Namespace) -> RunConfig:
+    """The configuration file with the command line's options on top."""
+    from ensemble.config import BUILT_IN_DATASET, load_config
+
+    config = load_config(arguments.config, arguments.overrides)
+    data, execution, output = config.data, config.execution, config.output
+    if arguments.dataset and arguments.dataset != BUILT_IN_DATASET:
+        if data.dataset == BUILT_IN_DATASET:
+            data = dataclasses.replace(data, labels=None)
+        data = dataclasses.replace(data, dataset=arguments.dataset)
+    changes = {
+        "split": arguments.split,
+        "annotations": tuple(arguments.annotations or ()),
+        "videos": tuple(arguments.videos or ()),
+        "labels": arguments.labels,
+    }
+    data = dataclasses.replace(data, **{k: v for k, v in changes.items() if v})
+    changes = {k: getattr(arguments, k) for k in ("address", "device", "executor")}
+    execution = dataclasses.replace(execution, **{k: v for k, v in changes.items() if v})
+    output = dataclasses.replace(
+        output,
+        path=arguments.output or output.path,
+        keep_soft=arguments.keep_soft or output.keep_soft,
+    )
+    members = config.members
+    if arguments.members:
+        by_name = {member.name: member for member in members}
+        for name in arguments.members:
+            if name not in by_name:
+                raise unknown("member", name, by_name, f" in {arguments.config}")
+        members = tuple(by_name[name] for name in arguments.members)
+    if not members:
+        raise InputError(f"configuration {arguments.config} has no members: list some")
+    return dataclasses.replace(
+        config, data=data, execution=execution, output=output, members=members
+    )
+
+
+def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> int:
+    """Run a configuration; returns the exit code."""
+    from adapters.base import check_device
+    from adapters.registry import check_name
+    from ensemble.config import to_dict
+    from ensemble.plan import make_plan, open_data
+    from ensemble.rundir import RunDirectory, open_run
+
+    start = time.monotonic()
+    for member in config.members:
+        check_name(member.adapter)
+    if config.execution.address is None and "RAY_ADDRESS" not in os.environ:
+        check_device(config.execution.device)
+    config = absolute_paths(config)
+    runs = Path("runs")
+    dataset = open_data(config, runs)
+    name = f"{Path(config.data.dataset).name}-{config.data.split}"
+    root = Path(config.output.path or runs / name)
+    directory = RunDirectory(root) if dry_run else open_run(root, to_dict(config), overwrite)
+    plan = make_plan(config, dataset, directory)
+    if dry_run:
+        say(describe_plan(plan))
+        return EXIT_OK
+    outcome = execute(config, plan, directory)
+    summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
+    say(summary.table())
+    report_end(config, summary, directory)
+    return EXIT_INCOMPLETE if summary.failures else EXIT_OK
+
+
+def absolute_paths(config: RunConfig) -> RunConfig:
+    """Weights that are files by their absolute paths: workers may run in another folder."""
+    members = []
+    for member in config.members:
+        if member.weights and Path(member.weights).exists():
+            member = dataclasses.replace(member, weights=str(Path(member.weights).resolve()))
+        members.append(member)
+    return dataclasses.replace(config, members=tuple(members))
+
+
+def execute(config: RunConfig, plan: Plan, directory: RunDirectory) -> Outcome:
+    """Run what the plan left to do."""
+    from ensemble.drive import Outcome, run_pairs
+    from ensemble.events import MemberSpec
+    from ensemble.executors import make_executor
+    from ensemble.progress import RunLog
+
+    done = [(member, video) for member, videos in plan.whole.items() for video in videos]
+    if not plan.pairs and not done:
+        return Outcome()
+    on_gpu = config.execution.device != "cpu"
+    specs = [
+        MemberSpec(
+            name=member.name,
+            num_cpus=member.num_cpus,
+            num_gpus=member.num_gpus if on_gpu else 0.0,
+            memory=member.memory,
+            max_workers=member.max_workers,
+        )
+        for member in config.members
+    ]
+    options: dict[str, Any] = {}
+    if config.execution.executor == "ray":
+        options["num_cpus"] = config.execution.workers
+    executor = make_executor(
+        config.execution.executor, plan.job, config.execution.address, **options
+    )
+    frames = {name: len(plan.job.dataset.video(name)) for name in plan.job.video_keys}
+    open_videos = {video for _, video in done} | {pair.video for pair in plan.pairs}
+    log = RunLog(directory.events, len(plan.pairs), len(open_videos), frames)
+    try:
+        return run_pairs(
+            executor,
+            specs,
+            plan.pairs,
+            done=done,
+            fence=f"{secrets.token_hex(4)}-",
+            on_event=log,
+        )
+    finally:
+        log.close()
+
+
+def write_results(
+    config: RunConfig, plan: Plan, outcome: Outcome, directory: RunDirectory, seconds: float
+) -> Summary:
+    """Everything that is written once per run: failures, CSV, summary, zip, report."""
+    from ensemble.rundir import read_json, write_json, write_text
+    from mose.submission import write_submission
+    from selection.summary import selection_csv, summarise
+
+    failures = list_failures(plan, outcome)
+    written = [v for v in plan.videos if v in plan.finished or v in outcome.finished]
+    records = [record for v in written if (record := read_json(directory.evidence(v)))]
+    summary = summarise(records, failures, seconds)
+    write_json(directory.root / "failures.json", {"failures": failures})
+    write_text(directory.root / "selection.csv", selection_csv(records))
+    write_json(directory.root / "summary.json", summary.json())
+    if config.output.submission and written:
+        write_submission(directory.root / "masks", directory.root / "submission.zip", written)
+    if config.output.report and written:
+        from selection.report import write_report
+
+        write_report(directory.root)
+    return summary
+
+
+def list_failures(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """Rows of failures.json: what was given up, and why."""
+    rows: list[dict[str, Any]] = [
+        {"video": video, "member": None, "category": "input", "message": message}
+        for video, message in plan.broken.items()
+    ]
+    for item in outcome.given_up:
+        rows.append(
+            {
+                "video": item.video,
+                "member": item.member,
+                "category": item.category,
+                "message": item.message,
+                "attempts": item.attempts,
+            }
+        )
+    for item in outcome.unfinished:
+        rows.append(
+            {
+                "video": item.video,
+                "member": None,
+                "category": item.category,
+                "message": item.message,
+            }
+        )
+    return rows
+
+
+def describe_plan(plan: Plan) -> str:
+    """What ``--dry-run`` prints: pairs, estimated cost, memory."""
+    from selection.summary import format_table
+
+    rows = []
+    units = sum(pair.units for pair in plan.pairs)
+    for member in plan.job.config.members:
+        mine = [pair for pair in plan.pairs if pair.member == member.name]
+        whole = len(plan.whole[member.name])
+        share = sum(pair.units for pair in mine) / units if units else 0.0
+        rows.append([member.name, member.adapter, str(len(mine)), str(whole), f"{100 * share:.0f}"])
+    table = format_table(["member", "adapter", "to run", "whole", "% of cost"], rows)
+    sizes = [(v.height * v.width, n) for n in plan.job.video_keys
+             if (v := plan.job.dataset.info(n))]  # fmt: skip
+    largest = max(sizes, default=(0, ""))
+    members = len(plan.job.config.members)
+    # Per member: ids, soft masks and scoring maps of one frame; nothing grows with length.
+    finish = largest[0] * (members + 1) * 12 / 2**20
+    lines = [
+        f"{len(plan.videos)} videos: {len(plan.finished)} finished,"
+        f" {len(plan.job.video_keys) - len(plan.finished)} to do, {len(plan.broken)} unusable",
+        f"{len(plan.pairs)} pairs to run, {units / 1e9:.2f} Gpx (frames x objects x pixels)",
+        table,
+        f"memory of finishing a video: about {finish:.0f} MiB above the interpreter"
+        f" (largest frame: {largest[1]})",
+    ]
+    lines += [f"unusable: {message}" for message in plan.broken.values()]
+    return "\n".join(lines)
+
+
+def report_end(config: RunConfig, summary: Summary, directory: RunDirectory) -> None:
+    """Where everything is, and what failed."""
+    say(f"{summary.videos} videos in {summary.seconds:.1f} s: {directory.root / 'masks'}")
+    if config.output.submission and summary.videos:
+        say(f"submission: {directory.root / 'submission.zip'}")
+    if config.output.report and summary.videos:
+        say(f"report: {directory.root / 'report' / 'index.html'}")
+    if summary.failures:
+        say(f"{len(summary.failures)} failures, see {directory.root / 'failures.json'}:")
+        for failure in summary.failures[:5]:
+            who = f" ({failure['member']})" if failure.get("member") else ""
+            say(f"  {failure['video']}{who}: {failure['message']}")
+
+
+if __name__ == "__main__":
+    run_command(main)
