@@ -1,0 +1,317 @@
+"""Execution on Ray: one actor per worker, in an embedded instance or on a given cluster.
+
+The driver keeps all decisions: actors are never restarted or retried by Ray. Workers return
+small records; no array enters Ray's object store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import queue
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import ray
+from ray import exceptions as ray_errors
+from ray._private import worker as ray_worker
+
+from ensemble.events import (
+    Action,
+    Attempt,
+    Capacity,
+    Done,
+    Event,
+    Failed,
+    Finish,
+    Load,
+    Loaded,
+    LoadFailed,
+    Loss,
+    MemberSpec,
+    Run,
+    Shape,
+    Start,
+    Stop,
+    WorkerLost,
+    WorkerUp,
+)
+from ensemble.executors import Job
+from ensemble.executors.calls import Hands, Report
+from mose.errors import InputError
+
+OBJECT_STORE_BYTES = 200 << 20
+CAPACITY_INTERVAL = 5.0
+"""Seconds between looks at which nodes the cluster has."""
+
+Answer = tuple[int, str, "Future[Any]"]
+
+
+class _Actor:
+    """A worker's process."""
+
+    def __init__(self, job: Job):
+        self._hands = Hands(job)
+
+    def up(self) -> tuple[str, int]:
+        return ray.get_runtime_context().get_node_id(), os.getpid()
+
+    def load(self, member: str) -> Report:
+        return self._hands.load(member) if member else Report(0.0, None)
+
+    def run(self, video: str, attempt: Attempt) -> Report:
+        return self._hands.run(video, attempt)
+
+    def finish(self, video: str, members: tuple[str, ...]) -> Report:
+        return self._hands.finish(video, members)
+
+
+class RayExecutor:
+    """Workers on Ray.
+
+    job       the work; every worker gets a copy
+    address   of a cluster to join; without one, and with ``RAY_ADDRESS`` unset, an instance
+              of this process's own is started and ends with it: one that happens to run on
+              the machine is never joined. A Ray that this process has initialised before
+              is used as it is and left running.
+    num_cpus  cores of the own instance; None: all that this process may use
+    """
+
+    def __init__(self, job: Job, address: str | None = None, num_cpus: int | None = None):
+        self._job = job
+        self._address = address or os.environ.get("RAY_ADDRESS") or None
+        self._num_cpus = num_cpus
+        self._actors: dict[int, Any] = {}
+        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._exit = contextlib.ExitStack()
+        self._next_look = 0.0
+        self._room: Shape | None = None
+
+    def __enter__(self) -> RayExecutor:
+        if not ray.is_initialized():
+            if self._address is None:
+                self._exit.enter_context(embedded_ray(self._num_cpus or usable_cores()))
+            else:
+                self._exit.enter_context(joined_ray(self._address))
+        self._actor_class = ray.remote(max_restarts=0, max_task_retries=0)(_Actor)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for actor in self._actors.values():
+            ray.kill(actor)
+        self._actors.clear()
+        self._exit.close()
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def check(self, members: Sequence[MemberSpec]) -> None:
+        """Compare every request with the nodes: Ray itself would wait for ever in silence."""
+        nodes = [_room_of(node["Resources"]) for node in _alive_nodes()]
+        for member in members:
+            if not any(member.shape.fits(node) for node in nodes):
+                raise InputError(
+                    f"member '{member.name}' asks for {_words(member.shape)} per worker, but no"
+                    f" node has that; the largest has {_words(max(nodes, key=_size))}: lower the"
+                    " member's request or add such a node"
+                )
+
+    def perform(self, action: Action) -> None:
+        if isinstance(action, Start):
+            self._start(action)
+        elif isinstance(action, Stop):
+            actor = self._actors.pop(action.worker, None)
+            if actor is not None:
+                ray.kill(actor)
+        elif isinstance(action, Load):
+            self._ask(action.worker, "load", self._actors[action.worker].load, action.member)
+        elif isinstance(action, Run):
+            method = self._actors[action.worker].run
+            self._ask(action.worker, "work", method, action.video, action.attempt)
+        elif isinstance(action, Finish):
+            method = self._actors[action.worker].finish
+            self._ask(action.worker, "work", method, action.video, action.members)
+
+    def _start(self, action: Start) -> None:
+        shape = action.shape
+        actor = self._actor_class.options(
+            num_cpus=shape.cpus, num_gpus=shape.gpus, memory=shape.memory or None
+        ).remote(self._job)
+        self._actors[action.worker] = actor
+        self._ask(action.worker, "up", actor.up)
+        self._ask(action.worker, "load", actor.load, action.member)
+
+    def _ask(self, worker: int, what: str, method: Any, *args: Any) -> None:
+        future: Future[Any] = method.remote(*args).future()
+        future.add_done_callback(lambda done: self._answers.put((worker, what, done)))
+
+    def wait(self, timeout: float) -> list[Event]:
+        events: list[Event] = list(self._look_at_nodes())
+        try:
+            answer = self._answers.get(timeout=0.0 if events else timeout)
+            while True:
+                events += self._understand(*answer)
+                answer = self._answers.get_nowait()
+        except queue.Empty:
+            return events
+
+    def _look_at_nodes(self) -> Iterator[Capacity]:
+        now = self.now()
+        if now >= self._next_look:
+            self._next_look = now + CAPACITY_INTERVAL
+            total: dict[str, float] = {}
+            for node in _alive_nodes():
+                for name, amount in node["Resources"].items():
+                    total[name] = total.get(name, 0.0) + amount
+            room = _room_of(total)
+            if room != self._room:
+                self._room = room
+                yield Capacity(now, room)
+
+    def _understand(self, worker: int, what: str, done: Future[Any]) -> Iterator[Event]:
+        """The event that an answer stands for; none for a worker that is gone already."""
+        if worker not in self._actors:
+            return
+        now = self.now()
+        error = done.exception()
+        if error is not None:
+            ray.kill(self._actors.pop(worker))
+            yield WorkerLost(now, worker, how_lost(error), in_a_line(error))
+        elif what == "up":
+            node, pid = done.result()
+            yield WorkerUp(now, worker, node, pid)
+        else:
+            report: Report = done.result()
+            if what == "load" and report.failure is not None:
+                yield LoadFailed(now, worker, report.failure, report.message)
+            elif what == "load":
+                yield Loaded(now, worker, report.seconds)
+            elif report.failure is not None:
+                yield Failed(now, worker, report.failure, report.message)
+            else:
+                yield Done(now, worker, report.seconds, report.record or {})
+
+
+def how_lost(error: BaseException) -> Loss:
+    """What Ray's exception says of a worker's end.
+
+    `OutOfMemoryError`, of the memory monitor, is no `RayActorError`.
+    """
+    if isinstance(error, ray_errors.OutOfMemoryError):
+        return "memory"
+    if isinstance(error, (ray_errors.ActorUnavailableError, ray_errors.NodeDiedError)):
+        return "node"
+    if isinstance(error, ray_errors.ActorDiedError) and (
+        error.preempted or "node has died" in str(error) or "node was terminated" in str(error)
+    ):
+        return "node"
+    return "died"
+
+
+def in_a_line(error: BaseException) -> str:
+    """The informative line of Ray's many."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "because" in line or "exit detail" in line] or lines
+    return f"{type(error).__name__}: {telling[-1][:200] if telling else ''}"
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def embedded_ray(num_cpus: int) -> Iterator[None]:
+    """A Ray instance of this process's own; it ends with the block or with the process.
+
+    It keeps its files in a temporary folder that is removed at the end, and its token in
+    this process's environment: since 2.60 Ray makes one, and writes it into the home folder
+    where none is given.
+    """
+    folder = tempfile.mkdtemp(prefix="stseg-ray-", dir=_short_folder())
+    settings = {"RAY_AUTH_TOKEN": _process_token(), "RAY_USAGE_STATS_ENABLED": "0"}
+    before = {name: os.environ.get(name) for name in (*settings, "RAY_AUTH_MODE")}
+    os.environ.update(settings)
+    try:
+        with _initialised(
+            address="local",
+            include_dashboard=False,
+            num_cpus=num_cpus,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=folder,
+        ):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def joined_ray(address: str) -> Iterator[None]:
+    """Join a running cluster, whose resources are its own."""
+    try:
+        with _initialised(address=address):
+            yield
+    except ConnectionError as error:
+        raise InputError(
+            f"no Ray cluster answers at '{address}' ({error}): start one there, or leave"
+            " --address and RAY_ADDRESS out to run on this machine"
+        ) from None
+
+
+@contextlib.contextmanager
+def _initialised(**options: Any) -> Iterator[None]:
+    # Ray prints the deaths of workers on standard output, and has no option against it;
+    # the scheduler reports them.
+    printer = getattr(ray_worker, "print_to_stdstream", None)
+    setattr(ray_worker, "print_to_stdstream", lambda *args, **more: None)  # noqa: B010
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        yield
+    finally:
+        ray.shutdown()
+        setattr(ray_worker, "print_to_stdstream", printer)  # noqa: B010
+
+
+@functools.cache
+def _process_token() -> str:
+    """The token of this process's own instances; Ray reads it once per process."""
+    return os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
+
+
+def _short_folder() -> str | None:
+    """Ray's sockets lie in its folder, and their paths may not exceed some 100 characters."""
+    return None if len(tempfile.gettempdir()) < 25 else "/tmp"
+
+
+def _alive_nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _room_of(resources: dict[str, float]) -> Shape:
+    cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+    return Shape(cpus, gpus, int(resources.get("memory", 0)))
+
+
+def _size(shape: Shape) -> tuple[float, float, int]:
+    return shape.gpus, shape.cpus, shape.memory
+
+
+def _words(shape: Shape) -> str:
+    parts = [f"{shape.cpus:g} cores", f"{shape.gpus:g} GPUs"]
+    if shape.memory:
+        parts.append(f"{shape.memory / 2**30:.1f} GiB of memory")
+    return ", ".join(parts)
