@@ -107,7 +107,7 @@ class Dataset:
         masks: all of them where they are few, the first of a fully annotated video.
         """
         self._check_name(name)
-        known = self._meta.get(name, {})
+        known = self.meta.get(name, {})
         length, height, width = (known.get(key) for key in ("length", "height", "width"))
         objects = _count(known.get("objects"))
         if length and height and width and objects:
@@ -116,8 +116,8 @@ class Dataset:
         return VideoInfo(len(video), video.height, video.width, objects or _count_objects(video))
 
     @cached_property
-    def _meta(self) -> dict[str, dict[str, Any]]:
-        """``videos`` of meta.json or meta_<split>.json, in the split's folder or above it."""
+    def meta(self) -> dict[str, dict[str, Any]]:
+        """Video -> its entry in meta.json or meta_<split>.json, in the split's folder or above."""
         names = [f"meta_{split}.json" for split in SPLITS.get(self.split, (self.split,))]
         places = [self.root / name for name in ("meta.json", *names)]
         places += [self.root.parent / name for name in names]
@@ -181,22 +181,24 @@ def open_dataset(
     )
 
 
-def splits(root: str | Path) -> tuple[str, ...]:
-    """The splits of a data set by folder or list; empty where its root is itself a split."""
-    root = Path(root)
-    return (*_split_folders(root), *_split_lists(root))
+def split_folders(root: str | Path) -> tuple[str, ...]:
+    """Names of the root's folders that hold ``JPEGImages``; none where it is itself a split."""
+    try:
+        return tuple(sorted(p.name for p in Path(root).iterdir() if (p / IMAGES).is_dir()))
+    except OSError:
+        return ()
 
 
 def is_dataset(root: str | Path) -> bool:
     """Whether a folder holds ``JPEGImages``, itself or in a split's folder."""
-    return (Path(root) / IMAGES).is_dir() or bool(_split_folders(Path(root)))
+    return (Path(root) / IMAGES).is_dir() or bool(split_folders(root))
 
 
 def _find_split(root: Path, split: str | None) -> tuple[Path, str, list[str] | None]:
     """The folder that holds the split's ``JPEGImages``, its name, the videos of its list."""
     if not root.is_dir():
         raise InputError(f"data set folder {root} does not exist: give the root of a data set")
-    folders, lists = _split_folders(root), _split_lists(root)
+    folders, lists = split_folders(root), _split_lists(root)
     flat = (root / IMAGES).is_dir()
     own = _canonical(root.resolve().name)
     if split is None:
@@ -234,14 +236,6 @@ def _canonical(split: str) -> str:
 def _dataset_name(root: Path) -> str:
     root = root.resolve()
     return root.parent.name if _canonical(root.name) in SPLITS else root.name
-
-
-def _split_folders(root: Path) -> tuple[str, ...]:
-    """Names of the root's folders that hold ``JPEGImages``."""
-    try:
-        return tuple(sorted(p.name for p in root.iterdir() if (p / IMAGES).is_dir()))
-    except OSError:
-        return ()
 
 
 def _split_lists(root: Path) -> dict[str, Path]:

@@ -1,0 +1,82 @@
+"""What a check found: one sentence each, many of a kind as one line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+REJECTED, ZEROED, NOTE = "rejected", "zeroed", "note"
+SEVERITIES = (REJECTED, ZEROED, NOTE)
+"""A server refuses the whole submission (or a run the video); scores it wrongly or as zero
+without a word; is worth knowing."""
+
+RULES = {
+    "wrapping-folder": (REJECTED, "folders wrap the videos"),
+    "duplicate-entry": (REJECTED, "entries are there twice"),
+    "file-name": (REJECTED, "files have names that a scorer cannot use"),
+    "missing-frame": (REJECTED, "videos miss frames"),
+    "unknown-frame": (REJECTED, "videos have masks without a frame"),
+    "undecodable": (REJECTED, "files cannot be decoded"),
+    "size": (REJECTED, "masks have another size than their frames"),
+    "video": (REJECTED, "videos cannot be used"),
+    "frame-size": (REJECTED, "frames have another size than the first of their video"),
+    "missing-video": (ZEROED, "videos are missing"),
+    "mode": (ZEROED, "masks are not palette or 8-bit grey PNGs"),
+    "object-id": (ZEROED, "masks hold ids that are not given"),
+    "first-mask": (ZEROED, "videos change the first mask"),
+    "unknown-video": (NOTE, "videos are not in the data set"),
+    "stray-file": (NOTE, "files are no masks"),
+    "late-first-mask": (NOTE, "videos have no mask for their first frame"),
+    "void": (NOTE, "masks hold void pixels (255)"),
+    "meta": (NOTE, "videos differ from the meta file"),
+}
+"""Rule -> its severity and what to say of many."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    rule       a key of `RULES`
+    sentence   what is wrong, in which file, what comes of it or what to do
+    video      the video it is in, if it is in one
+    file       the file, if it is in one; relative to what was checked
+    """
+
+    rule: str
+    sentence: str
+    video: str | None = None
+    file: str | None = None
+
+    @property
+    def severity(self) -> str:
+        return RULES[self.rule][0]
+
+    def json(self) -> dict[str, Any]:
+        return {"severity": self.severity, **dataclasses.asdict(self)}
+
+
+def harmful(findings: Iterable[Finding]) -> bool:
+    """Whether a server would reject or zero anything."""
+    return any(finding.severity != NOTE for finding in findings)
+
+
+def lines(findings: Iterable[Finding]) -> list[str]:
+    """One line per rule, the gravest first: a single finding in full, many with an example."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.rule, []).append(finding)
+    ordered = sorted(groups, key=lambda rule: SEVERITIES.index(RULES[rule][0]))
+    return [_line(rule, groups[rule]) for rule in ordered]
+
+
+def _line(rule: str, group: list[Finding]) -> str:
+    severity, plural = RULES[rule]
+    first = group[0].sentence
+    if len(group) == 1:
+        return f"{severity:9} {first}"
+    videos = {finding.video for finding in group if finding.video}
+    where = f" in {len(videos)} videos" if 1 < len(videos) < len(group) else ""
+    return f"{severity:9} {len(group):,} {plural}{where}, for one: {first}"
