@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
@@ -42,6 +43,12 @@ class Results:
     @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._listed))
+
+    def below(self, folder: str) -> list[str]:
+        """Names of the files below a folder ("a/b/"), without it."""
+        start = bisect_left(self.names, folder)
+        end = bisect_left(self.names, folder[:-1] + chr(ord("/") + 1))
+        return [name.removeprefix(folder) for name in self.names[start:end]]
 
     @property
     def duplicates(self) -> tuple[str, ...]:
