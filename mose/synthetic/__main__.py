@@ -1,0 +1,134 @@
+"""``python -m mose.synthetic OUT --videos N``: make a synthetic data set, or describe one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from mose.cli import EXIT_OK, progress, run_command, say
+from mose.errors import InputError
+from mose.synthetic.config import PRESETS, SyntheticConfig, resolve
+
+_LAYOUT = """
+layout of OUT:
+  OUT/test/JPEGImages/v00000/00000.jpg     frames
+  OUT/test/Annotations/v00000/00000.png    masks that are given: every frame in train,
+                                           else every object where it first appears
+  OUT/test/Labels/v00000/00000.png         masks of every frame (not in train)
+  OUT/test/synthetic.json                  what it was made with
+
+The same options give the same bytes. Running the same command again keeps the videos that
+are whole; a larger --videos adds to them.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    args = _parser().parse_args(arguments)
+    difficulty = _settings(args.set)
+    config = resolve(args.preset, difficulty)
+    height, width = args.size
+    from mose.synthetic.dataset import Plan, write_dataset
+
+    if args.stats:
+        import cv2
+
+        from mose.synthetic import iter_frames
+        from mose.synthetic.stats import clip_stats, table
+
+        cv2.setNumThreads(1)
+        plan = Plan(args.split, args.seed, args.frames, args.objects, height, width, config)
+        clips = [
+            clip_stats(iter_frames(**plan.video(k)))
+            for k in progress(range(args.stats), args.stats, "clips")
+        ]
+        say(table(clips))
+        return EXIT_OK
+    if args.out is None or args.videos is None:
+        raise InputError("give OUT and --videos N, or --stats N")
+    root = write_dataset(
+        args.out,
+        args.videos,
+        split=args.split,
+        seed=args.seed,
+        frames=args.frames,
+        objects=args.objects,
+        height=height,
+        width=width,
+        labels=not args.no_labels,
+        processes=args.processes,
+        config=config,
+        progress=True,
+    )
+    say(str(root))
+    return EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mose.synthetic",
+        description="Make a procedural data set in MOSE layout, with labels on every frame.",
+        epilog=_LAYOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("out", nargs="?", metavar="OUT", help="folder to make")
+    parser.add_argument("--videos", type=int, metavar="N", help="how many videos")
+    parser.add_argument("--split", default="test", help="train, valid or test (default test)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other videos (0)")
+    parser.add_argument(
+        "--frames", type=_span, default=(24, 48), metavar="N|A-B", help="per video (24-48)"
+    )
+    parser.add_argument(
+        "--objects", type=_span, default=(1, 4), metavar="N|A-B", help="per video (1-4)"
+    )
+    parser.add_argument(
+        "--size", type=_size, default=(192, 192), metavar="HxW", help="of a frame (192x192)"
+    )
+    parser.add_argument(
+        "--preset", default="default", help=f"difficulty: {', '.join(PRESETS)} (default)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KNOB=VALUE",
+        help="one knob of the difficulty, e.g. --set leave=0.5 --set object_size=0.1,0.4;"
+        f" knobs: {', '.join(knob.name for knob in fields(SyntheticConfig))}",
+    )
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="at once (1)")
+    parser.add_argument("--no-labels", action="store_true", help="write no Labels folder")
+    parser.add_argument(
+        "--stats", type=int, metavar="N", help="write nothing, print what happens in N clips"
+    )
+    return parser
+
+
+def _span(text: str) -> tuple[int, int]:
+    low, _, high = text.partition("-")
+    return int(low), int(high or low)
+
+
+def _size(text: str) -> tuple[int, int]:
+    high, _, wide = text.lower().partition("x")
+    return int(high), int(wide or high)
+
+
+def _settings(assignments: Sequence[str]) -> dict[str, Any]:
+    """``["leave=0.5", "object_size=0.1,0.4"]`` as keyword arguments."""
+    settings: dict[str, Any] = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        try:
+            numbers = [float(part) for part in value.split(",")]
+        except ValueError:
+            numbers = []
+        if not equals or not numbers:
+            raise InputError(f"--set {text}: expected KNOB=NUMBER or KNOB=LOW,HIGH")
+        settings[name] = tuple(numbers) if len(numbers) > 1 else numbers[0]
+    return settings
+
+
+if __name__ == "__main__":
+    run_command(main)

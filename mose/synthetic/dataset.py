@@ -1,0 +1,253 @@
+"""Write a synthetic data set in MOSE layout: whole videos only, resumable, in parallel."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import shutil
+import threading
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mose.cli import Progress
+from mose.errors import InputError
+from mose.masks import object_ids, write_mask
+from mose.synthetic.clip import check_clip, iter_frames
+from mose.synthetic.config import SyntheticConfig, resolve
+
+MANIFEST = "synthetic.json"
+GENERATOR = 1
+"""Version of the generator: a folder made by another version is not continued."""
+
+SPLITS = ("train", "valid", "test")
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a data set is made of; written beside it as ``synthetic.json``.
+
+    frames, objects   (low, high), drawn per video
+    """
+
+    split: str
+    seed: int
+    frames: tuple[int, int]
+    objects: tuple[int, int]
+    height: int
+    width: int
+    config: SyntheticConfig
+    generator: int = GENERATOR
+
+    def video(self, index: int) -> dict[str, Any]:
+        """The arguments of `make_clip` for a video; a stream of its own for each."""
+        sequence = np.random.SeedSequence(
+            self.seed, spawn_key=(zlib.crc32(self.split.encode()), index)
+        )
+        rng = np.random.Generator(np.random.PCG64(sequence))
+        return {
+            "seed": int(rng.integers(2**62)),
+            "frames": int(rng.integers(self.frames[0], self.frames[1] + 1)),
+            "objects": int(rng.integers(self.objects[0], self.objects[1] + 1)),
+            "height": self.height,
+            "width": self.width,
+            "config": self.config,
+        }
+
+    def json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def write_dataset(
+    out: str | Path,
+    videos: int,
+    *,
+    split: str = "test",
+    seed: int = 0,
+    frames: int | tuple[int, int] = (24, 48),
+    objects: int | tuple[int, int] = (1, 4),
+    height: int = 192,
+    width: int = 192,
+    labels: bool = True,
+    processes: int = 1,
+    config: SyntheticConfig | str | None = None,
+    progress: bool = False,
+    **difficulty: Any,
+) -> Path:
+    """Make ``out/<split>`` hold ``videos`` videos and return that folder.
+
+    ::
+
+        OUT/test/JPEGImages/v00000/00000.jpg   frames
+        OUT/test/Annotations/v00000/00000.png  masks that are given: every frame in train;
+                                               elsewhere every object where it first appears
+        OUT/test/Labels/v00000/00000.png       the mask of every frame (not in train)
+        OUT/test/synthetic.json                what it was made with
+
+    labels      write ``Labels`` (outside train)
+    processes   how many make videos; the bytes do not depend on it
+    progress    show a line on standard error
+
+    Videos that are whole are kept, so an interrupted call is continued, and a larger
+    ``videos`` extends a folder. Raises `InputError` if the folder holds something else, was
+    made with other arguments, or is being written by another process; OSError as it comes.
+    """
+    plan = Plan(
+        split=split,
+        seed=seed,
+        frames=_range(frames, "frames"),
+        objects=_range(objects, "objects"),
+        height=height,
+        width=width,
+        config=resolve(config, difficulty),
+    )
+    if split not in SPLITS:
+        raise InputError(f"split '{split}' is not one of {', '.join(SPLITS)}")
+    for name, value in (("videos", videos), ("processes", processes)):
+        if not 1 <= value <= 100_000:
+            raise InputError(f"{name} is {value}, expected a whole number of at least 1")
+    for count in plan.objects:
+        for length in plan.frames:
+            check_clip(seed, length, height, width, count, plan.config)
+    root = Path(out) / split
+    with _claimed(root, plan):
+        todo = [k for k in range(videos) if not (root / "JPEGImages" / video_name(k)).is_dir()]
+        bar = Progress(len(todo), "videos") if progress else None
+        for _ in _made(root, plan, todo, labels, processes):
+            if bar:
+                bar.advance()
+        if bar:
+            bar.close(f"in {root}")
+    return root
+
+
+def video_name(index: int) -> str:
+    """The folder of a video."""
+    return f"v{index:05d}"
+
+
+def _range(value: int | tuple[int, int], name: str) -> tuple[int, int]:
+    low, high = (value, value) if isinstance(value, int) else value
+    if not 1 <= low <= high:
+        raise InputError(f"{name} are {low} to {high}, expected rising numbers from 1")
+    return low, high
+
+
+@contextlib.contextmanager
+def _claimed(root: Path, plan: Plan) -> Iterator[None]:
+    """Make sure that the folder is ours, and ours alone for now."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{root} cannot be a folder, a file is in its place") from None
+    manifest = root / MANIFEST
+    if not manifest.exists() and any(root.iterdir()):
+        raise InputError(
+            f"folder {root} holds something else than a synthetic data set: choose an empty one"
+        )
+    with open(manifest, "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"folder {root} is being written by another process") from None
+        file.seek(0)
+        known = file.read()
+        if known and known != plan.json():
+            raise InputError(
+                f"folder {root} was made with other options (see {manifest}): repeat those, or"
+                " choose another folder"
+            )
+        if not known:
+            file.write(plan.json())
+            file.flush()
+        for stale in root.glob(".partial-*"):
+            shutil.rmtree(stale)
+        yield
+
+
+def _made(root: Path, plan: Plan, todo: list[int], labels: bool, processes: int) -> Iterator[int]:
+    """Make the videos ``todo``; yields each when it is whole."""
+    processes = min(processes, len(todo))
+    if processes <= 1:
+        for index in todo:
+            yield _write_video(root, plan, index, labels)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, initializer=_start_worker) as pool:
+        waiting = list(reversed(todo))
+        running: set[Future[int]] = set()
+        try:
+            while waiting or running:
+                while waiting and len(running) < 2 * processes:
+                    running.add(pool.submit(_write_video, root, plan, waiting.pop(), labels))
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """One thread for OpenCV, and no life after the parent's (a killed one cannot say goodbye)."""
+    cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+
+        def follow() -> None:
+            multiprocessing.connection.wait([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()
+
+
+def _write_video(root: Path, plan: Plan, index: int, labels: bool) -> int:
+    """Write a video under a temporary name, then move it into place, frames last."""
+    name = video_name(index)
+    everywhere = plan.split == "train"
+    partial = root / f".partial-{name}"
+    kinds = ["Annotations", "JPEGImages"]
+    if labels and not everywhere:
+        kinds.insert(0, "Labels")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for kind in kinds:
+            (partial / kind).mkdir(parents=True)
+        seen: set[int] = set()
+        for number, frame in enumerate(iter_frames(**plan.video(index))):
+            stem = f"{number:05d}"
+            code = cv2.imencode(
+                ".jpg",
+                cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR),
+                [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY],
+            )[1]
+            (partial / "JPEGImages" / f"{stem}.jpg").write_bytes(code.tobytes())
+            new = [i for i in object_ids(frame.labels) if i not in seen]
+            seen.update(new)
+            if everywhere:
+                write_mask(partial / "Annotations" / f"{stem}.png", frame.labels)
+            elif new:
+                given = np.where(np.isin(frame.labels, new), frame.labels, 0)
+                write_mask(partial / "Annotations" / f"{stem}.png", given)
+            if "Labels" in kinds:
+                write_mask(partial / "Labels" / f"{stem}.png", frame.labels)
+        for kind in kinds:
+            target = root / kind / name
+            target.parent.mkdir(exist_ok=True)
+            if target.exists():  # left by a call that was killed between two moves
+                shutil.rmtree(target)
+            os.replace(partial / kind, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return index

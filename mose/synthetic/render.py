@@ -1,0 +1,267 @@
+"""Draw a posed body: anti-aliased outline, texture that moves with it, shading, blur."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from mose.synthetic.shapes import Body, Part
+
+Affine = tuple[float, float, float, float, float, float]
+"""Row-major 2 x 3 matrix (a, b, x, c, d, y)."""
+
+
+@dataclass(slots=True)
+class Skin:
+    """What a body wears.
+
+    materials    textures (S, S, 3) uint8, one per material
+    others       textures that the materials turn into and back, or none
+    texel        texture pixels per unit of the body
+    relief       how strongly the parts look rounded, [0, 1]
+    """
+
+    materials: list[np.ndarray]
+    others: list[np.ndarray] | None
+    texel: float
+    relief: float
+
+
+@dataclass(slots=True)
+class Pose:
+    """Where a body is in one frame, in pixels and radians.
+
+    squash     foreshortening of its width, (0, 1]
+    slide      shift of the texture, in units of the body (an out-of-plane turn)
+    mix        weight of the skin's other textures, [0, 1]
+    smear      movement while the shutter is open, (dx, dy) pixels
+    """
+
+    x: float
+    y: float
+    scale: float
+    angle: float
+    squash: float = 1.0
+    slide: tuple[float, float] = (0.0, 0.0)
+    mix: float = 0.0
+    smear: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(slots=True)
+class Light:
+    """Direction (unit vector on the screen) and strength of the light that shades bodies."""
+
+    x: float
+    y: float
+    strength: float
+
+
+@dataclass(slots=True)
+class Patch:
+    """A drawn body: premultiplied colour and coverage of a box of the frame.
+
+    colour   (h, w, 3) float32, 0..255 times alpha; None when only the shape was asked for
+    alpha    (h, w) float32 in [0, 1]
+    """
+
+    x: int
+    y: int
+    alpha: np.ndarray
+    colour: np.ndarray | None
+    _rows: slice = field(init=False)
+    _columns: slice = field(init=False)
+
+    def __post_init__(self) -> None:
+        height, width = self.alpha.shape
+        self._rows, self._columns = slice(self.y, self.y + height), slice(self.x, self.x + width)
+
+    def over(self, image: np.ndarray) -> np.ndarray:
+        """The part of ``image`` that the patch covers (a view)."""
+        return image[self._rows, self._columns]
+
+
+def draw(
+    body: Body,
+    skin: Skin | None,
+    pose: Pose,
+    light: Light,
+    time: float,
+    height: int,
+    width: int,
+) -> Patch | None:
+    """Draw a body into a patch of a ``height x width`` frame; None where nothing shows.
+
+    Without ``skin`` only the coverage is made, which is the same to the bit.
+    """
+    polygons, frames = _place(body, pose, time)
+    margin = 2 + math.ceil(math.hypot(*pose.smear) / 2)
+    boxes = [_box(points, margin, height, width) for points in polygons]
+    shown = [box for box in boxes if box is not None]
+    if not shown:
+        return None
+    left, top = min(b[0] for b in shown), min(b[1] for b in shown)
+    right, bottom = max(b[2] for b in shown), max(b[3] for b in shown)
+    alpha = np.zeros((bottom - top, right - left), np.float32)
+    colour = None if skin is None else np.zeros((*alpha.shape, 3), np.float32)
+    for k in body.order:
+        box = boxes[k]
+        if box is None:
+            continue
+        x0, y0, x1, y1 = box
+        cover = _fill(polygons[k], body.parts[k].splits, box)
+        view = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
+        rest = 1 - cover
+        alpha[view] = alpha[view] * rest + cover
+        if skin is not None and colour is not None:
+            paint = _paint(body, k, skin, pose, frames[k], light, box, time)
+            region = colour[view]
+            region *= rest[..., None]
+            paint *= cover[..., None]
+            region += paint
+    if math.hypot(*pose.smear) > 1.5:
+        for plane in (alpha,) if colour is None else (alpha, colour):
+            smear(plane, pose.smear)
+    return Patch(left, top, alpha, colour)
+
+
+def smear(image: np.ndarray, movement: tuple[float, float]) -> None:
+    """Blur float32 pixels in place along a movement of (dx, dy) pixels."""
+    dx, dy = movement
+    radius = max(1, math.ceil(max(abs(dx), abs(dy)) / 2))
+    kernel = np.zeros((2 * radius + 1, 2 * radius + 1), np.float32)
+    ends = [(round((radius + s * dx / 2) * 16), round((radius + s * dy / 2) * 16)) for s in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_8, 4)
+    kernel /= kernel.sum()
+    cv2.filter2D(image, -1, kernel, dst=image, borderType=cv2.BORDER_REPLICATE)
+
+
+def _place(body: Body, pose: Pose, time: float) -> tuple[list[np.ndarray], list[Affine]]:
+    """Outlines on the screen, and the matrix from part coordinates to the screen, per part."""
+    cos, sin = math.cos(pose.angle) * pose.scale, math.sin(pose.angle) * pose.scale
+    root: Affine = (cos * pose.squash, -sin, pose.x, sin * pose.squash, cos, pose.y)
+    frames: list[Affine] = []
+    polygons = []
+    for part in body.parts:
+        a, b, tx, c, d, ty = root if part.parent < 0 else frames[part.parent]
+        jx, jy = part.joint
+        turn = part.angle(time)
+        cos, sin = math.cos(turn), math.sin(turn)
+        frame = (
+            a * cos + b * sin, b * cos - a * sin, a * jx + b * jy + tx,
+            c * cos + d * sin, d * cos - c * sin, c * jx + d * jy + ty,
+        )  # fmt: skip
+        frames.append(frame)
+        points = part.outline
+        if part.modes is not None:
+            push = np.array([w(time) for w in part.wobble]) @ part.modes
+            points = (points - part.centre) * (1 + push)[:, None] + part.centre
+        x, y = points[:, 0], points[:, 1]
+        if body.bend is not None:
+            y = y + _sag(body, x, time)
+            x = x + body.bend[2](time) * y * y
+        a, b, tx, c, d, ty = frame
+        polygons.append(np.stack([a * x + b * y + tx, c * x + d * y + ty], 1))
+    return polygons, frames
+
+
+def _sag(body: Body, x: np.ndarray, time: float) -> np.ndarray:
+    """The bend of the body across its length: a quadratic and a travelling wave."""
+    assert body.bend is not None
+    return body.bend[0](time) * (x * x - 0.3) + body.bend[1](time) * np.sin(3.5 * x - 0.35 * time)
+
+
+def _box(
+    points: np.ndarray, margin: int, height: int, width: int
+) -> tuple[int, int, int, int] | None:
+    """(left, top, right, bottom) of the visible part of an outline, or None."""
+    low, high = points.min(0), points.max(0)
+    left, top = max(0, math.floor(low[0]) - margin), max(0, math.floor(low[1]) - margin)
+    right = min(width, math.ceil(high[0]) + margin + 1)
+    bottom = min(height, math.ceil(high[1]) + margin + 1)
+    return (left, top, right, bottom) if right > left and bottom > top else None
+
+
+def _fill(
+    points: np.ndarray, splits: tuple[int, ...], box: tuple[int, int, int, int]
+) -> np.ndarray:
+    """Anti-aliased coverage of a polygon in a box, float32 in [0, 1].
+
+    Filled at twice the size and averaged, because OpenCV's own anti-aliased fill
+    thickens outlines by half a pixel.
+    """
+    x0, y0, x1, y1 = box
+    size = ((x1 - x0) * 2, (y1 - y0) * 2)
+    fine = np.zeros((size[1], size[0]), np.uint8)
+    # 4 fractional bits; sample (i + 0.5) / 2 - 0.5 of the frame is pixel i here.
+    fixed = np.rint(((points - (x0, y0)) * 2 + 0.5) * 16)
+    rings = (
+        np.split(np.clip(fixed, -(2**24), 2**24).astype(np.int32), splits)
+        if splits
+        else [np.clip(fixed, -(2**24), 2**24).astype(np.int32)]
+    )
+    cv2.fillPoly(fine, rings, 255, cv2.LINE_AA, 4)
+    coarse = cv2.resize(fine, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+    return coarse.astype(np.float32) * np.float32(1 / 255)
+
+
+def _paint(
+    body: Body,
+    index: int,
+    skin: Skin,
+    pose: Pose,
+    frame: Affine,
+    light: Light,
+    box: tuple[int, int, int, int],
+    time: float,
+) -> np.ndarray:
+    """Shaded texture of a part over a box: (h, w, 3) float32.
+
+    The map from screen to texture is worked out on a coarse grid and enlarged: all of it
+    is smooth.
+    """
+    part: Part = body.parts[index]
+    x0, y0, x1, y1 = box
+    a, b, tx, c, d, ty = frame
+    det = a * d - b * c
+    if abs(det) < 1e-9:
+        det = 1e-9
+    cell = 8 if min(x1 - x0, y1 - y0) > 40 else 4
+    nx, ny = -(-(x1 - x0) // cell) + 2, -(-(y1 - y0) // cell) + 2
+    sx = (np.arange(nx) - 0.5) * cell + (x0 - 0.5 - tx)
+    sy = ((np.arange(ny) - 0.5) * cell + (y0 - 0.5 - ty))[:, None]
+    u = (d * sx - b * sy) / det
+    v = (a * sy - c * sx) / det
+    if body.bend is not None:
+        u = u - body.bend[2](time) * v * v
+        v = v - _sag(body, u, time)
+    cx, cy = part.centre
+    ex, ey = part.extent
+    p, q = np.clip((u - cx) / ex, -1.6, 1.6), np.clip((v - cy) / ey, -1.6, 1.6)
+    radius = p * p + q * q
+    # Towards the rim a rounded surface turns away: its texture crowds and it darkens.
+    crowd = 1 + 0.35 * skin.relief * radius
+    texel = skin.texel
+    mx = ((u - cx) * crowd + pose.slide[0]) * texel + 37.0 * index
+    my = ((v - cy) * crowd + pose.slide[1]) * texel + 53.0 * index
+    norm = 1 / math.sqrt(abs(det))
+    lx, ly = (a * light.x + c * light.y) * norm, (b * light.x + d * light.y) * norm
+    k = light.strength * skin.relief
+    shade = 1 + k * (0.55 * (p * lx + q * ly) - 0.3 * (radius - 0.5))
+    size = (nx * cell, ny * cell)
+    inner = (slice(cell, cell + y1 - y0), slice(cell, cell + x1 - x0))
+    maps = [
+        cv2.resize(m.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)[inner]
+        for m in (mx, my, shade)
+    ]
+    source = skin.materials[part.material % len(skin.materials)]
+    if skin.others is not None and pose.mix > 0:
+        other = skin.others[part.material % len(skin.others)]
+        source = cv2.addWeighted(source, 1 - pose.mix, other, pose.mix, 0)
+    paint = cv2.remap(
+        source, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    ).astype(np.float32)
+    paint *= maps[2][..., None]
+    return paint

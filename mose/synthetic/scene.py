@@ -1,0 +1,440 @@
+"""What happens in a clip: who is there, how they move, and what the camera does."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from mose.synthetic import shapes, textures
+from mose.synthetic.background import backdrop
+from mose.synthetic.config import SyntheticConfig
+from mose.synthetic.motion import Absence, Wave, absence, ease, pacing, wave
+from mose.synthetic.render import Light, Pose, Skin
+from mose.synthetic.shapes import Body
+
+REVEAL_FRAMES = 6
+"""A late object takes this many frames to come in, about."""
+
+
+@dataclass(slots=True)
+class Figure:
+    """A body with a skin, a path and a role.
+
+    label      object id, or 0 for what is not labelled
+    depth      larger is nearer; drawn in this order
+    parallax   how much of the camera's movement it shows: 1 for the objects' plane
+    swept      moves with the scenery when the camera travels along
+    leave      when it is outside the frame, and towards where (one angle per absence)
+    hide       when it is behind the figure ``shelter``
+    """
+
+    body: Body
+    skin: Skin
+    label: int
+    depth: float
+    x: Wave
+    y: Wave
+    log_size: Wave
+    spin: Wave
+    yaw: Wave
+    mix: Wave
+    pace: Wave
+    parallax: float = 1.0
+    swept: bool = False
+    leave: Absence | None = None
+    exits: tuple[float, ...] = ()
+    hide: Absence | None = None
+    shelter: Figure | None = None
+
+
+@dataclass(slots=True)
+class Camera:
+    """Pan, zoom, roll, shake, and travel along with the objects; units of the frame's size."""
+
+    x: Wave
+    y: Wave
+    log_zoom: Wave
+    roll: Wave
+    shake_x: Wave
+    shake_y: Wave
+    travel_x: float
+    travel_y: float
+    surge: Wave
+
+    def travelled(self, time: float) -> tuple[float, float]:
+        """How far the scenery has gone by."""
+        along = time + self.surge(time)
+        return self.travel_x * along, self.travel_y * along
+
+
+@dataclass(slots=True)
+class Scene:
+    """A clip before it is drawn. ``step`` is time units per frame."""
+
+    height: int
+    width: int
+    step: float
+    camera: Camera
+    backdrop: np.ndarray
+    ripple: float
+    figures: list[Figure] = field(default_factory=list)
+    light: Wave = field(default_factory=Wave)
+    shutter: float = 0.0
+    shadows: float = 0.0
+
+    @property
+    def unit(self) -> float:
+        """Pixels of one unit of length: the geometric mean of the sides."""
+        return math.sqrt(self.height * self.width)
+
+    def light_at(self, time: float) -> Light:
+        angle = self.light(time)
+        return Light(math.cos(angle), math.sin(angle), 0.9)
+
+    def pose(self, figure: Figure, frame: float) -> Pose:
+        """A figure's pose at a frame index, with its smear while the shutter is open."""
+        pose = self._still(figure, frame)
+        if self.shutter > 0:
+            before = self._still(figure, frame - 0.5)
+            gain = 2 * self.shutter
+            pose.smear = ((pose.x - before.x) * gain, (pose.y - before.y) * gain)
+            length, longest = math.hypot(*pose.smear), 0.12 * self.unit
+            if length > longest:
+                pose.smear = (
+                    pose.smear[0] * longest / length,
+                    pose.smear[1] * longest / length,
+                )
+        return pose
+
+    def own_time(self, figure: Figure, frame: float) -> float:
+        """The figure's own time: paths, gaits and outlines follow it."""
+        time = frame * self.step
+        return time + figure.pace(time)
+
+    def camera_smear(self, frame: float) -> tuple[float, float]:
+        """How far the picture moves while the shutter is open, pixels."""
+        if self.shutter == 0:
+            return 0.0, 0.0
+        now, before = (
+            (
+                self.camera.x(t) + self.camera.shake_x(t),
+                self.camera.y(t) + self.camera.shake_y(t),
+            )
+            for t in (frame * self.step, (frame - 0.5) * self.step)
+        )
+        gain = 2 * self.shutter * self.unit
+        smear = (now[0] - before[0]) * gain, (now[1] - before[1]) * gain
+        limit = 0.06 * self.unit / max(math.hypot(*smear), 1e-9)
+        return (smear[0] * limit, smear[1] * limit) if limit < 1 else smear
+
+    def _stage(self, figure: Figure, frame: float) -> tuple[float, float]:
+        """Position on the stage, in units, before the camera."""
+        time = frame * self.step
+        own = self.own_time(figure, frame)
+        x, y = figure.x(own), figure.y(own)
+        if figure.swept:
+            dx, dy = self.camera.travelled(time)
+            x, y = _wrap(x - dx * figure.parallax), _wrap(y - dy * figure.parallax)
+        if figure.hide is not None and figure.shelter is not None:
+            away = figure.hide(frame)
+            if away > 0:
+                sx, sy = self._stage(figure.shelter, frame)
+                x, y = x + away * (sx - x), y + away * (sy - y)
+        return x, y
+
+    def _still(self, figure: Figure, frame: float) -> Pose:
+        time = frame * self.step
+        own = self.own_time(figure, frame)
+        camera = self.camera
+        x, y = self._stage(figure, frame)
+        zoom = math.exp(camera.log_zoom(time) * figure.parallax)
+        roll = camera.roll(time)
+        px = (x - camera.x(time) * figure.parallax - camera.shake_x(time)) * zoom
+        py = (y - camera.y(time) * figure.parallax - camera.shake_y(time)) * zoom
+        cos, sin = math.cos(roll), math.sin(roll)
+        unit = self.unit
+        sx = self.width / 2 + (px * cos - py * sin) * unit
+        sy = self.height / 2 + (px * sin + py * cos) * unit
+        scale = math.exp(figure.log_size(own)) * zoom * unit
+        if figure.leave is not None:
+            away = figure.leave(frame)
+            if away > 0:
+                sx, sy = self._outside(figure, frame, away, sx, sy, scale)
+        yaw = figure.yaw(own)
+        return Pose(
+            sx,
+            sy,
+            scale,
+            figure.spin(own) + roll,
+            squash=0.4 + 0.6 * abs(math.cos(yaw)),
+            slide=(0.7 * yaw, 0.25 * yaw),
+            mix=ease(figure.mix(own)),
+        )
+
+    def _outside(
+        self, figure: Figure, frame: float, away: float, x: float, y: float, scale: float
+    ) -> tuple[float, float]:
+        """On the way to, or back from, a place where nothing of the figure is seen."""
+        assert figure.leave is not None
+        turn = figure.leave.count(frame) * 2 + figure.leave.returning(frame)
+        angle = figure.exits[turn % len(figure.exits)]
+        cos, sin = math.cos(angle), math.sin(angle)
+        reach = 1.5 * scale + 6
+        # From the middle along the angle to the border, and on until all of it is outside.
+        border = min(
+            (self.width / 2 + reach) / max(abs(cos), 1e-6),
+            (self.height / 2 + reach) / max(abs(sin), 1e-6),
+        )
+        tx, ty = self.width / 2 + cos * border, self.height / 2 + sin * border
+        return x + away * (tx - x), y + away * (ty - y)
+
+    def view(self, frame: float) -> np.ndarray:
+        """The 2 x 3 matrix from the screen to the backdrop, pixels."""
+        time = frame * self.step
+        camera = self.camera
+        far = 0.75
+        zoom = math.exp(-camera.log_zoom(time) * far)
+        roll = camera.roll(time)
+        dx, dy = camera.travelled(time)
+        x = (camera.x(time) + dx) * far + camera.shake_x(time)
+        y = (camera.y(time) + dy) * far + camera.shake_y(time)
+        high, wide = self.backdrop.shape[:2]
+        a, b = math.cos(roll) * zoom, math.sin(roll) * zoom
+        cx, cy = self.width / 2, self.height / 2
+        # The backdrop is mirrored at its borders: whole periods are taken off, because
+        # OpenCV keeps coordinates in 16 bits.
+        ox = (wide / 2 + x * self.unit) % (2 * wide)
+        oy = (high / 2 + y * self.unit) % (2 * high)
+        return np.array([[a, b, ox - a * cx - b * cy], [-b, a, oy + b * cx - a * cy]])
+
+
+def _wrap(value: float, span: float = 3.0) -> float:
+    """Scenery that has gone by comes again: a value in [-span / 2, span / 2)."""
+    return (value + span / 2) % span - span / 2
+
+
+def build(
+    rng: np.random.Generator,
+    config: SyntheticConfig,
+    frames: int,
+    height: int,
+    width: int,
+    objects: int,
+) -> Scene:
+    """Draw a scene. Objects get the ids 1..objects."""
+    step = float(rng.uniform(*config.frame_step)) * config.speed
+    ramp = textures.palette(rng)
+    high, wide = round(height * 1.5), round(width * 1.5)
+    scene = Scene(
+        height,
+        width,
+        step,
+        _camera(rng, config),
+        backdrop(rng, high, wide, ramp),
+        ripple=float(rng.uniform(0.5, 2.5)) if rng.random() < 0.15 * config.deformation else 0.0,
+        light=wave(rng, 0.8 * config.light, (40, 200), offset=float(rng.uniform(0, 6.3))),
+        shutter=config.motion_blur * float(rng.random()),
+        shadows=float(rng.uniform(0, 0.6)) if rng.random() < 0.5 else 0.0,
+    )
+    wanted = [_object(rng, config, scene, ramp, k + 1) for k in range(objects)]
+    if objects > 1 and rng.random() < config.lookalikes:
+        for k in range(1, objects):
+            if rng.random() < 0.7:
+                _resemble(rng, config, wanted[k], wanted[0])
+    others = []
+    for _ in range(int(rng.integers(0, config.distractors + 1))):
+        figure = _object(rng, config, scene, ramp, 0)
+        if rng.random() < 0.5:
+            _resemble(rng, config, figure, wanted[int(rng.integers(objects))])
+        others.append(figure)
+    props = [_prop(rng, config, scene, ramp) for _ in range(int(rng.integers(0, config.props + 1)))]
+    for figure in (*wanted, *others):
+        _absences(rng, config, scene, figure, props, frames, ramp)
+    if config.late > 0:
+        for figure in wanted[1:]:
+            if rng.random() < config.late:
+                _come_late(rng, figure, frames)
+    scene.figures = sorted([*wanted, *others, *props], key=lambda f: f.depth)
+    return scene
+
+
+def _camera(rng: np.random.Generator, config: SyntheticConfig) -> Camera:
+    strength = config.camera * (1.0 if rng.random() < 0.8 else 0.1)
+    shake = 0.02 * strength * float(rng.random()) ** 2
+    travel = 0.03 * strength * float(rng.random()) ** 2 if rng.random() < 0.6 else 0.0
+    heading = float(rng.choice((0.0, math.pi))) + float(rng.normal(0, 0.3))
+    return Camera(
+        x=wave(rng, 0.25 * strength * float(rng.random()), (30, 160)),
+        y=wave(rng, 0.12 * strength * float(rng.random()), (30, 160)),
+        log_zoom=wave(rng, 0.3 * strength * float(rng.random()), (40, 160)),
+        roll=wave(rng, 0.25 * strength * float(rng.random()) ** 2, (30, 120)),
+        shake_x=wave(rng, shake, (3, 14), terms=3),
+        shake_y=wave(rng, shake, (3, 14), terms=3),
+        travel_x=travel * math.cos(heading),
+        travel_y=travel * math.sin(heading),
+        surge=pacing(rng, 0.8),
+    )
+
+
+def _size(rng: np.random.Generator, config: SyntheticConfig) -> float:
+    """Half the diameter of an object, in units."""
+    low, high = (math.log(v) for v in config.object_size)
+    draw = float(rng.random())
+    draw = draw / 3 if rng.random() < config.small else draw
+    return math.exp(low + draw * (high - low)) / 2
+
+
+def _skin(
+    rng: np.random.Generator,
+    config: SyntheticConfig,
+    scene: Scene,
+    radius: float,
+    ramp: np.ndarray,
+) -> Skin:
+    """Three materials; decorated, coloured like the background, or changing, by chance."""
+    pixels = 2 * radius * scene.unit
+    side = int(np.clip(pixels * 1.2, 40, 160))
+    hidden = rng.random() < config.camouflage
+    ramps = [textures.palette(rng, around=ramp if hidden else None) for _ in range(2)]
+    ramps.append(ramps[0] if rng.random() < 0.3 else textures.palette(rng))
+    zoom = side / textures.SIZE * float(rng.uniform(0.8, 2.0))
+
+    def material(k: int) -> np.ndarray:
+        image = textures.texture(rng, ramps[k], side, side, zoom)
+        if rng.random() < 0.45:  # limbs, clothes, windows, marks: strong edges inside
+            other = textures.texture(rng, ramps[(k + 1) % 3], side, side, zoom)
+            largest = side * float(rng.uniform(0.15, 0.5))
+            image = textures.blotches(rng, [image, other], int(rng.integers(4, 24)), largest)
+        return cv2.GaussianBlur(image, (3, 3), 0.6)
+
+    materials = [material(k) for k in range(3)]
+    others = None
+    if rng.random() < 0.5 * config.turning:
+        others = [material(0), materials[1], materials[2]]
+    return Skin(
+        materials,
+        others,
+        texel=side / 2.4,
+        relief=float(rng.random()) if rng.random() < 0.75 else 0.0,
+    )
+
+
+def _object(
+    rng: np.random.Generator,
+    config: SyntheticConfig,
+    scene: Scene,
+    ramp: np.ndarray,
+    label: int,
+) -> Figure:
+    """A labelled object, or with label 0 a moving distractor."""
+    radius = _size(rng, config)
+    jointed = rng.random() < config.articulated
+    makers = shapes.JOINTED if jointed else shapes.SOLID
+    body = makers[int(rng.integers(len(makers)))](rng, config.deformation)
+    roam = float(rng.uniform(0.02, 0.3))
+    upright = jointed or rng.random() < 0.4
+    half_x, half_y = scene.width / scene.unit / 2, scene.height / scene.unit / 2
+    spin = float(rng.normal(0, 0.25)) if upright else float(rng.uniform(0, 2 * math.pi))
+    whirl = (0.25 if upright else float(rng.choice((0.2, 0.6, 2.0)))) * float(rng.random())
+    return Figure(
+        body,
+        _skin(rng, config, scene, radius, ramp),
+        label,
+        depth=float(rng.uniform(1, 2)),
+        x=wave(rng, roam, (25, 150), terms=3, offset=float(rng.uniform(-0.75, 0.75)) * half_x),
+        y=wave(rng, 0.6 * roam, (20, 150), terms=3, offset=float(rng.uniform(-0.7, 0.7)) * half_y),
+        log_size=wave(rng, 0.35 * float(rng.random()), (30, 150), offset=math.log(radius)),
+        spin=wave(rng, whirl, (20, 120), offset=spin),
+        yaw=wave(rng, 1.6 * config.turning * float(rng.random()), (30, 150)),
+        mix=wave(rng, 0.9, (40, 160), terms=1, offset=0.4),
+        pace=pacing(rng, 1.0),
+    )
+
+
+def _resemble(
+    rng: np.random.Generator, config: SyntheticConfig, figure: Figure, model: Figure
+) -> None:
+    """Make a figure look like another: its texture, its shape, or both."""
+    kind = rng.random()
+    if kind < 0.75:
+        figure.skin = model.skin
+    if kind > 0.35:
+        figure.body = model.body
+        size = model.log_size.offset + float(rng.normal(0, 0.2))
+        figure.log_size = Wave(size, figure.log_size.terms)
+        # The same gait at another time; the same body may not bend in step.
+        figure.pace = Wave(float(rng.uniform(0, 200)), figure.pace.terms)
+
+
+def _prop(
+    rng: np.random.Generator, config: SyntheticConfig, scene: Scene, ramp: np.ndarray
+) -> Figure:
+    """A thing of the scenery, before or behind the objects."""
+    maker = shapes.OCCLUDERS[int(rng.integers(len(shapes.OCCLUDERS)))]
+    near = rng.random() < 0.55
+    radius = float(rng.uniform(0.06, 0.3))
+    if maker is shapes.slab:
+        radius *= 0.6
+    half_x, half_y = scene.width / scene.unit / 2, scene.height / scene.unit / 2
+    sweep = float(rng.uniform(0.1, 0.8)) if rng.random() < 0.3 else 0.0
+    return Figure(
+        maker(rng, config.deformation),
+        _skin(rng, config, scene, max(radius, 0.15), ramp),
+        0,
+        depth=float(rng.uniform(2, 3)) if near else float(rng.uniform(0, 1)),
+        x=wave(rng, sweep, (50, 160), offset=float(rng.uniform(-1.1, 1.1)) * half_x),
+        y=Wave(float(rng.uniform(-0.9, 0.9)) * half_y),
+        log_size=Wave(math.log(radius)),
+        spin=wave(rng, 0.05, (20, 80), offset=float(rng.normal(0, 0.15))),
+        yaw=Wave(),
+        mix=Wave(-1.0),
+        pace=Wave(),
+        parallax=float(rng.uniform(1.0, 1.5)) if near else float(rng.uniform(0.75, 1.0)),
+        swept=True,
+    )
+
+
+def _absences(
+    rng: np.random.Generator,
+    config: SyntheticConfig,
+    scene: Scene,
+    figure: Figure,
+    props: list[Figure],
+    frames: int,
+    ramp: np.ndarray,
+) -> None:
+    """Let a figure leave the frame, or hide behind something that is made for it."""
+    draw = rng.random()
+    if draw < config.leave:
+        figure.leave = absence(rng, frames, scene.step)
+        side = float(rng.choice((0.0, math.pi)))  # most things leave sideways
+        figure.exits = tuple(
+            float(v) if rng.random() < 0.25 else side + float(rng.normal(0, 0.35))
+            for v in rng.uniform(0, 2 * math.pi, 6)
+        )
+    elif draw < config.leave + config.hide and figure.label:
+        size = math.exp(figure.log_size.offset)
+        shelter = _prop(rng, config, scene, ramp)
+        maker = (shapes.slab, shapes.rigid, shapes.blob)[int(rng.integers(3))]
+        shelter.body = maker(rng, 0.0)
+        shelter.depth = float(rng.uniform(2, 3))
+        grow = 2.2 if maker is not shapes.slab else 2.0 / shelter.body.parts[0].extent[0]
+        shelter.log_size = Wave(math.log(size * grow * float(rng.uniform(0.75, 1.2))))
+        shelter.swept = False
+        shelter.parallax = 1.0
+        figure.hide = absence(rng, frames, scene.step)
+        figure.shelter = shelter
+        props.append(shelter)
+
+
+def _come_late(rng: np.random.Generator, figure: Figure, frames: int) -> None:
+    """Keep a figure outside the frame at first, once."""
+    seen = max(2.0, float(rng.uniform(0.15, 0.6)) * frames)
+    rise = min(float(REVEAL_FRAMES), max(1.0, seen - 1))
+    figure.hide = figure.shelter = None
+    figure.leave = Absence(start=-2 * rise, rise=rise, hold=seen, cycle=math.inf)
+    angle = float(rng.choice((0.0, math.pi))) + float(rng.normal(0, 0.4))
+    figure.exits = (angle,)
