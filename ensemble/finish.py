@@ -98,7 +98,7 @@ def fuse_video(
             fused = fuse_frame(frames, priors, known, video.height, video.width, config.fusion)
             ids = with_given(fused.ids, video, index)
             write_mask(folder / f"{stem}.png", ids)
-            note(evidence, index, known, frames, fused, ids)
+            note(evidence, index, known, frames, fused)
             if scored:
                 pseudo = Regions(ids)
                 candidates = [Regions(f.labels(video.height, video.width)) for f in frames]
@@ -129,7 +129,6 @@ def note(
     known: tuple[int, ...],
     frames: Sequence[StoredFrame],
     fused: Fused,
-    ids: np.ndarray,
 ) -> None:
     """Keep what the members say of a frame as a whole."""
     evidence.disputed[index] = fused.disputed
@@ -143,9 +142,7 @@ def note(
                 evidence["confidence"][index, row, column[object_id]] = confidence
     at = [column[object_id] for object_id in known]
     evidence["weight"][index, :-1, at] = fused.weights.T
-    for row, plane in enumerate([*(frame.ids for frame in frames), ids]):
-        counts = np.bincount(plane.reshape(-1), minlength=256)
-        evidence["area"][index, row, at] = counts[list(known)]
+    evidence["area"][index][:, at] = fused.areas
 
 
 def keep(

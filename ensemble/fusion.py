@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from adapters.base import FrameMasks
@@ -76,13 +77,13 @@ class Fused:
     """The pseudo-label of one frame.
 
     ids        ``(height, width) uint8``
-    present    ``(N,) bool``: objects that the ensemble takes to be visible
+    areas      ``(M + 1, N) int64`` pixels of each member's masks, then of the pseudo-label's
     weights    ``(M, N) float64``: the say that each member had, 0 where it was left out
     disputed   share of the pixels inside the joint box on which members differ
     """
 
     ids: np.ndarray
-    present: np.ndarray
+    areas: np.ndarray
     weights: np.ndarray
     disputed: float
 
@@ -220,11 +221,11 @@ def fuse_frame(
     rule = RULES[options.rule]
     if box is None or count == 0:
         shape = (len(frames), count)
-        return Fused(ids, np.zeros(count, dtype=bool), np.ones(shape), 0.0)
+        return Fused(ids, np.zeros((shape[0] + 1, count), np.int64), np.ones(shape), 0.0)
     y0, y1, x0, x1 = box
     position = np.full(256, count, dtype=np.uint8)
     position[list(object_ids)] = np.arange(count)
-    choices = np.stack([position[plane[y0:y1, x0:x1]] for plane in labels])
+    choices = np.stack([cv2.LUT(plane[y0:y1, x0:x1], position) for plane in labels])
     confidence = np.stack([align(f.confidence, f.object_ids, object_ids) for f in frames])
     views = survey(choices, count, (y0, x0), np.asarray(priors, dtype=np.float64), confidence)
     if options.rule in EVERY_PIXEL:
@@ -233,19 +234,21 @@ def fuse_frame(
         disputed = (choices[1:] != choices[0]).any(axis=0)
     where = np.flatnonzero(disputed)
     rows, columns = np.divmod(where, x1 - x0)
-    rows, columns = rows + y0, columns + x0
+    rows += y0
+    columns += x0
     chosen = choices.reshape(len(frames), -1)[:, where]
     sampled = [
         align(f.probabilities_at(height, width, rows, columns), f.object_ids, object_ids)
         for f in frames
     ]
     fused, weights = rule(views, Points(np.stack(sampled), chosen, rows, columns), options)
-    names = np.asarray((*object_ids, 0), dtype=np.uint8)
-    inner = names[choices[0]].reshape(-1)
-    inner[where] = names[decide(fused)]
-    ids[y0:y1, x0:x1] = inner.reshape(y1 - y0, x1 - x0)
-    present = np.isin(np.asarray(object_ids), inner)
-    return Fused(ids, present, weights, len(where) / inner.size)
+    decided = choices[0].reshape(-1)
+    decided[where] = decide(fused)
+    names = np.zeros(256, dtype=np.uint8)
+    names[:count] = object_ids
+    ids[y0:y1, x0:x1] = cv2.LUT(decided.reshape(y1 - y0, x1 - x0), names)
+    sizes = [np.count_nonzero(decided == n) for n in range(count)]
+    return Fused(ids, np.vstack([views.areas, sizes]), weights, len(where) / decided.size)
 
 
 def decide(fused: np.ndarray) -> np.ndarray:
