@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 from ensemble.events import Limits
 from ensemble.pools import Item
 
 
-class DeathLog:
-    """Recent deaths of workers that their own item cannot have caused.
+class _Death(NamedTuple):
+    time: float
+    item: Item | None
+    strong: bool
 
-    A worker that dies alone is its item's fault. When idle workers, or workers of members
-    that are known to work, die at about the same time, something else kills.
+
+class DeathLog:
+    """Recent deaths of workers.
+
+    A worker that dies alone is its item's fault. Something else kills where another worker,
+    with another video or none, dies at the same moment; or where one dies within some seconds
+    whose item cannot be the reason either: because it had none, or a first one of a member
+    that is known to work.
     """
 
     def __init__(self, limits: Limits):
-        self._window = limits.blame_window
-        self._deaths: deque[tuple[float, Item | None]] = deque(maxlen=1000)
+        self._limits = limits
+        self._deaths: deque[_Death] = deque(maxlen=1000)
 
-    def add(self, time: float, item: Item | None) -> None:
-        """A worker died that was idle (None) or ran an ``item`` never blamed before."""
-        self._deaths.append((time, item))
+    def add(self, time: float, item: Item | None, proven: bool) -> None:
+        """A worker died with ``item`` or none; ``proven``: its member has completed items."""
+        strong = proven and (item is None or item.deaths == 0)
+        self._deaths.append(_Death(time, item, strong))
 
-    def speaks_for(self, item: Item, died_at: float, now: float) -> bool:
-        """Whether others died from a while before ``died_at`` until now."""
-        for time, other in reversed(self._deaths):
-            if time < died_at - self._window:
+    def speaks_for(self, item: Item, died_at: float) -> bool:
+        """Whether others died around the time at which ``item``'s worker did."""
+        for death in reversed(self._deaths):
+            if death.time < died_at - self._limits.blame_window:
                 return False
-            if time <= now and other is not item:
+            if death.item is not None and death.item.video == item.video:
+                continue
+            if death.strong or abs(death.time - died_at) <= self._limits.settle / 2:
                 return True
         return False

@@ -90,7 +90,7 @@ class Limits:
     suspect: int = 3
     errors: int = 2
     ladder: int = 3
-    barren: int = 6
+    barren: int = 7
     """Rounds in which a member's workers die or fail to start without completing a pair."""
     backoff: float = 1.0
     backoff_cap: float = 60.0

@@ -7,8 +7,20 @@ from dataclasses import dataclass
 
 from ensemble.events import Limits, MemberSpec
 
-QUARANTINE_SHARE = 4
-"""At most one worker in so many of a member runs a quarantined item, but always one may."""
+QUARANTINE_SHARE = 8
+"""At most one worker in so many runs a quarantined item, but always one may."""
+
+
+@dataclass
+class Quarantine:
+    """How many quarantined items run, of all pools, and how many workers there are."""
+
+    running: int = 0
+    workers: int = 0
+
+    @property
+    def room(self) -> int:
+        return max(0, max(1, self.workers // QUARANTINE_SHARE) - self.running)
 
 
 @dataclass(eq=False, slots=True)
@@ -23,6 +35,7 @@ class Item:
     attempts: int = 0
     infrastructure: int = 0
     suspect: int = 0
+    deaths: int = 0
     errors: int = 0
     step: int = 0
     memory_kills: int = 0
@@ -46,13 +59,13 @@ class Pool:
     barren      rounds in a row in which its workers ended without completing anything
     """
 
-    def __init__(self, spec: MemberSpec, limits: Limits):
+    def __init__(self, spec: MemberSpec, limits: Limits, quarantine: Quarantine):
         self.spec = spec
         self._limits = limits
+        self._shared = quarantine
         self._ready: list[tuple[float, int, Item]] = []
         self._quarantine: list[tuple[float, int, Item]] = []
         self.queued = self.running = self.workers = self.loading = self.completed = 0
-        self._quarantined_running = 0
         self._queued_units = self._running_units = 0.0
         self._measured_units = self._measured_seconds = 0.0
         self._loads = 0
@@ -84,8 +97,7 @@ class Pool:
 
     @property
     def waiting(self) -> int:
-        allowed = max(1, self.workers // QUARANTINE_SHARE) - self._quarantined_running
-        return len(self._ready) + min(len(self._quarantine), max(0, allowed))
+        return len(self._ready) + min(len(self._quarantine), self._shared.room)
 
     def take(self) -> Item | None:
         """The next item, now running; quarantined ones last and few at a time."""
@@ -95,14 +107,14 @@ class Pool:
         self._count(item, -1)
         self.running += 1
         self._running_units += item.units
-        self._quarantined_running += item.quarantined
+        self._shared.running += item.quarantined
         return item
 
     def leave(self, item: Item) -> None:
         """The item is no longer running."""
         self.running -= 1
         self._running_units = max(0.0, self._running_units - item.units)
-        self._quarantined_running -= item.quarantined
+        self._shared.running -= item.quarantined
 
     def drain(self) -> list[Item]:
         """Take out all waiting items."""

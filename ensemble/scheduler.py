@@ -43,7 +43,7 @@ from ensemble.events import (
     WorkerLost,
     WorkerUp,
 )
-from ensemble.pools import Item, Pool
+from ensemble.pools import Item, Pool, Quarantine
 
 SCAN_INTERVAL = 30.0
 """Deadlines follow the measured cost; they are looked at again at least so often (seconds)."""
@@ -57,7 +57,7 @@ class Worker:
     pool: Pool
     shape: Shape
     requested: float
-    loading_since: float | None = None
+    waiting_since: float
     ready: bool = False
     item: Item | None = None
     started: float = 0.0
@@ -95,9 +95,11 @@ class Scheduler:
     ):
         self._limits = limits or Limits()
         self._fence = fence
-        self._pools = {spec.name: Pool(spec, self._limits) for spec in members}
+        self._quarantine = Quarantine()
+        self._pools = {s.name: Pool(s, self._limits, self._quarantine) for s in members}
         self._order = {name: index for index, name in enumerate(self._pools)}
-        self._finish = Pool(finish or MemberSpec(FINISH, seconds_per_unit=1e-8), self._limits)
+        finish = finish or MemberSpec(FINISH, seconds_per_unit=1e-8)
+        self._finish = Pool(finish, self._limits, self._quarantine)
         self._pools[FINISH] = self._finish
         self._videos: dict[str, Video] = {}
         self._workers: dict[int, Worker] = {}
@@ -165,7 +167,7 @@ class Scheduler:
     def _take_in(self, worker: Worker, event: Event) -> None:
         if isinstance(event, WorkerUp):
             self._pending.pop(worker.id, None)
-            worker.loading_since = self._now
+            worker.waiting_since = self._now
             self._expect(self._now + self._limits.start_deadline)
         elif isinstance(event, Loaded):
             self._pending.pop(worker.id, None)
@@ -229,10 +231,8 @@ class Scheduler:
         item = worker.item
         self._forget(worker)
         self._count_barren(worker, item, event.message)
-        innocent = item.charged == 0 and item.pool.completed > 0 if item else worker.ready
-        proven_start = item is None and worker.pool.completed > 0
-        if innocent or proven_start:
-            self._deaths.add(self._now, item)
+        pool = item.pool if item is not None else worker.pool
+        self._deaths.add(self._now, item, (worker.ready and item is None) or pool.completed > 0)
         if item is None:
             return
         if event.loss == "died":
@@ -252,14 +252,17 @@ class Scheduler:
     def _suspect(self, item: Item, message: str) -> None:
         """The worker died while running ``item``; `_judge` says later what it means."""
         item.died_at = self._now
-        delay = max(self._limits.settle, self._backoff(item.suspect))
-        self._retry(item, "died", message, delay)
+        item.deaths += 1
+        self._retry(item, "died", message, self._limits.settle)
 
     def _judge(self, item: Item) -> None:
         died_at, item.died_at = item.died_at, None
-        if died_at is not None and self._deaths.speaks_for(item, died_at, self._now):
+        if died_at is None:
+            return
+        item.quarantined |= item.deaths > 1
+        if self._deaths.speaks_for(item, died_at):
             self._blame_nobody(item, item.message)
-        elif died_at is not None:
+        else:
             self._charge(item, item.message)
 
     def _blame_nobody(self, item: Item, message: str) -> None:
@@ -269,13 +272,13 @@ class Scheduler:
         else:
             self._retry(item, "infrastructure", message, self._backoff(item.infrastructure - 1))
 
-    def _charge(self, item: Item, message: str, delay: float = 0.0) -> None:
+    def _charge(self, item: Item, message: str) -> None:
         item.suspect += 1
         item.quarantined = True
         if item.suspect >= self._limits.suspect:
             self._give_up(item, "suspect", message)
         else:
-            self._retry(item, "suspect", message, delay)
+            self._retry(item, "suspect", message, self._backoff(2 * item.suspect - 1))
 
     def _climb(self, item: Item, message: str, delay: float) -> None:
         item.step += 1
@@ -383,6 +386,7 @@ class Scheduler:
         if worker.item is not None:
             self._take_item(worker)
         del self._workers[worker.id]
+        self._quarantine.workers -= 1
         self._idle.pop(worker.id, None)
         self._pending.pop(worker.id, None)
         worker.pool.workers -= 1
@@ -404,21 +408,23 @@ class Scheduler:
             item = worker.item
             if item is not None:
                 due = worker.started + item.pool.deadline(item.units)
-            elif not worker.ready and worker.loading_since is not None:
-                due = worker.loading_since + self._limits.start_deadline
+            elif not worker.ready:
+                due = worker.waiting_since + self._limits.start_deadline
             else:
                 continue
             if due > self._now:
                 earliest = min(earliest, due)
                 continue
             if item is None:
-                message = f"not ready {self._now - (worker.loading_since or 0):.0f} s after start"
+                message = f"not ready {self._now - worker.waiting_since:.0f} s after its start"
             else:
                 message = f"not done after {self._now - worker.started:.0f} s"
+            pending = worker.id in self._pending
             self._stop(worker, message)
-            self._count_barren(worker, item, message)
+            if not pending:  # waiting for a node to appear is nobody's failure
+                self._count_barren(worker, item, message)
             if item is not None:
-                self._charge(item, message, self._backoff(item.suspect + 1))
+                self._charge(item, message)
         self._next_scan = min(earliest, self._now + SCAN_INTERVAL)
         if not self._workers:
             self._next_scan = float("inf")
@@ -446,7 +452,7 @@ class Scheduler:
             worker.pool.workers += 1
             worker.pool.loading += 1
             worker.ready = False
-            worker.loading_since = self._now
+            worker.waiting_since = self._now
             self._expect(self._now + self._limits.start_deadline)
             self._actions.append(Load(worker.id, neediest.spec.name))
         elif self._is_surplus(worker):
@@ -493,40 +499,40 @@ class Scheduler:
         """Whether an idle worker should make room."""
         for pool in self._pools.values():
             if pool.spec.shape != worker.shape and pool.wants_worker(self._now):
-                return not (self._below_bound() and pool.spec.shape.fits(self._free()))
+                return not self._has_room(pool.spec.shape)
         if any(p.queued and p.spec.shape == worker.shape for p in self._member_pools()):
             return False
         if self._can_finish(worker.shape):
             return len(self._idle) > self._unfinished()
         return True
 
-    def _free(self) -> Shape:
-        return _minus(self._capacity.room, self._used)
-
-    def _below_bound(self) -> bool:
-        return self._capacity.workers is None or len(self._workers) < self._capacity.workers
+    def _has_room(self, shape: Shape) -> bool:
+        """Whether a worker of this shape can be started; a core is kept for finishing videos
+        where no worker could do it."""
+        bound = self._capacity.workers
+        if bound is not None and len(self._workers) >= bound:
+            return False
+        free = _minus(self._capacity.room, self._used)
+        able = any(self._can_finish(w.shape) for w in self._workers.values())
+        if self._workers and not able and not self._can_finish(shape):
+            free = _minus(free, self._finish.spec.shape)
+        return shape.fits(free)
 
     def _start_workers(self) -> None:
-        while self._below_bound():
-            room = self._free()
-            reserved = room
-            if self._workers and not any(self._can_finish(w.shape) for w in self._workers.values()):
-                reserved = _minus(room, self._finish.spec.shape)
-            fitting = (
-                pool
-                for pool in self._pools.values()
-                if pool.spec.shape.fits(room if pool is self._finish else reserved)
-            )
+        while True:
+            fitting = (p for p in self._pools.values() if self._has_room(p.spec.shape))
             pool = self._neediest(fitting)
             if pool is None:
                 return
             self._next_worker += 1
-            worker = Worker(self._next_worker, pool, pool.spec.shape, self._now)
+            worker = Worker(self._next_worker, pool, pool.spec.shape, self._now, self._now)
             self._workers[worker.id] = self._pending[worker.id] = worker
+            self._quarantine.workers += 1
             pool.workers += 1
             pool.loading += 1
             self._used = _plus(self._used, worker.shape)
             self._actions.append(Start(worker.id, pool.spec.name, worker.shape))
+            self._expect(self._now + self._limits.start_deadline)
 
 
 def _plus(a: Shape, b: Shape) -> Shape:
