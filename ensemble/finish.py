@@ -18,7 +18,7 @@ import numpy as np
 
 from ensemble.config import RunConfig
 from ensemble.fusion import Fused, fuse_frame
-from ensemble.predictions import Prediction, StoredFrame
+from ensemble.predictions import CorruptPrediction, Prediction, StoredFrame
 from ensemble.rundir import RunDirectory, appearing, write_json
 from mose import InputError, Video
 from mose.dataset import Dataset
@@ -50,9 +50,7 @@ def finish_video(
     video = dataset.video(name)
     labels = label_reader(dataset, name, video) if dataset.labels is not None else None
     with ExitStack() as stack:
-        predictions = [Prediction(run.prediction(member, name)) for member in members]
-        for prediction in predictions:
-            stack.callback(prediction.close)
+        predictions = [open_prediction(run.prediction(member, name), stack) for member in members]
         evidence = fuse_video(config, run, video, members, predictions, labels)
         choice = select(evidence, config.selection)
         write_selected(run, video, choice, dict(zip(members, predictions, strict=True)))
@@ -69,6 +67,20 @@ def finish_video(
         for member in members:
             shutil.rmtree(run.prediction(member, name), ignore_errors=True)
     return record
+
+
+def open_prediction(folder: Path, stack: ExitStack) -> Prediction:
+    """Open a prediction until ``stack`` ends; one that turns out damaged is removed, so that
+    the pair is not whole any more and is run again."""
+    prediction = Prediction(folder)
+
+    def close(kind: type | None, error: BaseException | None, _: object) -> None:
+        prediction.close()
+        if isinstance(error, CorruptPrediction) and error.folder == folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    stack.push(close)
+    return prediction
 
 
 def fuse_video(
@@ -195,7 +207,7 @@ def describe(config: RunConfig, evidence: Evidence, choice: Choice) -> dict[str,
         entry: dict[str, Any] = {
             "name": name,
             "prior": round(float(evidence.priors[row]), 4),
-            "agreement": round(float(means["agreement"][row]), 6),
+            "agreement": _rounded(means["agreement"][row]),
             "objects": _by_object(evidence, agreement[row]),
         }
         if name in choice.scores:
@@ -206,7 +218,7 @@ def describe(config: RunConfig, evidence: Evidence, choice: Choice) -> dict[str,
             mean = float(confidence[said].mean()) if said.any() else 0.0
             entry["confidence"] = round(mean, 4)
         if evidence.labelled:
-            entry["truth"] = round(float(means["truth"][row]), 6)
+            entry["truth"] = _rounded(means["truth"][row])
             entry["truth_objects"] = _by_object(evidence, truth[row])
         rows.append(entry)
     return {
@@ -224,6 +236,10 @@ def describe(config: RunConfig, evidence: Evidence, choice: Choice) -> dict[str,
     }
 
 
+def _rounded(score: float) -> float | None:
+    return None if np.isnan(score) else round(float(score), 6)
+
+
 def _against_labels(evidence: Evidence, choice: Choice) -> dict[str, Any]:
     """The best candidate in hindsight and the selection's own J&F, where there are labels."""
     if not evidence.labelled:
@@ -238,7 +254,7 @@ def _against_labels(evidence: Evidence, choice: Choice) -> dict[str, Any]:
 
 def _by_object(evidence: Evidence, scores: np.ndarray) -> dict[str, float | None]:
     return {
-        str(object_id): None if np.isnan(score) else round(float(score), 6)
+        str(object_id): _rounded(score)
         for object_id, score in zip(evidence.object_ids, scores, strict=True)
     }
 

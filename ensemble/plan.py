@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -121,8 +122,9 @@ def open_data(config: RunConfig, runs: Path) -> Dataset:
     if data.dataset == BUILT_IN_DATASET:
         from mose.synthetic import write_dataset
 
-        root = runs / f"{BUILT_IN_DATASET}-data"
-        write_dataset(root, split=data.split, **data.synthetic)
+        root = runs / f"{BUILT_IN_DATASET}-data-{digest(data.synthetic)[:6]}"
+        options = {"processes": os.cpu_count() or 1, **data.synthetic}
+        write_dataset(root, split=data.split, progress=True, **options)
     return open_dataset(
         root.resolve(), data.split, annotations=data.annotations or None, labels=data.labels
     )

@@ -44,6 +44,10 @@ _HEADER = struct.Struct("<III")
 class CorruptPrediction(Exception):
     """A stored prediction does not read back as it was written; it has to be made again."""
 
+    def __init__(self, folder: Path, what: str):
+        super().__init__(f"prediction {folder} {what}: it is made again by the next run")
+        self.folder = folder
+
 
 @dataclass(frozen=True)
 class StoredFrame(FrameMasks):
@@ -118,16 +122,16 @@ class Prediction:
         self.folder = Path(folder)
         manifest = read_manifest(folder)
         if manifest is None:
-            raise CorruptPrediction(f"{folder} holds no whole prediction")
+            raise CorruptPrediction(self.folder, "is not whole")
         self.manifest = manifest
         self.size = (int(manifest["height"]), int(manifest["width"]))
         try:
             self._index = np.load(self.folder / "index.npy", allow_pickle=False)
             self._file = open(self.folder / "frames.bin", "rb")  # noqa: SIM115
         except (OSError, ValueError) as error:
-            raise CorruptPrediction(f"{folder}: {error}") from None
+            raise CorruptPrediction(self.folder, f"cannot be read ({error})") from None
         if self._index.shape != (manifest["frames"], 2):
-            raise CorruptPrediction(f"{folder}: index of {len(self._index)} frames")
+            raise CorruptPrediction(self.folder, f"has an index of {len(self._index)} frames")
 
     def __len__(self) -> int:
         return len(self._index)
@@ -140,7 +144,7 @@ class Prediction:
         self._file.seek(start)
         record = self._file.read(end - start)
         if len(record) != end - start or zlib.crc32(record) != checksum:
-            raise CorruptPrediction(f"{self.folder}: frame {index} is damaged")
+            raise CorruptPrediction(self.folder, f"is damaged at frame {index}")
         return decode(record, index, self.size)
 
     def __iter__(self) -> Iterator[StoredFrame]:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from ensemble.rundir import RunDirectory
     from selection.summary import Summary
 
+CORRUPT = "CorruptPrediction"
+"""How a job's message names the exception of a damaged prediction."""
+
 LAYOUT = """\
 the data set folder:
   JPEGImages/<video>/00000.jpg      frames
@@ -123,7 +126,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     from adapters.base import check_device
     from adapters.registry import check_name
     from ensemble.config import to_dict
-    from ensemble.plan import make_plan, open_data
+    from ensemble.plan import choose_videos, make_plan, open_data
     from ensemble.rundir import RunDirectory, open_run
 
     start = time.monotonic()
@@ -134,6 +137,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     config = absolute_paths(config)
     runs = Path("runs")
     dataset = open_data(config, runs)
+    choose_videos(dataset, config.data.videos)
     name = f"{Path(config.data.dataset).name}-{config.data.split}"
     root = Path(config.output.path or runs / name)
     directory = RunDirectory(root) if dry_run else open_run(root, to_dict(config), overwrite)
@@ -142,6 +146,10 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
         say(describe_plan(plan))
         return EXIT_OK
     outcome = execute(config, plan, directory)
+    if any(CORRUPT in item.message for item in outcome.unfinished):
+        # A stored prediction was damaged and has been removed: make it again, once.
+        plan = make_plan(config, dataset, directory)
+        outcome = execute(config, plan, directory)
     summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
     say(summary.table())
     report_end(config, summary, directory)

@@ -140,7 +140,8 @@ def mean_jf(j: np.ndarray, f: np.ndarray) -> np.ndarray:
 
 
 def mean_over_objects(scores: np.ndarray) -> np.ndarray:
-    """``(C, N)`` -> ``(C,)`` mean over the scored objects; 0 where there is none."""
+    """``(C, N)`` -> ``(C,)`` mean over the scored objects; NaN where there is none."""
     scored = ~np.isnan(scores)
+    count = scored.sum(axis=1)
     total = np.where(scored, scores, 0.0).sum(axis=1)
-    return total / np.maximum(scored.sum(axis=1), 1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

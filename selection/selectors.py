@@ -73,7 +73,8 @@ def agreement(evidence: Evidence, options: SelectionOptions) -> Choice:
     wins, then the earlier one.
     """
     candidates = evidence.members
-    mean = mean_over_objects(evidence.agreement())[: len(candidates)]
+    # A video without a frame to score (one frame, all given) leaves only the priors.
+    mean = np.nan_to_num(mean_over_objects(evidence.agreement())[: len(candidates)], nan=1.0)
     priors = evidence.priors[: len(candidates)]
     share = options.prior_weight
     scores = (1.0 - share) * mean + share * priors

@@ -72,7 +72,8 @@ def summarise(
     for record in records:
         rows = {row["name"]: row for row in record["candidates"]}
         for name, row in rows.items():
-            agreement.setdefault(name, []).append(row["agreement"])
+            agreement.setdefault(name, [])
+            agreement[name] += [row["agreement"]] if row["agreement"] is not None else []
             truth.setdefault(name, []).extend(_scored(row.get("truth_objects")))
         if "oracle" in record:
             truth.setdefault("selected", []).extend(_scored(record["selected_truth_objects"]))
@@ -80,7 +81,7 @@ def summarise(
     return Summary(
         videos=len(records),
         chosen=dict(chosen),
-        agreement={name: float(np.mean(values)) for name, values in agreement.items()},
+        agreement={name: float(np.mean(values or [1.0])) for name, values in agreement.items()},
         truth={name: float(np.mean(values)) for name, values in truth.items() if values},
         failures=[dict(failure) for failure in failures],
         seconds=seconds,

@@ -91,7 +91,7 @@ def test_damaged_record_never_becomes_a_mask(tmp_path, at):
     data = bytearray(path.read_bytes())
     data[int(len(data) * at)] ^= 0xFF
     path.write_bytes(data)
-    with pytest.raises(CorruptPrediction, match="frame 0 is damaged"):
+    with pytest.raises(CorruptPrediction, match="damaged at frame 0"):
         Prediction(tmp_path / "p")[0]
 
 

@@ -1,0 +1,286 @@
+"""The main command: what it writes, resuming after a kill, bad input."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from ensemble import run as command
+from ensemble.predictions import Prediction
+from mose import InputError
+from mose.masks import read_mask, write_mask
+
+MEMBERS = [
+    {"name": "flow", "adapter": "flow", "prior": 40},
+    {"name": "hold", "adapter": "hold", "prior": 25},
+]
+HEIGHT, WIDTH = 48, 64
+
+
+def make_video(root: Path, name: str, frames: int = 5, late: bool = False) -> None:
+    """A square on a gradient that moves to the right, and its labels."""
+    rng = np.random.default_rng(len(name))
+    texture = rng.integers(0, 255, (HEIGHT, 4 * WIDTH, 3), dtype=np.uint8)
+    for kind in ("JPEGImages", "Annotations", "Labels"):
+        (root / kind / name).mkdir(parents=True, exist_ok=True)
+    for index in range(frames):
+        image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+        ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+        left = 8 + 3 * index
+        ids[10:26, left : left + 16] = 3
+        if late and index >= 2:
+            ids[30:40, 4:20] = 9
+        image[ids > 0] = texture[:, :WIDTH][ids > 0]
+        Image.fromarray(image).save(root / "JPEGImages" / name / f"{index:05d}.jpg")
+        write_mask(root / "Labels" / name / f"{index:05d}.png", ids)
+        if index == 0:
+            write_mask(root / "Annotations" / name / "00000.png", ids)
+        if late and index == 2:
+            given = np.where(ids == 9, ids, 0).astype(np.uint8)
+            write_mask(root / "Annotations" / name / "00002.png", given)
+
+
+@pytest.fixture
+def data(tmp_path):
+    root = tmp_path / "some data"
+    for name, frames in (("a", 5), ("b", 7), ("one frame", 1)):
+        make_video(root, name, frames)
+    make_video(root, "late", 6, late=True)
+    return root
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump({"members": MEMBERS}))
+    return path
+
+
+def arguments(data, config, output, *more):
+    return [
+        *("--dataset", str(data), "--split", "test", "--config", str(config)),
+        *("--output", str(output), "--executor", "inline", *map(str, more)),
+    ]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix in (".png", ".zip")
+    }
+
+
+def test_everything_is_written(data, config, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert command.main(arguments(data, config, out, "--labels", "Labels")) == 0
+    printed = capsys.readouterr().out
+    assert "oracle" in printed
+    assert "selected" in printed
+    for name, frames in (("a", 5), ("b", 7), ("one frame", 1), ("late", 6)):
+        assert len(list((out / "masks" / name).iterdir())) == frames
+        assert len(list((out / "pseudo-labels" / name).iterdir())) == frames
+        record = json.loads((out / "selection" / f"{name}.json").read_text())
+        assert record["winner"] in ("flow", "hold")
+        assert [row["name"] for row in record["candidates"]] == ["flow", "hold", "pseudo-label"]
+    with zipfile.ZipFile(out / "submission.zip") as archive:
+        assert len(archive.namelist()) == 19
+        assert "a/00000.png" in archive.namelist()
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["videos"] == 4
+    assert summary["truth"]["oracle"] >= summary["truth"]["selected"]
+    assert len((out / "selection.csv").read_text().splitlines()) == 5
+    assert json.loads((out / "failures.json").read_text()) == {"failures": []}
+    assert not list((out / "predictions").rglob("frames.bin"))
+
+
+def test_given_masks_are_written_verbatim(data, config, tmp_path):
+    out = tmp_path / "run"
+    command.main(arguments(data, config, out))
+    for folder in ("masks", "pseudo-labels"):
+        first = read_mask(out / folder / "late" / "00000.png")
+        np.testing.assert_array_equal(first, read_mask(data / "Annotations/late/00000.png"))
+        later = read_mask(out / folder / "late" / "00002.png")
+        given = read_mask(data / "Annotations/late/00002.png")
+        assert (later[given > 0] == 9).all()
+        assert (later == 3).any()
+
+
+def test_results_do_not_depend_on_what_was_done_before(data, config, tmp_path):
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    command.main(arguments(data, config, whole))
+    command.main(arguments(data, config, pieces, "--videos", "b"))
+    assert set(contents(pieces)) < set(contents(whole))
+    before = (pieces / "masks/b/00003.png").stat().st_mtime_ns
+    command.main(arguments(data, config, pieces))
+    assert contents(pieces) == contents(whole)
+    assert (pieces / "masks/b/00003.png").stat().st_mtime_ns == before
+
+
+def test_second_run_does_nothing_and_changed_options_do(data, config, tmp_path):
+    out = tmp_path / "run"
+    command.main(arguments(data, config, out, "--keep-soft"))
+    events = (out / "events.jsonl").read_text()
+    command.main(arguments(data, config, out, "--keep-soft"))
+    assert (out / "events.jsonl").read_text() == events
+    command.main(arguments(data, config, out, "--keep-soft", "--set", "fusion.rule=vote"))
+    new = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    runs = [e for e in new[len(events.splitlines()) :] if e["event"] == "Run"]
+    assert runs == []  # predictions are kept: only fused again
+    assert json.loads((out / "selection/a.json").read_text())["fusion"] == "vote"
+
+
+def test_damaged_prediction_is_made_again_never_used(data, config, tmp_path):
+    calm, out = tmp_path / "calm", tmp_path / "run"
+    command.main(arguments(data, config, calm, "--keep-soft"))
+    command.main(arguments(data, config, out, "--keep-soft"))
+    path = out / "predictions/flow/a/frames.bin"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 0xFF
+    path.write_bytes(damaged)
+    (out / "selection/a.json").unlink()
+    assert command.main(arguments(data, config, out, "--keep-soft")) == 0
+    assert contents(out) == contents(calm)
+    assert len(Prediction(out / "predictions/flow/a")) == 5
+
+
+def start(data, config, out):
+    return subprocess.Popen(
+        [sys.executable, "-m", "ensemble.run", *arguments(data, config, out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+@pytest.mark.parametrize("events", [2, 8])
+def test_killed_driver_leaves_nothing_wrong(data, config, tmp_path, events):
+    calm, out = tmp_path / "calm", tmp_path / "killed"
+    command.main(arguments(data, config, calm))
+    process = start(data, config, out)
+    log = out / "events.jsonl"
+    while process.poll() is None:
+        if log.exists() and len(log.read_text().splitlines()) >= events:
+            os.kill(process.pid, signal.SIGKILL)
+            break
+        time.sleep(0.002)
+    process.wait()
+    assert command.main(arguments(data, config, out)) == 0
+    assert contents(out) == contents(calm)
+
+
+def test_one_bad_video_does_not_stop_the_others(data, config, tmp_path, capsys):
+    (data / "JPEGImages/b/00004.jpg").write_bytes(
+        (data / "JPEGImages/b/00004.jpg").read_bytes()[:300]
+    )
+    (data / "Annotations/late/00000.png").unlink()
+    (data / "Annotations/late/00002.png").unlink()
+    out = tmp_path / "run"
+    assert command.main(arguments(data, config, out)) == 1
+    assert sorted(p.name for p in (out / "masks").iterdir()) == ["a", "b", "one frame"]
+    failures = json.loads((out / "failures.json").read_text())["failures"]
+    by_video = {failure["video"]: failure for failure in failures}
+    assert by_video["b"]["member"] == "flow"
+    assert "00004.jpg" in by_video["b"]["message"]
+    assert "late" in by_video["late"]["message"]
+    # mended, the same command finishes the rest
+    make_video(data, "b", 7)
+    make_video(data, "late", 6, late=True)
+    assert command.main(arguments(data, config, out)) == 0
+    calm = tmp_path / "calm"
+    command.main(arguments(data, config, calm))
+    assert contents(out) == contents(calm)
+
+
+def test_member_that_cannot_start_does_not_stop_the_others(data, config, tmp_path):
+    broken = {"name": "theirs", "adapter": "folder", "options": {"path": str(tmp_path / "none")}}
+    config.write_text(yaml.safe_dump({"members": [*MEMBERS, broken]}))
+    out = tmp_path / "run"
+    assert command.main(arguments(data, config, out)) == 1
+    assert len(list((out / "masks").iterdir())) == 4
+    record = json.loads((out / "selection/a.json").read_text())
+    assert record["missing_members"] == ["theirs"]
+
+
+BAD = {
+    "no such split": (["--split", "tset"], "tset"),
+    "no such data set": (["--dataset", "nowhere"], "nowhere"),
+    "no such member": (["--members", "flwo"], "did you mean 'flow'"),
+    "no such video": (["--videos", "zzz"], "zzz"),
+    "no such device": (["--device", "cuda:7"], "cuda:7"),
+    "no such key": (["--set", "fusion.ruel=vote"], "fusion.rule"),
+    "no such rule": (["--set", "fusion.rule=best"], "pgmr"),
+    "no such config": (["--config", "nothing.yaml"], "nothing.yaml"),
+    "no such labels": (["--labels", "Truth"], "Truth"),
+    "no such adapter": (["--set", "members.flow.adapter=flwo"], "flow"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence_and_nothing_is_written(data, config, tmp_path, case):
+    more, words = BAD[case]
+    out = tmp_path / "run"
+    with pytest.raises(InputError) as error:
+        command.main(arguments(data, config, out, *more))
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not out.exists()
+
+
+def test_command_exits_with_2_and_one_line(data, config, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "ensemble.run", *arguments(data, config, tmp_path / "r"),
+         "--members", "nobody"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: unknown member 'nobody'")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_run_folder_of_another_data_set_is_refused(data, config, tmp_path):
+    out = tmp_path / "run"
+    command.main(arguments(data, config, out, "--videos", "a"))
+    other = tmp_path / "other"
+    make_video(other, "a")
+    with pytest.raises(InputError, match="belongs to a run over dataset"):
+        command.main(arguments(other, config, out))
+    assert command.main(arguments(other, config, out, "--overwrite")) == 0
+
+
+def test_foreign_folder_is_never_touched(data, config, tmp_path):
+    out = tmp_path / "holiday"
+    out.mkdir()
+    (out / "photo.jpg").write_bytes(b"x")
+    for more in ([], ["--overwrite"]):
+        with pytest.raises(InputError, match="holds other things"):
+            command.main(arguments(data, config, out, *more))
+    assert (out / "photo.jpg").read_bytes() == b"x"
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(data, config, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert command.main(arguments(data, config, out, "--dry-run")) == 0
+    printed = capsys.readouterr().out
+    assert "8 pairs to run" in printed
+    assert not out.exists()
+
+
+def test_help_imports_neither_torch_nor_ray():
+    code = (
+        "import sys\n"
+        "from ensemble import run\n"
+        "try:\n    run.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "assert 'torch' not in sys.modules and 'ray' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
