@@ -1,0 +1,209 @@
+"""Reading checkpoints safely, and telling which model they belong to.
+
+A checkpoint is a flat mapping of names to tensors, alone or inside a training checkpoint.
+It is read with ``weights_only=True`` or as safetensors: a file that holds code is refused.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mose import InputError
+
+WRAPPERS = ("model", "network", "state_dict", "weights", "model_state_dict")
+"""Keys under which training checkpoints keep the network's state."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of network.
+
+    title     how messages call it
+    names     entries that together only its official checkpoints have; the first alone
+              is enough for one that is incomplete
+    network   ``module:class`` of the project's network; None where it is not built here
+    """
+
+    title: str
+    names: tuple[str, ...]
+    network: str | None = None
+
+
+FAMILIES = {
+    "xmem": Family(
+        "XMem",
+        ("key_encoder.res2.0.conv1.weight", "value_encoder.fuser.block1.conv1.weight"),
+        "adapters.networks.xmem:XMem",
+    ),
+    "cutie": Family(
+        "Cutie",
+        ("pixel_encoder.res2.0.conv1.weight", "object_transformer.query_init.weight"),
+        "adapters.networks.cutie:Cutie",
+    ),
+    "livos": Family(
+        "LiVOS",
+        ("gate_projector.layer.weight", "object_transformer.query_init.weight"),
+        "adapters.networks.livos:LiVOS",
+    ),
+    "tmo": Family(
+        "TMO",
+        ("vos.app_encoder.mean", "vos.decoder.predictor.conv.weight"),
+        "adapters.networks.tmo:TMO",
+    ),
+    "sam2": Family("SAM 2", ("maskmem_tpos_enc", "memory_encoder.out_proj.weight")),
+    "stcn": Family("STCN", ("key_comp.weight", "key_encoder.res2.0.conv1.weight")),
+    "resnet": Family("a plain ResNet classifier", ("layer1.0.conv1.weight", "fc.weight")),
+}
+
+
+def load_state(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, by their official names, on the CPU.
+
+    path   ``.safetensors``, or anything that `torch.save` wrote. A training checkpoint
+           gives the network inside it; the ``module.`` of distributed training is dropped.
+
+    Raises `InputError`, one sentence, for a file that is missing, cut off, damaged, that
+    holds code, or that holds no tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"checkpoint {path} {what}: give the path of a weights file")
+    content = _read(path)
+    if isinstance(content, Mapping) and not _tensors(content):
+        inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)]
+        content = next((state for state in inner if _tensors(state)), content)
+    state = _tensors(content) if isinstance(content, Mapping) else {}
+    if not state:
+        raise InputError(f"checkpoint {path} holds no tensors by name: give a network's weights")
+    if all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    return state
+
+
+def family_of(state: Mapping[str, Any]) -> str | None:
+    """The key in `FAMILIES` of a state dict with official names, or None."""
+    for name, family in FAMILIES.items():
+        if all(entry in state for entry in family.names):
+            return name
+    for name, family in FAMILIES.items():
+        if family.names[0] in state:
+            return name
+    return None
+
+
+def describe(state: Mapping[str, Any]) -> str:
+    """In words what a state dict looks like, for messages: "looks like XMem"."""
+    name = family_of(state)
+    if name is not None:
+        return f"looks like {FAMILIES[name].title}"
+    first = next(iter(state), "nothing")
+    return f"looks like no model known here ({len(state)} entries, the first is {first})"
+
+
+def load_network(path: str | Path, family: str) -> Any:
+    """The project's network of a family with the weights of a checkpoint, sizes taken from it.
+
+    Every entry is used and none is missing, else `InputError` with the model that the
+    checkpoint looks like. A network trained for single objects (masks without the plane of
+    the other objects) gets zero weights for that plane, as in the reference.
+    """
+    state = load_state(path)
+    title = FAMILIES[family].title
+    if family_of(state) != family:
+        raise InputError(
+            f"checkpoint {path} is no {title} checkpoint, it {describe(state)}:"
+            f" give the weights of {title}"
+        )
+    module_name, _, class_name = str(FAMILIES[family].network).partition(":")
+    module = importlib.import_module(module_name)
+    ours = module.NAMES.from_official(state)
+    try:
+        ours = with_others_plane(ours, getattr(module, "OTHERS_PLANE", ()))
+        config = module.config_of(ours)
+    except (KeyError, ValueError, IndexError) as error:
+        raise InputError(
+            f"checkpoint {path} {describe(state)}, but its sizes cannot be read from it"
+            f" ({error}): it may be incomplete, get it again"
+        ) from None
+    network = getattr(module, class_name)(config)
+    fill(network, ours, path, title)
+    return network
+
+
+def fill(network: nn.Module, state: Mapping[str, Tensor], path: str | Path, title: str) -> None:
+    """Load a state with the project's names strictly into ``network``.
+
+    Raises `InputError` where an entry is missing, left over or of another shape.
+    """
+    wanted = network.state_dict()
+    missing = [name for name in wanted if name not in state]
+    extra = [name for name in state if name not in wanted]
+    shapes = [n for n in wanted if n in state and state[n].shape != wanted[n].shape]
+    problems = []
+    for names, what in ((missing, "missing"), (extra, "unknown"), (shapes, "of another shape")):
+        if names:
+            problems.append(f"{len(names)} entries {what} (such as {names[0]})")
+    if problems:
+        raise InputError(
+            f"checkpoint {path} does not fit {title}: {', '.join(problems)};"
+            " it may be incomplete or of a changed network"
+        )
+    network.load_state_dict(dict(state))
+
+
+def with_others_plane(state: dict[str, Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:
+    """A single-object network's state with room for the plane of the other objects.
+
+    names   the convolutions that take this plane as their last channel; the first of them
+            takes image and masks, and has 4 channels in a single-object network
+    """
+    if not names or state[names[0]].shape[1] != 4:
+        return state
+    state = dict(state)
+    for name in names:
+        weight = state[name]
+        state[name] = torch.cat([weight, torch.zeros_like(weight[:, :1])], 1)
+    return state
+
+
+def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
+    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+
+
+def _read(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "GLOBAL" in str(error):
+            raise InputError(
+                f"checkpoint {path} holds more than tensors and is refused, because loading it"
+                " could run code: save its state dict alone, or as safetensors"
+            ) from None
+        raise _damaged(path, ValueError("not a pickle of tensors")) from None
+    except ImportError:
+        raise InputError(
+            f"checkpoint {path} needs the package safetensors: install the extra 'networks'"
+        ) from None
+    except Exception as error:  # the formats' readers fail in many ways, one of them own to Rust
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+    return InputError(
+        f"checkpoint {path} cannot be read, it is cut off, damaged or no checkpoint ({reason}):"
+        " get it again"
+    )
