@@ -20,9 +20,11 @@ from mose.errors import unknown
 ENTRY_POINT_GROUP = "stseg.adapters"
 
 BUILT_IN = {
+    "cutie": "adapters.cutie:CutieSegmenter",
     "flow": "adapters.flow:FlowSegmenter",
     "folder": "adapters.folder:FolderSegmenter",
     "hold": "adapters.hold:HoldSegmenter",
+    "livos": "adapters.livos:LivosSegmenter",
 }
 
 

@@ -155,7 +155,7 @@ class MaskUpsampling(nn.Module):
         self.image_projection = None
         if skip_channels is not None:
             self.image_projection = conv3x3(skip_channels, in_channels)
-        self.block = ResidualBlock(in_channels, out_channels, skip_kernel)
+        self.block: nn.Module = ResidualBlock(in_channels, out_channels, skip_kernel)
 
     def forward(self, x: Tensor, image: Tensor) -> Tensor:
         """``(B * N, C, h, w)`` and the image's ``(B, Cs, 2h, 2w)`` -> ``(B * N, C', 2h, 2w)``."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from adapters.networks.affinity import tokens
+
 
 @dataclass(frozen=True)
 class LinearState:
@@ -41,31 +43,23 @@ class LinearState:
         """With a new group of ``objects`` objects of which nothing is known yet."""
         matrix, sums = self.matrix, self.key_sums
         blank = matrix.new_zeros(matrix.shape[0], objects, *matrix.shape[2:])
+        unseen = sums.new_zeros(sums.shape[0], 1, *sums.shape[2:])
         group = self.groups.new_full((objects,), sums.shape[1])
         return LinearState(
             torch.cat([matrix, blank], dim=1),
-            torch.cat(
-                [
-                    sums,
-                    torch.zeros_like(sums[:, :1])
-                    if sums.shape[1]
-                    else sums.new_zeros(sums.shape[0], 1, *sums.shape[2:]),
-                ],
-                dim=1,
-            ),
+            torch.cat([sums, unseen], dim=1),
             torch.cat([self.groups, group]),
         )
 
     def read(self, keys: Tensor) -> Tensor:
-        """``(B, N, V, h, w)`` for keys ``(B, K, h, w)`` of the frame in question.
+        """``(B * N, V, h, w)`` for keys ``(B, K, h, w)`` of the frame in question.
 
         The normaliser is one number per group for the whole frame.
         """
-        height, width = keys.shape[-2:]
         weights = torch.einsum("bkhw,bgkhw->bg", keys, self.key_sums)[:, self.groups]
         matrix = self.matrix / weights[..., None, None]
-        mixed = keys.flatten(2).transpose(1, 2).unsqueeze(1) @ matrix
-        return mixed.transpose(2, 3).unflatten(3, (height, width))
+        mixed = tokens(keys).unsqueeze(1) @ matrix
+        return mixed.flatten(0, 1).transpose(1, 2).unflatten(2, keys.shape[-2:])
 
     def seen(self, keys: Tensor) -> LinearState:
         """With the keys of a frame added to the normalisers."""
@@ -74,7 +68,8 @@ class LinearState:
     def written(self, keys: Tensor, values: Tensor, gate: Tensor) -> LinearState:
         """With a frame added: ``matrix * gate + sum over pixels of key x value``.
 
-        keys ``(B, K, h, w)``, values ``(B, N, V, h, w)``, gate ``(B, V)`` in [0, 1]
+        keys ``(B, K, h, w)``, values ``(B * N, V, h, w)``, gate ``(B, V)`` in [0, 1]
         """
-        product = keys.flatten(2).unsqueeze(1) @ values.flatten(3).transpose(2, 3)
+        rows = tokens(values).unflatten(0, self.matrix.shape[:2])
+        product = keys.flatten(2).unsqueeze(1) @ rows
         return replace(self, matrix=self.matrix * gate[:, None, None] + product)

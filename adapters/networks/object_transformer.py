@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from adapters.networks.affinity import tokens
 from adapters.networks.blocks import ChannelAttentionBlock
 from adapters.networks.ops import aggregate
 
@@ -101,7 +102,7 @@ class QueryBlock(nn.Module):
         self.read_each_other = Attention(dim, heads)
         self.feed_forward = FeedForward(dim, hidden)
         self.read_queries = Attention(dim, heads)
-        self.pixel_block = ChannelAttentionBlock(dim, dim)
+        self.pixel_block = ChannelAttentionBlock(dim)
 
     def forward(
         self,
@@ -117,7 +118,7 @@ class QueryBlock(nn.Module):
         allowed ``(G, Q, h * w) bool``
         """
         height, width = pixels.shape[-2:]
-        flat = pixels.flatten(2).transpose(1, 2)
+        flat = tokens(pixels)
         placed = flat + pixel_positions
         # The residual of an attention is its normalised input, not the input itself.
         x = self.pixel_norm(queries)
@@ -155,32 +156,31 @@ class ObjectTransformer(nn.Module):
         *,
         last_head: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
-        """Refined readout ``(B, N, C, h, w)``, and the mask logits ``(B, N, h, w)`` of each head.
+        """Refined readout ``(B * N, C, h, w)`` and each head's mask logits ``(B, N, h, w)``.
 
-        readout         ``(B, N, C, h, w)``
+        readout         ``(B * N, C, h, w)``
         object_memory   ``(B, N, Q, C + 1)`` sums over pixels and frames, and their areas last
         selector        ``(B, N, 1, 1)`` 1 for objects, 0 for padding; None: all are objects
         last_head       also the mask of the last block's output, which only a loss needs
         """
-        batch, objects, _, height, width = readout.shape
-        pixels = readout.flatten(0, 1)
+        group = object_memory.shape[:2]
+        height, width = readout.shape[-2:]
         memory = object_memory.flatten(0, 1)
         content = memory[..., :-1] / (memory[..., -1:] + AREA_EPS)
         queries = self.query_start + self.memory_to_start(content)
         query_positions = self.query_position + self.memory_to_position(content)
         places = self.positions(height, width)
-        pixel_positions = places + self.pixel_position(pixels).flatten(2).transpose(1, 2)
-        pixels = self.pixel_start(pixels)
+        pixel_positions = places + tokens(self.pixel_position(readout))
+        pixels = self.pixel_start(readout)
 
         masks: list[Tensor] = []
         for head, block in zip(self.mask_heads, self.blocks, strict=False):
-            masks.append(head(F.relu(pixels)).view(batch, objects, height, width))
+            masks.append(head(F.relu(pixels)).view(*group, height, width))
             allowed = attention_area(masks[-1], self.queries, selector)
             queries, pixels = block(queries, pixels, query_positions, pixel_positions, allowed)
         if last_head:
-            final = self.mask_heads[-1](F.relu(pixels))
-            masks.append(final.view(batch, objects, height, width))
-        return pixels.unflatten(0, (batch, objects)), masks
+            masks.append(self.mask_heads[-1](F.relu(pixels)).view(*group, height, width))
+        return pixels, masks
 
 
 def attention_area(logits: Tensor, queries: int, selector: Tensor | None = None) -> Tensor:
@@ -193,7 +193,7 @@ def attention_area(logits: Tensor, queries: int, selector: Tensor | None = None)
     probabilities = logits.detach().float().sigmoid()
     if selector is not None:
         probabilities = probabilities * selector
-    odds = aggregate(probabilities)
+    odds = aggregate(probabilities, 1)
     inside = (odds[:, 1:] >= odds.amax(dim=1, keepdim=True)).flatten(2).flatten(0, 1)
     halves = torch.stack([inside, ~inside], dim=1)
     halves = halves | ~halves.any(dim=-1, keepdim=True)
@@ -212,19 +212,53 @@ class ObjectSummarizer(nn.Module):
         self.weights = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, summaries))
 
     def forward(self, masks: Tensor, values: Tensor) -> Tensor:
-        """``(B, N, Q, C + 1)``: the weighted sum of features, and the sum of the weights last.
+        """``(G, Q, C + 1)``: the weighted sum of features, and the sum of the weights last.
 
-        masks    ``(B, N, H, W)`` in [0, 1]
-        values   ``(B, N, V, h, w)``
+        masks    ``(G, h, w)`` in [0, 1], averaged down to the size of the values
+        values   ``(G, V, h, w)``
         """
         height, width = values.shape[-2:]
-        inside = F.interpolate(masks, size=(height, width), mode="area").flatten(2)
+        inside = masks.flatten(1)
         area = torch.stack([inside, 1 - inside], dim=-1)
         area = area.repeat_interleave(self.summaries // 2, dim=-1)
-        places = self.positions(height, width)
-        pixels = self.input(values.flatten(3).transpose(2, 3)) + places
+        pixels = self.input(tokens(values)) + self.positions(height, width)
         with torch.autocast(pixels.device.type, enabled=False):
             pixels = pixels.float()
             weights = self.weights(pixels).sigmoid() * area
-            sums = weights.transpose(2, 3) @ self.features(pixels)
-            return torch.cat([sums, weights.sum(dim=2).unsqueeze(-1)], dim=-1)
+            sums = weights.transpose(1, 2) @ self.features(pixels)
+            return torch.cat([sums, weights.sum(dim=1).unsqueeze(-1)], dim=-1)
+
+
+OFFICIAL_NAMES = (
+    ("object_transformer.query_start", "object_transformer.query_init.weight"),
+    ("object_transformer.query_position", "object_transformer.query_emb.weight"),
+    ("object_transformer.memory_to_start.~", "object_transformer.summary_to_query_init.~"),
+    ("object_transformer.memory_to_position.~", "object_transformer.summary_to_query_emb.~"),
+    ("object_transformer.pixel_start.~", "object_transformer.pixel_init_proj.~"),
+    ("object_transformer.pixel_position.~", "object_transformer.pixel_emb_proj.~"),
+    ("object_transformer.positions.frequencies", "object_transformer.spatial_pe.inv_freq"),
+    ("object_transformer.mask_heads.#.~", "object_transformer.mask_pred.#.1.~"),
+    *(
+        (f"object_transformer.blocks.#.{ours}", f"object_transformer.blocks.#.{official}")
+        for ours, official in (
+            ("read_pixels.inputs.~", "read_from_pixel.cross_attn.in_proj_~"),
+            ("read_pixels.output.~", "read_from_pixel.cross_attn.out_proj.~"),
+            ("pixel_norm.~", "read_from_pixel.norm.~"),
+            ("read_each_other.inputs.~", "self_attn.self_attn.in_proj_~"),
+            ("read_each_other.output.~", "self_attn.self_attn.out_proj.~"),
+            ("query_norm.~", "self_attn.norm.~"),
+            ("feed_forward.expand.~", "ffn.linear1.~"),
+            ("feed_forward.reduce.~", "ffn.linear2.~"),
+            ("feed_forward.norm.~", "ffn.norm.~"),
+            ("read_queries.inputs.~", "read_from_query.cross_attn.in_proj_~"),
+            ("read_queries.output.~", "read_from_query.cross_attn.out_proj.~"),
+            ("pixel_block.attention.~", "pixel_ffn.conv.conv.~"),
+            ("pixel_block.~", "pixel_ffn.conv.~"),
+        )
+    ),
+    ("object_summarizer.positions.frequencies", "object_summarizer.pos_enc.inv_freq"),
+    ("object_summarizer.input.~", "object_summarizer.input_proj.~"),
+    ("object_summarizer.features.~", "object_summarizer.feature_pred.~"),
+    ("object_summarizer.weights.~", "object_summarizer.weights_pred.~"),
+)
+"""The project's names and those of the published checkpoints of Cutie and LiVOS."""

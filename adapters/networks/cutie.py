@@ -1,0 +1,383 @@
+"""Cutie's network (Cheng et al. 2024, "Putting the Object Back into Video Object Segmentation").
+
+Shapes: B images, N objects each, (H, W) multiples of 16, (h, w) = (H / 16, W / 16). What
+exists per object is folded into the batch, ``(B * N, C, h, w)``, objects of one image next
+to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adapters.networks.affinity import memory_rows, query_rows, similarity, tokens
+from adapters.networks.blocks import (
+    DecoderSensoryUpdate,
+    KeyProjection,
+    MaskUpsampling,
+    SensoryUpdate,
+    SumFusion,
+    conv3x3,
+)
+from adapters.networks.naming import Naming
+from adapters.networks.object_transformer import (
+    OFFICIAL_NAMES,
+    ObjectSummarizer,
+    ObjectTransformer,
+)
+from adapters.networks.ops import area_downsample, normalise, others
+from adapters.networks.resnet import ResNet, resnet_arguments
+
+
+@dataclass(frozen=True)
+class CutieConfig:
+    """Sizes of the network; the defaults are Cutie base, ``image_depth=18`` is Cutie small.
+
+    image_depth, image_width   depth and width of the ResNet that sees the image
+    mask_depth, mask_width     of the ResNet that sees the image with a mask
+    pixel_dim                  channels of an image's features at stride 16
+    key_dim, value_dim         channels of memory keys and values
+    sensory_dim                channels of the sensory memory
+    embed_dim                  channels in the object transformer; one head per 32
+    decoder_dims               channels of the mask decoder at strides 8 and 4
+    blocks, queries, hidden    of the object transformer; half of the queries see foreground
+    """
+
+    image_depth: int = 50
+    image_width: int = 64
+    mask_depth: int = 18
+    mask_width: int = 64
+    pixel_dim: int = 256
+    key_dim: int = 64
+    value_dim: int = 256
+    sensory_dim: int = 256
+    embed_dim: int = 256
+    decoder_dims: tuple[int, int] = (128, 128)
+    blocks: int = 3
+    queries: int = 16
+    hidden: int = 2048
+
+    @property
+    def heads(self) -> int:
+        return max(self.embed_dim // 32, 1)
+
+
+class ImageFeatures(NamedTuple):
+    """What one pass over images gives; each entry has the images in its first dimension.
+
+    pixels      ``(B, P, h, w)`` features at stride 16
+    key         ``(B, K, h, w)``
+    shrinkage   ``(B, 1, h, w)``, at least 1
+    selection   ``(B, K, h, w)`` in [0, 1]
+    skip8       what the mask decoder adds at stride 8
+    skip4       at stride 4
+    """
+
+    pixels: Tensor
+    key: Tensor
+    shrinkage: Tensor
+    selection: Tensor
+    skip8: Tensor
+    skip4: Tensor
+
+
+class MaskDecoder(nn.Module):
+    """From refined readouts at stride 16 to mask logits at stride 4."""
+
+    def __init__(self, channels: tuple[int, int], dims: tuple[int, int, int], sensory_dim: int):
+        super().__init__()
+        self.skip8 = nn.Conv2d(channels[0], dims[0], 1)
+        self.skip4 = nn.Conv2d(channels[1], dims[1], 1)
+        self.up8 = MaskUpsampling(dims[0], dims[1], skip_kernel=1)
+        self.up4 = MaskUpsampling(dims[1], dims[2], skip_kernel=1)
+        self.predict = conv3x3(dims[2], 1)
+        self.sensory = DecoderSensoryUpdate(dims, sensory_dim, sensory_dim)
+
+    def forward(
+        self,
+        readout: Tensor,
+        skip8: Tensor,
+        skip4: Tensor,
+        sensory: Tensor,
+        *,
+        update_sensory: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """Logits ``(B * N, 1, 4h, 4w)`` and the sensory memory, updated where asked."""
+        g8 = self.up8(readout, skip8)
+        g4 = self.up4(g8, skip4)
+        logits = self.logits(g4)
+        if update_sensory:
+            sensory = self.sensory(readout, g8, g4, logits, sensory)
+        return logits, sensory
+
+    def logits(self, g4: Tensor) -> Tensor:
+        return self.predict(F.relu(g4))
+
+
+class SensoryHead(nn.Module):
+    """Mask logits straight from the sensory memory, for a loss in training."""
+
+    def __init__(self, sensory_dim: int, embed_dim: int):
+        super().__init__()
+        self.projection = nn.Conv2d(sensory_dim, embed_dim + 1, 1)
+
+    def forward(self, pixels: Tensor, sensory: Tensor) -> Tensor:
+        """``(B, N, h, w)`` from image features ``(B, P, h, w)`` and ``(B * N, S, h, w)``."""
+        filters = self.projection(sensory).unflatten(0, (pixels.shape[0], -1))
+        return (filters[:, :, :-1] * pixels[:, None]).sum(2) + filters[:, :, -1]
+
+
+class ObjectNetwork(nn.Module):
+    """What Cutie and LiVOS share: everything but the keys and the way a memory is read."""
+
+    decoder_type: type[MaskDecoder] = MaskDecoder
+
+    def __init__(self, config: CutieConfig):
+        super().__init__()
+        self.config = config
+        self.image_encoder = ResNet(config.image_depth, 3, width=config.image_width)
+        channels4, channels8, channels16 = self.image_encoder.channels
+        self.pixel_projection = nn.Conv2d(channels16, config.pixel_dim, 1)
+        self.key_reduction = nn.Conv2d(channels16, config.pixel_dim, 1)
+        self.mask_encoder = ResNet(config.mask_depth, 5, width=config.mask_width)
+        self.value_fusion = SumFusion(
+            config.pixel_dim, self.mask_encoder.channels[-1], config.value_dim
+        )
+        self.deep_sensory = SensoryUpdate(config.value_dim, config.sensory_dim)
+        self.readout_sensory = nn.Conv2d(config.sensory_dim + 2, config.value_dim, 1)
+        self.readout_fusion = SumFusion(config.pixel_dim, config.value_dim, config.embed_dim)
+        self.object_transformer = ObjectTransformer(
+            config.embed_dim,
+            blocks=config.blocks,
+            heads=config.heads,
+            queries=config.queries,
+            hidden=config.hidden,
+        )
+        self.object_summarizer = ObjectSummarizer(
+            config.value_dim, config.embed_dim, config.queries
+        )
+        self.decoder = self.decoder_type(
+            (channels8, channels4), (config.embed_dim, *config.decoder_dims), config.sensory_dim
+        )
+        self.sensory_head = SensoryHead(config.sensory_dim, config.embed_dim)
+
+    def encode_masks(
+        self,
+        images: Tensor,
+        pixels: Tensor,
+        masks: Tensor,
+        sensory: Tensor,
+        *,
+        deep_update: bool = True,
+        chunk: int = -1,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What a frame with known masks adds to the memories.
+
+        images    ``(B, 3, H, W)`` RGB in [0, 1]
+        pixels    ``(B, P, h, w)`` of `ImageFeatures`
+        masks     ``(B, N, H, W)`` in [0, 1]
+        sensory   ``(B * N, S, h, w)``
+        chunk     objects per image that are worked on at once; -1: all
+
+        Returns values ``(B * N, V, h, w)``, the sensory memory, updated where asked, and
+        the object summaries ``(B, N, Q, C + 1)``.
+        """
+        batch, objects = masks.shape[:2]
+        rest = others(masks, 1, clamp=True)
+        pictures = normalise(images)[:, None]
+        values, states = [], []
+        for part in chunks(slice(0, objects), chunk):
+            planes = torch.stack([masks[:, part], rest[:, part]], 2)
+            seen = torch.cat([pictures.expand(-1, planes.shape[1], -1, -1, -1), planes], 2)
+            value = self.value_fusion(pixels, self.mask_encoder(seen.flatten(0, 1))[-1])
+            values.append(value.unflatten(0, (batch, -1)))
+            if deep_update:
+                state = sensory.unflatten(0, (batch, objects))[:, part].flatten(0, 1)
+                states.append(self.deep_sensory(value, state).unflatten(0, (batch, -1)))
+        value = torch.cat(values, 1).flatten(0, 1)
+        if deep_update:
+            sensory = torch.cat(states, 1).flatten(0, 1)
+        small = area_downsample(masks, 16).flatten(0, 1)
+        summaries = self.object_summarizer(small, value).unflatten(0, (batch, objects))
+        return value, sensory, summaries
+
+    def refine(
+        self,
+        pixels: Tensor,
+        readout: Tensor,
+        sensory: Tensor,
+        masks: Tensor,
+        object_memory: Tensor,
+        selector: Tensor | None = None,
+        *,
+        last_head: bool = False,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """A memory readout, fused with the image and refined with the object memory.
+
+        pixels          ``(B, P, h, w)``
+        readout         ``(B * N, V, h, w)``
+        sensory         ``(B * N, S, h, w)``
+        masks           ``(B, N, h, w)`` of the frame before, averaged down
+        object_memory   ``(B, N, Q, C + 1)``
+        selector, last_head, returns: see `ObjectTransformer`
+
+        Objects that are handed over together influence each other.
+        """
+        planes = torch.stack([masks, others(masks, 1, clamp=True)], 2).flatten(0, 1)
+        readout = readout + self.readout_sensory(torch.cat([sensory, planes], 1))
+        fused = self.readout_fusion(pixels, readout)
+        return self.object_transformer(fused, object_memory, selector, last_head=last_head)
+
+    def decode(
+        self,
+        skips: tuple[Tensor, Tensor],
+        refined: Tensor,
+        sensory: Tensor,
+        *,
+        update_sensory: bool = True,
+        chunk: int = -1,
+    ) -> tuple[Tensor, Tensor]:
+        """Mask logits ``(B, N, 4h, 4w)`` and the sensory memory, updated where asked.
+
+        skips   of `ImageFeatures`, at strides 8 and 4
+        """
+        batch = skips[0].shape[0]
+        refined = refined.unflatten(0, (batch, -1))
+        states = sensory.unflatten(0, (batch, -1))
+        logits, updated = [], []
+        for part in chunks(slice(0, refined.shape[1]), chunk):
+            logit, state = self.decoder(
+                refined[:, part].flatten(0, 1),
+                *skips,
+                states[:, part].flatten(0, 1),
+                update_sensory=update_sensory,
+            )
+            logits.append(logit.view(batch, -1, *logit.shape[2:]))
+            updated.append(state.unflatten(0, (batch, -1)))
+        if update_sensory:
+            sensory = torch.cat(updated, 1).flatten(0, 1)
+        return torch.cat(logits, 1), sensory
+
+
+class Cutie(ObjectNetwork):
+    """Cutie: keys with shrinkage and selection for a memory that is read by similarity."""
+
+    def __init__(self, config: CutieConfig):
+        super().__init__(config)
+        self.key_projection = KeyProjection(config.pixel_dim, config.key_dim)
+
+    def encode_images(self, images: Tensor) -> ImageFeatures:
+        """RGB ``(B, 3, H, W)`` in [0, 1], padded with zeros where H or W needs it."""
+        f4, f8, f16 = self.image_encoder(normalise(images))
+        key, shrinkage, selection = self.key_projection(self.key_reduction(f16))
+        skip8, skip4 = self.decoder.skip8(f8), self.decoder.skip4(f4)
+        return ImageFeatures(self.pixel_projection(f16), key, shrinkage, selection, skip8, skip4)
+
+    def read(self, query: ImageFeatures, memory: list[ImageFeatures], values: Tensor) -> Tensor:
+        """Readout ``(B * N, V, h, w)`` from whole frames, for training: no top-k.
+
+        memory   features of T earlier frames, each of B images
+        values   ``(B, N, T, V, h, w)``
+        """
+        mixed = []
+        for index, value in enumerate(values):
+            rows = torch.cat(
+                [memory_rows(tokens(f.key[index]), tokens(f.shrinkage[index])) for f in memory]
+            )
+            asked = query_rows(tokens(query.key[index]), tokens(query.selection[index]))
+            weights = similarity(asked, rows).softmax(1)
+            flat = value.movedim(1, 2).flatten(2)
+            mixed.append((flat @ weights.T).unflatten(2, query.key.shape[-2:]))
+        return torch.cat(mixed)
+
+
+OTHERS_PLANE = ("mask_encoder.conv1.weight", "readout_sensory.weight")
+"""Convolutions whose last input channel is the plane of the other objects."""
+
+
+def chunks(whole: slice, size: int) -> list[slice]:
+    """The objects of a slice with both ends, in slices of at most ``size``; -1: one."""
+    step = size if size > 0 else max(whole.stop - whole.start, 1)
+    starts = range(whole.start, whole.stop, step)
+    return [slice(start, min(start + step, whole.stop)) for start in starts]
+
+
+def shared_config(state: Mapping[str, Tensor]) -> dict[str, object]:
+    """The arguments of `CutieConfig` for a state dict in the project's names.
+
+    Raises `KeyError` for an entry that is not there, `ValueError` for an unknown ResNet.
+    """
+    image = resnet_arguments(state, "image_encoder")
+    mask = resnet_arguments(state, "mask_encoder")
+    blocks = 0
+    while f"object_transformer.blocks.{blocks}.read_pixels.inputs.weight" in state:
+        blocks += 1
+    values, sensory = state["readout_sensory.weight"].shape[:2]
+    queries, embed = state["object_transformer.query_start"].shape
+    return {
+        "image_depth": image["depth"],
+        "image_width": image["width"],
+        "mask_depth": mask["depth"],
+        "mask_width": mask["width"],
+        "pixel_dim": state["pixel_projection.weight"].shape[0],
+        "value_dim": values,
+        "sensory_dim": sensory - 2,
+        "embed_dim": embed,
+        "decoder_dims": (
+            state["decoder.up8.block.conv1.weight"].shape[0],
+            state["decoder.up4.block.conv1.weight"].shape[0],
+        ),
+        "blocks": blocks,
+        "queries": queries,
+        "hidden": state["object_transformer.blocks.0.feed_forward.expand.weight"].shape[0],
+    }
+
+
+def config_of(state: Mapping[str, Tensor]) -> CutieConfig:
+    """The sizes of the network behind a state dict in the project's names.
+
+    Raises `KeyError` for an entry that is not there, `ValueError` for an unknown ResNet.
+    """
+    key_dim = state["key_projection.key.weight"].shape[0]
+    return CutieConfig(**shared_config(state), key_dim=key_dim)  # type: ignore[arg-type]
+
+
+def _official_names() -> Iterator[tuple[str, str]]:
+    yield "image_encoder.layer1.~", "pixel_encoder.res2.~"
+    yield "image_encoder.~", "pixel_encoder.~"
+    yield "pixel_projection.~", "pix_feat_proj.~"
+    yield "key_reduction.~", "key_proj.pix_feat_proj.~"
+    yield "key_projection.key.~", "key_proj.key_proj.~"
+    yield "key_projection.shrinkage.~", "key_proj.d_proj.~"
+    yield "key_projection.selection.~", "key_proj.e_proj.~"
+    for ours, official in (
+        ("value_fusion", "mask_encoder.fuser"),
+        ("readout_fusion", "pixel_fuser.fuser"),
+    ):
+        yield f"{ours}.image_projection.~", f"{official}.distributor.x_transform.~"
+        yield f"{ours}.object_projection.~", f"{official}.distributor.g_transform.~"
+        yield f"{ours}.block#.attention.~", f"{official}.block#.conv.~"
+        yield f"{ours}.block#.~", f"{official}.block#.~"
+    yield "deep_sensory.~", "mask_encoder.sensory_update.~"
+    yield "readout_sensory.~", "pixel_fuser.sensory_compress.~"
+    yield "decoder.sensory.update.transform.~", "mask_decoder.sensory_update.transform.~"
+    for stride in (16, 8, 4):
+        name = f"mask_decoder.sensory_update.g{stride}_conv.~"
+        yield f"decoder.sensory.project{stride}.~", name
+    yield "decoder.skip8.~", "mask_decoder.decoder_feat_proc.transforms.0.~"
+    yield "decoder.skip4.~", "mask_decoder.decoder_feat_proc.transforms.1.~"
+    for ours, official in (("up8", "up_16_8"), ("up4", "up_8_4")):
+        yield f"decoder.{ours}.block.skip.~", f"mask_decoder.{official}.out_conv.downsample.~"
+        yield f"decoder.{ours}.block.~", f"mask_decoder.{official}.out_conv.~"
+    yield "decoder.predict.~", "mask_decoder.pred.~"
+    yield "sensory_head.~", "aux_computer.sensory_aux.~"
+    yield from OFFICIAL_NAMES
+
+
+NAMES = Naming(_official_names())
+"""The project's names and those of the published checkpoints."""
