@@ -140,7 +140,11 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     choose_videos(dataset, config.data.videos)
     name = f"{Path(config.data.dataset).name}-{config.data.split}"
     root = Path(config.output.path or runs / name)
-    directory = RunDirectory(root) if dry_run else open_run(root, to_dict(config), overwrite)
+    directory = (
+        RunDirectory(root)
+        if dry_run
+        else open_run(root, to_dict(config), dataset.images, overwrite)
+    )
     plan = make_plan(config, dataset, directory)
     if dry_run:
         say(describe_plan(plan))

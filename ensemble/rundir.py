@@ -76,11 +76,14 @@ class RunDirectory:
         return manifest if manifest and manifest.get("key") == key else None
 
 
-def open_run(root: str | Path, config: Mapping[str, Any], overwrite: bool) -> RunDirectory:
+def open_run(
+    root: str | Path, config: Mapping[str, Any], images: Path, overwrite: bool
+) -> RunDirectory:
     """Create a run directory, or take up the one that is there.
 
     Raises `InputError` where ``root`` holds something that is no run, or a run over another
-    data set or split; with ``overwrite`` a run there is removed first.
+    data set or split; with ``overwrite`` a run there is removed first. ``images`` is where the
+    frames are, for whoever draws them later.
     """
     root = Path(root)
     if root.exists() and not root.is_dir():
@@ -105,7 +108,7 @@ def open_run(root: str | Path, config: Mapping[str, Any], overwrite: bool) -> Ru
     for name in ("predictions", "pseudo-labels", "masks", "selection/timelines"):
         (root / name).mkdir(parents=True, exist_ok=True)
     write_text(mark, yaml.safe_dump(dict(config), sort_keys=False))
-    write_json(root / "environment.json", environment())
+    write_json(root / "environment.json", {**environment(), "images": str(images)})
     return RunDirectory(root)
 
 
