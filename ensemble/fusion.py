@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 
 from adapters.base import FrameMasks
+from ensemble.cleanup import clean_up
+from ensemble.staple import estimate_truth
 
 MIN_CONFIDENCE = 0.05
 """A member that is sure of nothing still has a small say."""
@@ -31,11 +33,17 @@ class FusionOptions:
                     (IoU) agree on it
     gate_margin     `pgmr`: how far the gate reaches beyond the weighted average of the
                     members' boxes, in box heights and widths
+    sure            `pixel-check`: the first member keeps the pixels on which its largest
+                    probability (background included) is at least this
+    clean_radius    close gaps and holes up to this many pixels across per object, where that
+                    does no harm; 0: leave them
     """
 
     rule: str = "pgmr"
     agreement_iou: float = 0.5
     gate_margin: float = 0.1
+    sure: float = 0.75
+    clean_radius: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,29 @@ def boxes(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndar
     return fused / np.maximum(fused.sum(axis=0), 1.0), weights
 
 
+def staple(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarray, np.ndarray]:
+    """STAPLE (Warfield et al. 2004) per object, on the disputed pixels only.
+
+    Each member's sensitivity and specificity are estimated from the members themselves; the
+    priors have no say. On the whole frame the background would drown both.
+    """
+    count = views.areas.shape[1]
+    chosen = _one_hot(points.choices, count) > 0
+    fused = np.stack([estimate_truth(chosen[:, n]).truth for n in range(count)])
+    return fused / np.maximum(fused.sum(axis=0), 1.0), np.ones_like(_by_prior(views))
+
+
+def pixel_check(
+    views: Views, points: Points, options: FusionOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """The member of the best prior, refined by the weighted mean of all where it is unsure."""
+    weights = _by_prior(views) * np.maximum(views.confidence, MIN_CONFIDENCE)
+    first = points.probabilities[int(views.priors.argmax())]
+    background = 1.0 - first.sum(axis=0)
+    sure = np.maximum(first.max(axis=0), background) >= options.sure
+    return np.where(sure, first, weighted_mean(points.probabilities, weights)), weights
+
+
 def pgmr(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarray, np.ndarray]:
     """Pseudo-label-guided refinement: consistency, confidence, presence, gate, weighted vote."""
     prior = _by_prior(views)
@@ -150,6 +181,8 @@ RULES: dict[str, Rule] = {
     "max": maximum,
     "vote": vote,
     "boxes": boxes,
+    "staple": staple,
+    "pixel-check": pixel_check,
     "pgmr": pgmr,
 }
 EVERY_PIXEL = ("boxes",)
@@ -242,8 +275,12 @@ def fuse_frame(
         for f in frames
     ]
     fused, weights = rule(views, Points(np.stack(sampled), chosen, rows, columns), options)
-    decided = choices[0].reshape(-1)
+    decided = choices[0].reshape(-1).copy()
     decided[where] = decide(fused)
+    if options.clean_radius:
+        by_prior = prior_weights(views.priors)
+        decided = clean_up(decided.reshape(choices.shape[1:]), choices, by_prior, count,
+                           options.clean_radius).reshape(-1)  # fmt: skip
     names = np.zeros(256, dtype=np.uint8)
     names[:count] = object_ids
     ids[y0:y1, x0:x1] = cv2.LUT(decided.reshape(y1 - y0, x1 - x0), names)
