@@ -7,7 +7,6 @@ in a layer norm whose output is the stage's feature map. Layer norms use eps 1e-
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,25 +33,6 @@ class SegformerConfig:
     depths: tuple[int, int, int, int] = (2, 2, 2, 2)
     reductions: tuple[int, int, int, int] = (8, 4, 2, 1)
     expansion: int = 4
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Tensor], prefix: str = "") -> SegformerConfig:
-        """The sizes that a state dict of a `Segformer` has; `KeyError` where it is not one."""
-        widths, depths, reductions = [], [], []
-        for stage in range(4):
-            root = f"{prefix}stages.{stage}"
-            widths.append(state[f"{root}.embed.weight"].shape[0])
-            block = re.compile(re.escape(root) + r"\.blocks\.(\d+)\.")
-            depths.append(1 + max(int(m[1]) for key in state if (m := block.match(key))))
-            pool = state.get(f"{root}.blocks.0.attention.pool.weight")
-            reductions.append(1 if pool is None else pool.shape[-1])
-        expand = state[f"{prefix}stages.0.blocks.0.feed_forward.expand.weight"]
-        return cls(
-            tuple(widths),  # type: ignore[arg-type]
-            tuple(depths),  # type: ignore[arg-type]
-            tuple(reductions),  # type: ignore[arg-type]
-            expand.shape[0] // widths[0],
-        )
 
 
 class Segformer(nn.Module):
@@ -171,6 +151,26 @@ class FeedForward(nn.Module):
         return self.contract(F.gelu(to_tokens(mixed)))
 
 
+def segformer_config_of(state: Mapping[str, Tensor], prefix: str = "") -> SegformerConfig:
+    """The sizes behind a `Segformer`'s state dict under ``prefix``; `KeyError` if it is none."""
+    widths, depths, reductions = [], [], []
+    for stage in range(4):
+        root = f"{prefix}stages.{stage}"
+        widths.append(state[f"{root}.embed.weight"].shape[0])
+        depths.append(0)
+        while f"{root}.blocks.{depths[-1]}.norm1.weight" in state:
+            depths[-1] += 1
+        pool = state.get(f"{root}.blocks.0.attention.pool.weight")
+        reductions.append(1 if pool is None else pool.shape[-1])
+    expand = state[f"{prefix}stages.0.blocks.0.feed_forward.expand.weight"]
+    return SegformerConfig(
+        tuple(widths),  # type: ignore[arg-type]
+        tuple(depths),  # type: ignore[arg-type]
+        tuple(reductions),  # type: ignore[arg-type]
+        expand.shape[0] // widths[0],
+    )
+
+
 def to_tokens(grid: Tensor) -> Tensor:
     """``(B, C, H, W)`` to ``(B, H * W, C)``; free for a channels-last map."""
     return grid.flatten(2).transpose(1, 2)
@@ -181,39 +181,21 @@ def to_grid(tokens: Tensor, size: torch.Size) -> Tensor:
     return tokens.transpose(1, 2).unflatten(2, size)
 
 
-def official_keys(config: SegformerConfig) -> dict[str, str]:
-    """Names of `Segformer` parameters to those of SegFormer in ``transformers`` 4.30.
-
-    Without any prefix: ``stages.0.embed.weight`` to ``patch_embeddings.0.proj.weight``.
-    """
-    names = {}
-    for stage, depth in enumerate(config.depths):
-        ours, theirs = f"stages.{stage}", f"block.{stage}"
-        names[f"{ours}.embed"] = f"patch_embeddings.{stage}.proj"
-        names[f"{ours}.embed_norm"] = f"patch_embeddings.{stage}.layer_norm"
-        names[f"{ours}.norm"] = f"layer_norm.{stage}"
-        pooled = config.reductions[stage] > 1
-        for block in range(depth):
-            for own, official in _BLOCK_KEYS.items():
-                if pooled or own not in ("attention.pool", "attention.pool_norm"):
-                    names[f"{ours}.blocks.{block}.{own}"] = f"{theirs}.{block}.{official}"
-    return {
-        f"{own}.{kind}": f"{official}.{kind}"
-        for own, official in names.items()
-        for kind in ("weight", "bias")
-    }
-
-
-_BLOCK_KEYS = {
-    "norm1": "layer_norm_1",
-    "attention.query": "attention.self.query",
-    "attention.key": "attention.self.key",
-    "attention.value": "attention.self.value",
-    "attention.out": "attention.output.dense",
-    "attention.pool": "attention.self.sr",
-    "attention.pool_norm": "attention.self.layer_norm",
-    "norm2": "layer_norm_2",
-    "feed_forward.expand": "mlp.dense1",
-    "feed_forward.mix": "mlp.dwconv.dwconv",
-    "feed_forward.contract": "mlp.dense2",
-}
+OFFICIAL_NAMES = (
+    ("stages.#.embed.~", "patch_embeddings.#.proj.~"),
+    ("stages.#.embed_norm.~", "patch_embeddings.#.layer_norm.~"),
+    ("stages.#.norm.~", "layer_norm.#.~"),
+    ("stages.#.blocks.#.norm1.~", "block.#.#.layer_norm_1.~"),
+    ("stages.#.blocks.#.attention.query.~", "block.#.#.attention.self.query.~"),
+    ("stages.#.blocks.#.attention.key.~", "block.#.#.attention.self.key.~"),
+    ("stages.#.blocks.#.attention.value.~", "block.#.#.attention.self.value.~"),
+    ("stages.#.blocks.#.attention.pool.~", "block.#.#.attention.self.sr.~"),
+    ("stages.#.blocks.#.attention.pool_norm.~", "block.#.#.attention.self.layer_norm.~"),
+    ("stages.#.blocks.#.attention.out.~", "block.#.#.attention.output.dense.~"),
+    ("stages.#.blocks.#.norm2.~", "block.#.#.layer_norm_2.~"),
+    ("stages.#.blocks.#.feed_forward.expand.~", "block.#.#.mlp.dense1.~"),
+    ("stages.#.blocks.#.feed_forward.mix.~", "block.#.#.mlp.dwconv.dwconv.~"),
+    ("stages.#.blocks.#.feed_forward.contract.~", "block.#.#.mlp.dense2.~"),
+)
+"""The project's names and those of SegFormer's encoder in ``transformers`` 4.30, as templates
+of `adapters.networks.naming.Naming`. Release 5 of that package renamed its own."""
