@@ -1,0 +1,45 @@
+"""``python -m adapters list``: which models there are and what each of them needs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from adapters.catalogue import Description, describe_all
+from mose.cli import EXIT_OK, run_command, say
+
+
+def table(adapters: Sequence[Description]) -> list[str]:
+    """One line per adapter: name, weights, what it needs of the installation, summary."""
+    rows = [("adapter", "weights", "needs", "what it does")]
+    rows += [(a.name, "yes" if a.needs_weights else "no", needs(a), a.summary) for a in adapters]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def needs(adapter: Description) -> str:
+    """ "installed", or the extra to install and what of it is missing."""
+    if not adapter.missing:
+        return "installed"
+    wanted = f"{adapter.distribution}[{adapter.extra}]"
+    return f"pip install '{wanted}' (missing: {', '.join(adapter.missing)})"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m adapters", description="The models that can be members of an ensemble."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("list", help="all adapters and what each of them needs")
+    parser.parse_args(arguments)
+    for line in table(describe_all()):
+        say(line)
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    run_command(main)
