@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adapters.networks.ops import area_downsample, per_object, upsample
+from adapters.networks.winograd import WinogradConv2d
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -22,7 +23,7 @@ def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
 
-def split_conv(conv: nn.Conv2d, image: Tensor, objects: Tensor) -> Tensor:
+def split_conv(conv: nn.Module, image: Tensor, objects: Tensor) -> Tensor:
     """``conv(cat[image, objects])`` with the part over the image computed once per image.
 
     image ``(B, Ci, h, w)``, objects ``(B * N, Co, h, w)`` with ``Ci + Co`` the channels
@@ -32,9 +33,18 @@ def split_conv(conv: nn.Conv2d, image: Tensor, objects: Tensor) -> Tensor:
     count = objects.shape[0] // image.shape[0]
     if count == 1:
         return conv(torch.cat([image, objects], 1))
-    shared = F.conv2d(image, conv.weight[:, :channels], conv.bias, 1, conv.padding)
-    own = F.conv2d(objects, conv.weight[:, channels:], None, 1, conv.padding)
+    shared = _part(conv, image, 0, True)
+    own = _part(conv, objects, channels, False)
     return own + per_object(shared, count)
+
+
+def _part(conv: nn.Module, x: Tensor, start: int, bias: bool) -> Tensor:
+    """A convolution over input channels ``start`` and on, as many as ``x`` has."""
+    if isinstance(conv, WinogradConv2d):
+        return conv.part(x, start, bias)
+    assert isinstance(conv, nn.Conv2d)
+    weight = conv.weight[:, start : start + x.shape[1]]
+    return F.conv2d(x, weight, conv.bias if bias else None, conv.stride, conv.padding)
 
 
 class ResidualBlock(nn.Module):
@@ -59,7 +69,9 @@ class ResidualBlock(nn.Module):
             out = self.conv1(F.relu(x))
             skip = x if self.skip is None else self.skip(x)
         else:
-            assert self.skip is not None, "a block over image and objects changes the channels"
+            if self.skip is None:
+                count = x.shape[0] // image.shape[0]
+                return self.forward(torch.cat([per_object(image, count), x], 1))
             out = split_conv(self.conv1, F.relu(image), F.relu(x))
             skip = split_conv(self.skip, image, x)
         return self.conv2(F.relu(out)) + skip
@@ -137,30 +149,17 @@ class SumFusion(nn.Module):
 
 
 class MaskUpsampling(nn.Module):
-    """Twice the size with the image's finer map added: ``block(up2(g) + skip)``.
+    """Twice the size with the image's finer map added: ``block(up2(x) + image)``.
 
-    skip_channels   channels of the image's map when it goes through a 3x3 convolution
-                    here (XMem); None when it comes in ``in_channels`` already (Cutie)
-    skip_kernel     of the residual block
+    skip_kernel   of the residual block
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        skip_channels: int | None = None,
-        skip_kernel: int = 3,
-    ):
+    def __init__(self, in_channels: int, out_channels: int, skip_kernel: int = 3):
         super().__init__()
-        self.image_projection = None
-        if skip_channels is not None:
-            self.image_projection = conv3x3(skip_channels, in_channels)
         self.block: nn.Module = ResidualBlock(in_channels, out_channels, skip_kernel)
 
     def forward(self, x: Tensor, image: Tensor) -> Tensor:
-        """``(B * N, C, h, w)`` and the image's ``(B, Cs, 2h, 2w)`` -> ``(B * N, C', 2h, 2w)``."""
-        if self.image_projection is not None:
-            image = self.image_projection(image)
+        """``(B * N, C, h, w)`` and the image's ``(B, C, 2h, 2w)`` -> ``(B * N, C', 2h, 2w)``."""
         return self.block(upsample(x, 2) + per_object(image, x.shape[0] // image.shape[0]))
 
 
