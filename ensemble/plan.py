@@ -120,9 +120,9 @@ def open_data(config: RunConfig, runs: Path) -> Dataset:
     data = config.data
     root = Path(data.dataset)
     if data.dataset == BUILT_IN_DATASET:
-        from mose.synthetic import write_dataset
+        from mose.synthetic.dataset import GENERATOR, write_dataset
 
-        root = runs / f"{BUILT_IN_DATASET}-data-{digest(data.synthetic)[:6]}"
+        root = runs / f"{BUILT_IN_DATASET}-data-{digest(data.synthetic, GENERATOR)[:6]}"
         options = {"processes": os.cpu_count() or 1, **data.synthetic}
         write_dataset(root, split=data.split, progress=True, **options)
     return open_dataset(

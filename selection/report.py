@@ -22,7 +22,7 @@ from PIL import Image
 
 from mose.errors import InputError
 from mose.masks import PALETTE, read_mask
-from mose.video import Video, open_video
+from mose.video import IMAGE_SUFFIXES, read_frame
 
 PICTURES = 8
 """Frames shown on a video's page."""
@@ -142,22 +142,27 @@ def video_page(record: Mapping[str, Any], strip: Iterable[tuple[str, bytes]]) ->
 def pictures(root: Path, record: Mapping[str, Any], images: str) -> list[tuple[str, bytes]]:
     """(frame name, JPEG) of some frames with the selected masks over them.
 
-    Without the data set's frames (a run directory on another machine) the masks stand alone.
+    Where a frame cannot be read (a run directory on another machine, a damaged file) the masks
+    stand alone.
     """
     name = record["video"]
     stems = sorted(path.stem for path in (root / "masks" / name).glob("*.png"))
-    video: Video | None
-    try:
-        video = open_video(Path(images) / name)
-    except InputError:
-        video = None
     chosen = np.unique(np.linspace(0, len(stems) - 1, PICTURES).round().astype(int))
     strip = []
     for index in chosen:
         ids = read_mask(root / "masks" / name / f"{stems[index]}.png", binary=False)
-        frame = np.zeros((*ids.shape, 3), np.uint8) if video is None else video[int(index)]
+        try:
+            frame = read_frame(frame_path(Path(images) / name, stems[index]))
+        except InputError:
+            frame = np.zeros((*ids.shape, 3), np.uint8)
         strip.append((stems[index], overlay(frame, ids)))
     return strip
+
+
+def frame_path(folder: Path, stem: str) -> Path:
+    """The file of a frame, whichever of the image suffixes it has."""
+    paths = [folder / f"{stem}{suffix}" for suffix in IMAGE_SUFFIXES]
+    return next((path for path in paths if path.exists()), paths[0])
 
 
 def overlay(frame: np.ndarray, ids: np.ndarray, alpha: float = 0.5) -> bytes:
