@@ -20,6 +20,7 @@ from mose.errors import InputError
 from mose.findings import Finding, harmful, lines
 from mose.masks import VOID, read_mask, values
 from mose.results import (
+    PNG_END,
     Results,
     by_video,
     first_mask_finding,
@@ -29,7 +30,7 @@ from mose.results import (
 )
 from mose.video import IMAGE_SUFFIXES, Video, numbered_files, read_frame
 
-FILE_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+FILE_ENDS = {"JPEG": b"\xff\xd9", "PNG": PNG_END}
 """What the last bytes of a whole image file hold."""
 
 WORTH_PROCESSES = 8

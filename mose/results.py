@@ -23,6 +23,9 @@ from mose.masks import MaskError, decode_mask, object_ids, values
 MAX_MASK_BYTES = 64 << 20
 """No mask is larger: what claims to be is not unpacked."""
 
+PNG_END = b"IEND\xaeB`\x82"
+"""The last chunk of every whole PNG, with its checksum."""
+
 JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
@@ -210,7 +213,7 @@ def judge_mask(
         silent = "; a scorer would read wrong ids from it without a word" if rule == "mode" else ""
         return None, [Finding(rule, f"{error}{silent}", video, file)]
     findings = []
-    if b"IEND" not in data[-64:]:
+    if PNG_END not in data[-64:]:
         findings.append(Finding("undecodable", f"mask {name} is cut off: replace it", video, file))
     if size is not None and mask.shape != size:
         findings.append(
