@@ -14,11 +14,14 @@ from functools import cached_property
 from itertools import groupby
 from statistics import fmean
 
-import cv2
 import numpy as np
 
 from mose.errors import unknown
-from selection.boundary import Boundary, Box, boundary_f, davis_tolerance, mosev2_tolerances
+from selection.bits import BitPlane, runs
+from selection.boundary import Boundary, boundary_f, davis_tolerance, mosev2_tolerances
+
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right; bottom and right are exclusive."""
 
 PROTOCOLS = ("davis", "mosev2", "vos-benchmark")
 """davis          DAVIS 2017 and MOSE v1: every object counts on every frame
@@ -36,7 +39,7 @@ class Regions:
         if ids.ndim != 2 or ids.dtype != np.uint8:
             raise ValueError(f"an id mask is (height, width) uint8, not {ids.dtype} {ids.shape}")
         self.ids = np.ascontiguousarray(ids)
-        self._boxes: dict[int, Box] = {}
+        self._planes: dict[int, BitPlane] = {}
         self._boundaries: dict[int, Boundary] = {}
 
     @property
@@ -46,58 +49,44 @@ class Regions:
         return height, width
 
     @cached_property
-    def _extent(self) -> Box:
-        """The box around all objects."""
-        left, top, width, height = cv2.boundingRect(self.ids)
-        return top, left, top + height, left + width
+    def _runs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        # masks have few runs, so areas and boxes are cheaper from runs than from pixels
+        return runs(self.ids)
 
     @cached_property
     def areas(self) -> dict[int, int]:
-        top, left, bottom, right = self._extent
-        if bottom == top:
-            return {}
-        counts = cv2.calcHist(
-            [self.ids[top:bottom, left:right]], [0], None, [256], [0, 256]
-        ).ravel()
-        present = np.flatnonzero(counts)
-        # float32 counts are exact to 2**24 pixels, more than any frame has
-        return {int(i): int(counts[i]) for i in present if i}
+        values, _, lengths = self._runs
+        counts = np.bincount(values, weights=lengths)
+        return {int(i): int(counts[i]) for i in np.flatnonzero(counts)}
 
-    def box(self, object_id: int) -> Box:
-        """The smallest box around an object that is present."""
-        if object_id not in self._boxes:
-            top, left, bottom, right = self._extent
-            mask = self.ids[top:bottom, left:right] == object_id
-            x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-            self._boxes[object_id] = (top + y, left + x, top + y + height, left + x + width)
-        return self._boxes[object_id]
+    @cached_property
+    def boxes(self) -> dict[int, Box]:
+        """The smallest box around every object that is present."""
+        values, starts, lengths = self._runs
+        rows, columns = np.divmod(starts, self.ids.shape[1])
+        found = {}
+        for object_id in self.areas:
+            mine = np.flatnonzero(values == object_id)
+            left = columns[mine]
+            right = left + lengths[mine]
+            top, bottom = rows[mine[0]], rows[mine[-1]] + 1
+            found[object_id] = (int(top), int(left.min()), int(bottom), int(right.max()))
+        return found
+
+    def plane(self, object_id: int) -> BitPlane:
+        """The pixels of an object, which may be absent."""
+        if object_id not in self._planes:
+            top, left, bottom, right = self.boxes.get(object_id, (0, 0, 0, 0))
+            top, first, last = max(top - 1, 0), max(left - 1, 0) // 64, -(-right // 64)
+            crop = self.ids[top:bottom, first * 64 : last * 64]
+            self._planes[object_id] = BitPlane.pack(crop == object_id, top, first)
+        return self._planes[object_id]
 
     def boundary(self, object_id: int) -> Boundary:
         """The boundary of an object, which may be absent."""
         if object_id not in self._boundaries:
-            margin = int(davis_tolerance(*self.shape))
-            if object_id in self.areas:
-                top, left, bottom, right = self.box(object_id)
-                top, left = max(top - 1, 0), max(left - 1, 0)
-                crop = self.ids[top : bottom + 1, left : right + 1] == object_id
-                found = Boundary(crop, top, left, margin=margin)
-            else:
-                found = Boundary(np.zeros((1, 1), np.uint8), margin=margin)
-            self._boundaries[object_id] = found
+            self._boundaries[object_id] = Boundary(self.plane(object_id), *self.shape)
         return self._boundaries[object_id]
-
-    def intersection(self, other: Regions, object_id: int) -> int:
-        """How many pixels are the object's in both masks."""
-        if object_id not in self.areas or object_id not in other.areas:
-            return 0
-        mine, theirs = self.box(object_id), other.box(object_id)
-        rows = slice(max(mine[0], theirs[0]), min(mine[2], theirs[2]))
-        columns = slice(max(mine[1], theirs[1]), min(mine[3], theirs[3]))
-        if rows.start >= rows.stop or columns.start >= columns.stop:
-            return 0
-        both = self.ids[rows, columns] == object_id
-        both &= other.ids[rows, columns] == object_id
-        return int(np.count_nonzero(both))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +125,7 @@ def object_score(
     true = truth.areas.get(object_id, 0)
     if not predicted and not true:
         return NOWHERE
-    intersection = prediction.intersection(truth, object_id)
+    intersection = prediction.plane(object_id).common(truth.plane(object_id))
     union = predicted + true - intersection
     boundaries = prediction.boundary(object_id), truth.boundary(object_id)
     if protocol == "mosev2":
