@@ -14,17 +14,20 @@ import numpy as np
 
 from adapters.base import FrameMasks, Segmenter
 from adapters.expansion import Expansion
+from adapters.optical_flow import (
+    MIN_SIDE,
+    PRESETS,
+    DenseFlow,
+    area,
+    consistent,
+    given_planes,
+    inside,
+    sharpen,
+    warp,
+    working_size,
+)
 from mose import InputError, Video
 from mose.errors import unknown
-
-PRESETS = {
-    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
-    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
-    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
-}
-
-MIN_SIDE = 32
-"""Smaller frames are padded to it: DIS fails, or crashes, on less than its coarsest patch."""
 
 DRIFT = 0.25
 """Confidence is the product of the consistent shares to this power: the rank of the product,
@@ -90,85 +93,3 @@ class FlowSegmenter(Segmenter):
             presence = np.minimum(area(planes) / (VISIBLE_SHARE * given_area), 1.0)
             confidence = np.maximum(steady**DRIFT, LEAST_CONFIDENCE)
             yield FrameMasks(index, ids, presence, confidence, planes, Expansion("probability"))
-
-
-class DenseFlow:
-    """DIS optical flow between two grey frames, of any size."""
-
-    def __init__(self, preset: str):
-        self._dis = cv2.DISOpticalFlow.create(PRESETS[preset])
-
-    def __call__(self, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """``(h, w) uint8`` twice -> ``(h, w, 2) float32``: ``source[p]`` is ``target[p + flow]``.
-
-        The last axis is x, y in pixels.
-        """
-        height, width = source.shape
-        bottom, right = max(0, MIN_SIDE - height), max(0, MIN_SIDE - width)
-        if bottom or right:
-            source, target = (
-                cv2.copyMakeBorder(f, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-                for f in (source, target)
-            )
-        # None: no initial flow, which the stubs of OpenCV do not know.
-        flow = self._dis.calc(source, target, None)  # type: ignore[call-overload]
-        return np.asarray(flow)[:height, :width]
-
-
-def working_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """(height, width) with the shorter side at most ``short_side``, each at least 1."""
-    scale = min(1.0, short_side / min(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def given_planes(mask: np.ndarray, ids: tuple[int, ...], height: int, width: int) -> np.ndarray:
-    """Share of each given object in each working pixel: ``(N, height, width) float32``."""
-    planes = [(mask == object_id).astype(np.float32) for object_id in ids]
-    shrunk = [cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA) for p in planes]
-    return np.stack(shrunk).reshape(len(ids), height, width)
-
-
-def warp(images: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """Bilinear lookup of ``(N, h, w) float32`` at ``p + flow[p]``; 0 beyond the border."""
-    height, width = flow.shape[:2]
-    x = flow[..., 0] + np.arange(width, dtype=np.float32)
-    y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    warped = np.empty_like(images)
-    for image, target in zip(images, warped, strict=True):
-        cv2.remap(image, x, y, cv2.INTER_LINEAR, dst=target, borderMode=cv2.BORDER_CONSTANT)
-    return warped
-
-
-def sharpen(planes: np.ndarray) -> np.ndarray:
-    """Undo the blur of one bilinear lookup: probabilities to the power 1.5, renormalised.
-
-    ``(N, h, w)`` in [0, 1] with sum at most 1, and so is the result; the background is the
-    rest to 1 and takes part. The largest of a pixel stays the largest.
-    """
-    background = np.clip(1.0 - planes.sum(axis=0), 0.0, 1.0)
-    raised = planes * np.sqrt(planes)
-    return raised / (raised.sum(axis=0) + background * np.sqrt(background))
-
-
-def consistent(backward: np.ndarray, forward: np.ndarray) -> np.ndarray:
-    """Where forward flow undoes backward flow: ``(h, w) float32`` of 0 and 1.
-
-    The test of Sundaram, Brox and Keutzer (ECCV 2010, Eq. 5): the sum's square is below
-    0.01 x the sum of the squares + 0.5.
-    """
-    returned = warp(np.ascontiguousarray(forward.transpose(2, 0, 1)), backward)
-    there = backward.transpose(2, 0, 1)
-    error = np.square(there + returned).sum(axis=0)
-    bound = 0.01 * (np.square(there).sum(axis=0) + np.square(returned).sum(axis=0)) + 0.5
-    return (error < bound).astype(np.float32)
-
-
-def inside(weights: np.ndarray, planes: np.ndarray) -> np.ndarray:
-    """Mean of ``(h, w)`` weights over each soft mask: ``(N,)``; 0 for an empty one."""
-    sums = np.tensordot(planes, weights, axes=2)
-    return (sums / np.maximum(area(planes), 1e-6)).astype(np.float32)
-
-
-def area(planes: np.ndarray) -> np.ndarray:
-    """Soft area in pixels: ``(N,) float32``."""
-    return planes.sum(axis=(1, 2), dtype=np.float32)
