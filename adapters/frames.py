@@ -1,6 +1,6 @@
 """Running a network over a video: working sizes, given masks, encoding ahead, answers.
 
-The loop that the adapters of Cutie and LiVOS share. What a network remembers of a video is
+The loop that the adapters of XMem, Cutie and LiVOS share. What a network remembers of a video is
 a `Track`; everything else about a frame is here.
 """
 
@@ -27,6 +27,7 @@ from adapters.networks.ops import (
     upsample,
 )
 from adapters.networks.resnet import fold_batch_norm
+from adapters.networks.winograd import accelerate
 from adapters.testtime import TestTimeOptions, autocast, compiled
 from mose import Video
 from mose.masks import object_ids
@@ -35,6 +36,17 @@ NetworkType = TypeVar("NetworkType", bound=nn.Module)
 
 STRIDE = 16
 """Networks take sides that are multiples of this."""
+
+RULES = {
+    "logits": "aggregate-upsample",
+    "plain logits": "upsample-aggregate",
+    "probabilities": "probability",
+}
+"""Form of an `Answer` -> rule of its `Expansion`."""
+
+DECISIVE = ("image_encoder", "key_projection", "key_reduction")
+"""Parts that alone decide which memory tokens are read: where two are nearly as similar, a
+last bit decides, so these are computed in the order of the reference implementations."""
 
 ABSENT_LOGIT = -50.0
 """Of an object that the network does not follow."""
@@ -60,6 +72,7 @@ class Answer(NamedTuple):
     """Masks of the N objects that are followed, padding included.
 
     form     "logits": ``(N, H / 4, W / 4)``, to be aggregated and then upsampled;
+             "plain logits": the same, to be upsampled and then aggregated;
              "probabilities": ``(N, H, W)``;
              "odds": ``(N + 1, H, W)`` log-odds with the background, resized before squashing
     """
@@ -116,6 +129,10 @@ class Working:
             planes = resize(planes[None], self.limited, "nearest-exact")[0]
         return present, pad_to_multiple(planes, STRIDE)[0]
 
+    def padded(self, pictures: Tensor) -> tuple[Tensor, Window]:
+        """Pictures ``(B, 3, h, w)`` with sides that the network takes, and where they lie."""
+        return pad_to_multiple(pictures, STRIDE)
+
 
 def follow(
     video: Video,
@@ -164,11 +181,20 @@ def follow(
 def ready(
     network: NetworkType, device: str, options: TestTimeOptions, notes: list[str]
 ) -> NetworkType:
-    """A network for inference: norms folded, channels last, compiled where asked for."""
+    """A network for inference: norms folded, channels last, compiled where asked for.
+
+    In full precision on a CPU its large convolutions multiply less, see `accelerate`, but for
+    those in `DECISIVE`.
+    """
     fold_batch_norm(network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if options.compile:
         for name in ("encode_images", "encode_masks", "refine", "decode"):
-            setattr(network, name, compiled(getattr(network, name), options, notes))
+            if hasattr(network, name):
+                setattr(network, name, compiled(getattr(network, name), options, notes))
+    elif device == "cpu" and options.amp == "off":
+        for name, part in network.named_children():
+            if name not in DECISIVE:
+                accelerate(part)
     return network
 
 
@@ -187,7 +213,7 @@ def _encoded(
         indices = range(start, min(start + ahead, len(video)))
         with torch.inference_mode():
             pictures = torch.cat([working.picture(video[index]) for index in indices])
-            images, window = pad_to_multiple(pictures, STRIDE)
+            images, window = working.padded(pictures)
             if mirror:
                 images = torch.stack([images, images.flip(-1)], 1).flatten(0, 1)
             images = images.contiguous(memory_format=torch.channels_last)
@@ -215,7 +241,7 @@ def _native(
             masks = upsample(aggregate(masks.sigmoid())[None], 4)[0].softmax(0)[1:]
         masks = resize(unpad(masks, frame.window)[None], working.size)[0]
         return masks.float().cpu().numpy(), Expansion("probability")
-    rule = "aggregate-upsample" if form == "logits" else "probability"
+    rule = RULES[form]
     return masks.float().cpu().numpy(), Expansion(rule, (height, width), frame.window)
 
 
