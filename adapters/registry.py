@@ -25,6 +25,7 @@ BUILT_IN = {
     "folder": "adapters.folder:FolderSegmenter",
     "hold": "adapters.hold:HoldSegmenter",
     "livos": "adapters.livos:LivosSegmenter",
+    "xmem": "adapters.xmem:XMemSegmenter",
 }
 
 
