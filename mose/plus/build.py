@@ -1,0 +1,319 @@
+"""Build MOSE+: read the sources, measure, choose, write. Resumable, in several processes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from mose.cli import Progress, describe_os_error
+from mose.errors import InputError
+from mose.masks import write_mask
+from mose.plus.choose import Decision, PlusConfig, choose, is_guarded, read_guards
+from mose.plus.clip import Clip, number_objects
+from mose.plus.measures import MEASURED, measure
+from mose.plus.sources import LICENCES, read_source
+from mose.video import read_frame
+
+JPEG_QUALITY = 95
+COLUMNS = ("clip", "source", "name", "kept", "reason", "score", "frames", "objects", *MEASURED,
+           "notes")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build did: rows of clips.csv, and clips that could not be read (name, why)."""
+
+    rows: list[dict[str, Any]]
+    broken: list[tuple[str, str]]
+
+
+def build(roots: Mapping[str, Path], out: Path, config: PlusConfig, processes: int = 1) -> Built:
+    """Make a MOSE+ in ``out`` from the sources in ``roots`` (source -> folder).
+
+    Writes ``JPEGImages``, ``Annotations``, ``moseplus.txt``, ``clips.csv``, ``broken.csv`` and
+    ``LICENCES.txt``. Measures and whole clips of an earlier, interrupted build are kept.
+    Raises `InputError` before anything is read where a folder or list cannot be used.
+    """
+    guards = read_guards(config.exclude)
+    claim(out)
+    clips: list[Clip] = []
+    refused: list[Clip] = []
+    for source, root in roots.items():
+        for clip in read_source(source, root):
+            (refused if is_guarded(source, clip.name, guards) else clips).append(clip)
+    names = dict(zip(map(_key, clips), clip_names(clips), strict=True))
+    (out / ".measures").mkdir(exist_ok=True)
+    measured, broken = _each(_measured, [(clip, out) for clip in clips], processes, "measured")
+    usable = [clip for clip in clips if _key(clip) in measured]
+    rows = [{"source": clip.source, "name": clip.name, **measured[_key(clip)]} for clip in usable]
+    decisions = choose(rows, config)
+    chosen = [
+        (clip, out, names[_key(clip)], config.longest_side)
+        for clip, decision in zip(usable, decisions, strict=True)
+        if decision.kept
+    ]
+    _remove_stale(out, {name for _, _, name, _ in chosen})
+    written, failed = _each(_written, chosen, processes, "written")
+    reasons = dict(failed)
+    table = []
+    for clip, row, decision in zip(usable, rows, decisions, strict=True):
+        if _key(clip) in reasons:
+            decision = Decision(decision.score, False, f"broken: {reasons[_key(clip)]}")
+        table.append(_row(names[_key(clip)], clip, row, decision))
+    table += [_refused_row(clip) for clip in refused]
+    write_lists(out, table, broken + failed, roots, written)
+    return Built(table, broken + failed)
+
+
+def claim(out: Path) -> None:
+    """Make ``out`` ours; `InputError` where it holds something else."""
+    mark = out / ".measures"
+    if out.exists() and not out.is_dir():
+        raise InputError(f"output {out} is a file: choose a folder")
+    if out.is_dir() and any(out.iterdir()) and not mark.is_dir():
+        raise InputError(f"output {out} holds other things than a MOSE+: choose an empty folder")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def clip_names(clips: Sequence[Clip]) -> list[str]:
+    """A folder name per clip: ``<source>_<name>`` in safe letters, numbered where equal."""
+    safe = [f"{c.source}_{re.sub(r'[^A-Za-z0-9._-]+', '_', c.name)}" for c in clips]
+    seen: Counter[str] = Counter()
+    names = []
+    for name in safe:
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return names
+
+
+def write_clip(clip: Clip, out: Path, name: str, longest_side: int) -> None:
+    """Write one clip in MOSE layout: whole or not at all, frames last.
+
+    Ids become 1..N; frames are renumbered from 00000; leading frames without any object are
+    left out. A JPEG that is not resized is linked, and so is a mask of which nothing changes.
+    """
+    numbers = number_objects(clip)
+    table = np.zeros(256, np.uint8)
+    for object_id, number in numbers.items():
+        table[object_id] = number
+    partial = out / f".{name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    kinds = ("Annotations", "JPEGImages")
+    try:
+        for kind in kinds:
+            (partial / kind).mkdir(parents=True)
+            (out / kind).mkdir(exist_ok=True)
+        started = 0
+        for index in range(len(clip)):
+            ids = clip.mask(index)
+            if not started and not ids.any():
+                continue
+            size = scaled_size(ids.shape, longest_side)
+            stem = f"{started:05d}"
+            _write_frame(clip.frames[index], partial / "JPEGImages" / f"{stem}.jpg", size)
+            target = partial / "Annotations" / f"{stem}.png"
+            path = clip.masks.path(index)
+            renamed = table[ids]
+            same = size is None and path is not None and np.array_equal(renamed, ids)
+            if path is not None and same and _is_palette(path):
+                link(path, target)
+            else:
+                if size is not None:
+                    renamed = cv2.resize(renamed, size, interpolation=cv2.INTER_NEAREST_EXACT)
+                write_mask(target, renamed)
+            started += 1
+        for kind in kinds:
+            shutil.rmtree(out / kind / name, ignore_errors=True)
+            os.replace(partial / kind, out / kind / name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def scaled_size(shape: Sequence[int], longest_side: int) -> tuple[int, int] | None:
+    """(width, height) with the longest side at most ``longest_side``; None: as it is."""
+    scale = longest_side / max(shape) if longest_side else 1.0
+    if scale >= 1:
+        return None
+    return max(round(shape[1] * scale), 1), max(round(shape[0] * scale), 1)
+
+
+def link(source: Path, target: Path) -> None:
+    """A hard link, else a symbolic one (another disk), else a copy."""
+    for way in (os.link, os.symlink):
+        try:
+            way(source.resolve(), target)
+            return
+        except OSError:
+            continue
+    shutil.copyfile(source, target)
+
+
+def _write_frame(source: Path, target: Path, size: tuple[int, int] | None) -> None:
+    frame = read_frame(source)  # also where it is linked: a broken frame breaks the clip
+    if size is None and source.suffix.lower() in (".jpg", ".jpeg"):
+        link(source, target)
+        return
+    if size is not None:
+        frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    Image.fromarray(frame).save(target, quality=JPEG_QUALITY)
+
+
+def _is_palette(path: Path) -> bool:
+    with Image.open(path) as image:
+        return image.mode == "P"
+
+
+def _key(clip: Clip) -> str:
+    return f"{clip.source}/{clip.name}"
+
+
+def _each(
+    work: Any, tasks: Sequence[tuple[Any, ...]], processes: int, label: str
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """``work(task)`` for every task, whose first entry is a clip: results and failures by key."""
+    results: dict[str, Any] = {}
+    failures: list[tuple[str, str]] = []
+    bar = Progress(len(tasks), f"clips {label}")
+    for clip, result, error in _run(work, tasks, processes):
+        if error is None:
+            results[_key(clip)] = result
+        else:
+            failures.append((_key(clip), error))
+        bar.advance()
+    bar.close()
+    return results, sorted(failures)
+
+
+def _run(
+    work: Any, tasks: Sequence[tuple[Any, ...]], processes: int
+) -> Iterator[tuple[Clip, Any, str | None]]:
+    if processes <= 1:
+        for task in tasks:
+            yield task[0], *_attempt(work, task)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context) as pool:
+        futures = {pool.submit(_attempt, work, task): task[0] for task in tasks}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], *future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _attempt(work: Any, task: tuple[Any, ...]) -> tuple[Any, str | None]:
+    cv2.setNumThreads(1)
+    try:
+        return work(*task), None
+    except InputError as error:
+        return None, str(error)
+    except FileNotFoundError as error:
+        return None, describe_os_error(error)
+
+
+def _measured(clip: Clip, out: Path) -> dict[str, Any]:
+    """The measures of a clip, from an earlier build where its files are the same."""
+    path = out / ".measures" / f"{_digest(clip)}.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    values = measure(clip).json()
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps(values))
+    os.replace(partial, path)
+    return values
+
+
+def _written(clip: Clip, out: Path, name: str, longest_side: int) -> str:
+    """Write a clip unless it is there whole, made from the same files at the same size."""
+    mark = out / ".measures" / f"{name}.written"
+    stamp = f"{_digest(clip)} {longest_side}"
+    if not (mark.exists() and mark.read_text() == stamp and (out / "JPEGImages" / name).is_dir()):
+        write_clip(clip, out, name, longest_side)
+        mark.write_text(stamp)
+    return name
+
+
+def _digest(clip: Clip) -> str:
+    """Changes when a clip's frames or masks are other files, or its JSON says other things."""
+    total = hashlib.sha256(_key(clip).encode())
+    for index, frame in enumerate(clip.frames):
+        files = [frame, clip.masks.path(index)]
+        for file in files:
+            if file is not None:
+                total.update(f"{file.name} {file.stat().st_size}\n".encode())
+    if clip.masks.path(0) is None:
+        total.update(repr(clip.masks).encode())
+    return total.hexdigest()[:32]
+
+
+def _remove_stale(out: Path, wanted: set[str]) -> None:
+    """Clips of an earlier build that are not in this one."""
+    for kind in ("JPEGImages", "Annotations"):
+        folder = out / kind
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name not in wanted:
+                shutil.rmtree(path)
+
+
+def _row(name: str, clip: Clip, row: Mapping[str, Any], decision: Decision) -> dict[str, Any]:
+    told = {column: row[column] for column in ("source", "name", "frames", "objects", *MEASURED)}
+    return {
+        "clip": name,
+        **told,
+        "kept": int(decision.kept),
+        "reason": decision.reason,
+        "score": round(decision.score, 5),
+        "notes": "; ".join(clip.notes),
+    }
+
+
+def _refused_row(clip: Clip) -> dict[str, Any]:
+    return {
+        "source": clip.source, "name": clip.name, "kept": 0, "frames": len(clip),
+        "reason": "on a list of evaluation videos", "notes": "; ".join(clip.notes),
+    }  # fmt: skip
+
+
+def write_lists(
+    out: Path,
+    table: Sequence[Mapping[str, Any]],
+    broken: Sequence[tuple[str, str]],
+    roots: Mapping[str, Path],
+    written: Mapping[str, str],
+) -> None:
+    """``moseplus.txt``, ``clips.csv``, ``broken.csv`` and ``LICENCES.txt``."""
+    (out / "moseplus.txt").write_text("".join(f"{name}\n" for name in sorted(written.values())))
+    (out / "clips.csv").write_text(_csv(COLUMNS, table), encoding="utf-8")
+    rows = [{"clip": name, "reason": reason} for name, reason in broken]
+    (out / "broken.csv").write_text(_csv(("clip", "reason"), rows), encoding="utf-8")
+    (out / "LICENCES.txt").write_text(licences(roots))
+
+
+def licences(roots: Mapping[str, Path]) -> str:
+    """What the sources' licences say; printed and written into the output."""
+    lines = [f"{source}: {LICENCES[source]}" for source in roots]
+    return "Licences of the sources; the strictest holds for the whole.\n" + "\n".join(lines) + "\n"
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

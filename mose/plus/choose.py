@@ -1,0 +1,153 @@
+"""Which clips come in: refusals, near duplicates, a weighted rank, budgets."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mose.errors import InputError, unknown
+from mose.plus.measures import MEASURED, distance
+
+SOURCES = ("mose", "burst", "ovis", "youtube-vis", "davis")
+
+
+@dataclass(frozen=True)
+class PlusConfig:
+    """How MOSE+ is made; ``configs/mose_plus.yaml``.
+
+    longest_side   larger frames are shrunk to it; 0: as they are
+    min_frames     shorter clips are left out
+    weights        of each measure in a clip's rank
+    budgets        source -> most clips taken from it; absent: all
+    least_score    clips of a lower rank are left out; of a source in ``keep`` none is
+    keep           sources whose every usable clip comes in
+    duplicates     clips whose fingerprints differ in fewer of 192 bits are the same
+    exclude        files that list evaluation videos, one name or ``source/name`` a line
+    seed           of the order among equal clips
+    """
+
+    longest_side: int = 1280
+    min_frames: int = 8
+    weights: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(MEASURED, 1.0))
+    budgets: Mapping[str, int] = field(default_factory=dict)
+    least_score: float = 0.5
+    keep: tuple[str, ...] = ("mose",)
+    duplicates: int = 12
+    exclude: tuple[str, ...] = ()
+    seed: int = 0
+
+
+def load_config(path: str | Path) -> PlusConfig:
+    """Read a configuration; an unknown key is named together with the nearest valid one."""
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"configuration {path} cannot be read ({error}): give another") from None
+    fields = PlusConfig.__dataclass_fields__
+    if not isinstance(values, dict):
+        raise InputError(f"configuration {path} is no mapping: expected lines like 'seed: 0'")
+    for key in values:
+        if key not in fields:
+            raise unknown("key", str(key), fields, f" in {path}")
+    for key, valid in (("weights", MEASURED), ("budgets", SOURCES)):
+        for name in values.get(key) or {}:
+            if name not in valid:
+                raise unknown(f"entry of {key}", str(name), valid, f" in {path}")
+    for key in ("keep", "exclude"):
+        if key in values:
+            values[key] = tuple(values[key] or ())
+    # Lists of evaluation videos lie beside the configuration unless absolute.
+    values["exclude"] = tuple(
+        str(path.parent / name) if not Path(name).is_absolute() else name
+        for name in values.get("exclude", ())
+    )
+    return PlusConfig(**values)
+
+
+def read_guards(paths: Iterable[str | Path]) -> frozenset[str]:
+    """The names in lists of evaluation videos; blank lines and ``#`` comments are skipped."""
+    names: set[str] = set()
+    for path in map(Path, paths):
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise InputError(f"list {path} of evaluation videos: {error.strerror}") from None
+        names.update(line.strip() for line in lines if line.strip() and line.strip()[0] != "#")
+    return frozenset(names)
+
+
+def is_guarded(source: str, name: str, guards: frozenset[str]) -> bool:
+    """Whether a clip is on a list, by its name, its last part, or with its source before it."""
+    return bool({name, name.rsplit("/", 1)[-1], f"{source}/{name}"} & guards)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a clip: its rank in [0, 1], whether it is in, and why."""
+
+    score: float
+    kept: bool
+    reason: str
+
+
+def choose(rows: Sequence[Mapping[str, Any]], config: PlusConfig) -> list[Decision]:
+    """Decide on every clip.
+
+    rows   per clip ``source``, ``name``, ``frames``, ``fingerprint`` and the measures
+
+    A clip's score is the weighted mean of its percentile ranks, over all clips of the build,
+    in each measure (ties share their mean rank).
+    """
+    scores = rank_scores(rows, config.weights)
+    shuffled = list(range(len(rows)))
+    random.Random(config.seed).shuffle(shuffled)
+    order = sorted(shuffled, key=lambda i: -scores[i])
+    decisions: dict[int, Decision] = {}
+    taken: dict[str, int] = {}
+    prints: list[tuple[str, str]] = []
+    ranks = {measure: _percentile(rows, measure) for measure in MEASURED}
+    for i in order:
+        row, score = rows[i], scores[i]
+        source, name = row["source"], row["name"]
+        same = (n for p, n in prints if distance(p, row["fingerprint"]) < config.duplicates)
+        twin = next(same, None)
+        if row["frames"] < max(config.min_frames, 2):
+            reason = f"{row['frames']} frames, fewer than {max(config.min_frames, 2)}"
+        elif twin is not None:
+            reason = f"near duplicate of {twin}"
+        elif source not in config.keep and score < config.least_score:
+            reason = f"score {score:.3f} below {config.least_score}"
+        elif taken.get(source, 0) >= config.budgets.get(source, len(rows)):
+            reason = f"budget of {config.budgets[source]} clips of {source} is used up"
+        else:
+            taken[source] = taken.get(source, 0) + 1
+            prints.append((row["fingerprint"], f"{source}/{name}"))
+            best = max(MEASURED, key=lambda measure: ranks[measure][i])
+            decisions[i] = Decision(score, True, f"score {score:.3f}, most for its {best}")
+            continue
+        decisions[i] = Decision(score, False, reason)
+    return [decisions[i] for i in range(len(rows))]
+
+
+def rank_scores(rows: Sequence[Mapping[str, Any]], weights: Mapping[str, float]) -> np.ndarray:
+    """``(clips,)`` in [0, 1]."""
+    total = sum(weights.values())
+    if not rows or total <= 0:
+        return np.zeros(len(rows))
+    parts = [weight * _percentile(rows, name) for name, weight in weights.items()]
+    return np.sum(parts, axis=0) / total
+
+
+def _percentile(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    values = np.asarray([float(row[name]) for row in rows])
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = counts.cumsum()
+    ranks = (last - (counts - 1) / 2 - 1)[inverse]
+    return ranks / max(len(values) - 1, 1)

@@ -1,0 +1,126 @@
+"""A clip of any source in one form: frames, and masks of ids 1..N read when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from mose.errors import InputError
+from mose.masks import object_ids, read_mask
+from mose.plus.rle import Segmentation, decode
+
+MAX_OBJECTS = 254
+
+
+class MaskSource(Protocol):
+    """Where a clip's masks come from; picklable."""
+
+    def __getitem__(self, index: int, /) -> np.ndarray: ...
+
+    def path(self, index: int) -> Path | None:
+        """The PNG behind a mask, where there is one."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A source's clip.
+
+    source   mose, burst, ovis, youtube-vis or davis
+    name     in its source
+    frames   image files, in order; every one is annotated
+    masks    ``masks[t]`` is ``(H, W) uint8`` in the source's ids (at most 254)
+    notes    what was dropped while reading, in words
+    """
+
+    source: str
+    name: str
+    frames: tuple[Path, ...]
+    masks: MaskSource
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def part(self, start: int, stop: int, note: str) -> Clip:
+        """The frames from ``start`` to ``stop``."""
+        masks = _Shifted(self.masks, start)
+        return replace(self, frames=self.frames[start:stop], masks=masks, notes=(*self.notes, note))
+
+    def mask(self, index: int) -> np.ndarray:
+        """``(H, W) uint8`` in the source's ids, of the frame's size; `InputError` otherwise."""
+        ids = self.masks[index]
+        with Image.open(self.frames[index]) as image:
+            size = (image.height, image.width)
+        if ids.shape != size:
+            raise InputError(
+                f"mask of {self.frames[index]} is {ids.shape[0]} x {ids.shape[1]}, the frame"
+                f" {size[0]} x {size[1]}: leave the clip out or mend it"
+            )
+        return ids
+
+
+@dataclass(frozen=True)
+class PngMasks:
+    """Masks in palette PNGs."""
+
+    paths: tuple[Path, ...]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return read_mask(self.paths[index])
+
+    def path(self, index: int) -> Path | None:
+        return self.paths[index]
+
+
+@dataclass(frozen=True)
+class TrackMasks:
+    """Masks as run lengths per track and frame.
+
+    tracks   ``tracks[n][t]`` is the segmentation of object n + 1 on frame t, or null
+    """
+
+    height: int
+    width: int
+    tracks: tuple[tuple[Segmentation, ...], ...]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Where objects overlap the smaller one is in front: sources draw whole objects, and
+        what is hidden entirely would be lost the other way round."""
+        ids = np.zeros((self.height, self.width), np.uint8)
+        found = []
+        for number, track in enumerate(self.tracks, start=1):
+            mask = decode(track[index], self.height, self.width)
+            if mask is not None and mask.any():
+                found.append((int(mask.sum()), number, mask))
+        for _, number, mask in sorted(found, key=lambda entry: (-entry[0], entry[1])):
+            ids[mask] = number
+        return ids
+
+    def path(self, index: int) -> Path | None:
+        return None
+
+
+@dataclass(frozen=True)
+class _Shifted:
+    masks: MaskSource
+    start: int
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.masks[self.start + index]
+
+    def path(self, index: int) -> Path | None:
+        return self.masks.path(self.start + index)
+
+
+def number_objects(clip: Clip) -> Mapping[int, int]:
+    """The source's ids -> 1..N, in order of first appearance, then of id. Reads every mask."""
+    seen: dict[int, int] = {}
+    for index in range(len(clip)):
+        for object_id in object_ids(clip.masks[index]):
+            seen.setdefault(object_id, len(seen) + 1)
+    return seen

@@ -1,0 +1,193 @@
+"""Readers of the sources' documented layouts; each yields `Clip`s without decoding anything.
+
+What becomes of frames that a source leaves unannotated:
+
+mose, davis   the clip is cut to the longest run of annotated frames: frames follow each other
+              at full rate, and dropping single ones would make motion jump
+burst         dropped: about one frame a second is annotated on purpose
+ovis,         only annotated frames are listed; a null segmentation says that the object is not
+youtube-vis   visible, which is an annotation; at a frame whose image is missing the clip is cut
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from mose.dataset import open_dataset
+from mose.errors import InputError
+from mose.plus.clip import MAX_OBJECTS, Clip, PngMasks, TrackMasks
+from mose.video import IMAGE_SUFFIXES, numbered_files
+
+LICENCES = {
+    "mose": "CC BY-NC-SA 4.0",
+    "burst": "annotations MIT; frames from TAO's sources (ArgoVerse, AVA, BDD, Charades, HACS,"
+    " LaSOT, YFCC100M) under theirs",
+    "ovis": "CC BY-NC-SA 4.0, research use",
+    "youtube-vis": "CC BY 4.0 (annotations), research use of the videos",
+    "davis": "CC BY 4.0 in one place of its read-me and CC BY-NC 4.0 in another",
+}
+
+
+def read_source(source: str, root: Path) -> Iterator[Clip]:
+    """The clips of a source; `InputError` where the folder is not laid out as documented."""
+    if not root.is_dir():
+        raise InputError(f"folder {root} of {source} does not exist: give the archive's folder")
+    return READERS[source](root)
+
+
+def read_png(source: str, root: Path) -> Iterator[Clip]:
+    """MOSE or DAVIS: ``[train/]JPEGImages/<video>/*.jpg`` and ``Annotations/<video>/*.png``."""
+    dataset = open_dataset(root, "train")
+    for name in dataset.videos:
+        frames = numbered_files(dataset.images / name, IMAGE_SUFFIXES, "frame")
+        masks = {
+            int(path.stem): path
+            for folder in dataset.annotations
+            if (folder / name).is_dir()
+            for path in numbered_files(folder / name, (".png",), "mask")
+        }
+        start, stop = longest_run([int(frame.stem) in masks for frame in frames])
+        notes: tuple[str, ...] = ()
+        if stop - start < len(frames):
+            notes = (f"cut to frames {start}..{stop - 1} of {len(frames)}: the rest has no mask",)
+        kept = tuple(frames[start:stop])
+        chosen = tuple(masks[int(frame.stem)] for frame in kept)
+        yield Clip(source, name, kept, PngMasks(chosen), notes)
+
+
+def read_burst(root: Path) -> Iterator[Clip]:
+    """BURST: JSON with ``sequences``; frames under ``frames/[train/]<dataset>/<seq_name>/``."""
+    for path, content in _json_files(root, "sequences"):
+        for sequence in content["sequences"]:
+            name = f"{sequence['dataset']}/{sequence['seq_name']}"
+            images = list(sequence["annotated_image_paths"])
+            folder = _image_folder(
+                root, [f"{name}/{image}" for image in images[:1]], path.parent.name
+            )
+            per_frame = sequence["segmentations"]
+            ids = sorted({track for frame in per_frame for track in frame}, key=_as_number)
+            tracks = [[_burst_rle(frame.get(track)) for frame in per_frame] for track in ids]
+            frames = tuple(folder / name / image for image in images)
+            total = len(sequence.get("all_image_paths", images))
+            notes: tuple[str, ...] = ()
+            if total > len(images):
+                notes = (f"{total - len(images)} frames without annotation dropped",)
+            yield _track_clip("burst", name, frames, sequence, tracks, notes)
+
+
+def read_vis(source: str, root: Path) -> Iterator[Clip]:
+    """OVIS or YouTube-VIS: COCO-style JSON with ``videos`` and ``annotations``."""
+    for path, content in _json_files(root, "videos"):
+        by_video: dict[Any, list[Mapping[str, Any]]] = {}
+        for annotation in content.get("annotations") or ():
+            by_video.setdefault(annotation["video_id"], []).append(annotation)
+        for video in content["videos"]:
+            names = list(video["file_names"])
+            folder = _image_folder(root, names[:1], path.stem)
+            tracks = [list(a["segmentations"]) for a in by_video.get(video["id"], ())]
+            name = Path(names[0]).parent.name if names else str(video["id"])
+            frames = tuple(folder / file for file in names)
+            yield _track_clip(source, name, frames, video, tracks, ())
+
+
+READERS: dict[str, Callable[[Path], Iterator[Clip]]] = {
+    "mose": lambda root: read_png("mose", root),
+    "burst": read_burst,
+    "ovis": lambda root: read_vis("ovis", root),
+    "youtube-vis": lambda root: read_vis("youtube-vis", root),
+    "davis": lambda root: read_png("davis", root),
+}
+
+
+def longest_run(flags: Sequence[bool]) -> tuple[int, int]:
+    """(start, stop) of the first longest run of true values; (0, 0) if there is none."""
+    best = (0, 0)
+    start = 0
+    for index, flag in enumerate([*flags, False]):
+        if not flag:
+            if index - start > best[1] - best[0]:
+                best = (start, index)
+            start = index + 1
+    return best
+
+
+def _track_clip(
+    source: str,
+    name: str,
+    frames: tuple[Path, ...],
+    entry: Mapping[str, Any],
+    tracks: list[list[Any]],
+    notes: tuple[str, ...],
+) -> Clip:
+    """A clip of tracks, with too many objects and missing images dealt with."""
+    height, width = int(entry["height"]), int(entry["width"])
+    first = next((frame for frame in frames if frame.is_file()), None)
+    if first is not None and height != width:
+        with Image.open(first) as image:
+            if (image.height, image.width) == (width, height):
+                height, width = width, height
+                notes += ("height and width are swapped in its JSON: turned back",)
+    for track in tracks:
+        if len(track) != len(frames):
+            raise InputError(
+                f"clip {name} of {source} has {len(frames)} frames but a track of {len(track)}:"
+                " mend its JSON"
+            )
+    if len(tracks) > MAX_OBJECTS:
+        notes += (f"{len(tracks) - MAX_OBJECTS} of {len(tracks)} objects dropped: ids end at 254",)
+        # The longest tracks stay, in their order.
+        longest = sorted(range(len(tracks)), key=lambda n: -sum(s is not None for s in tracks[n]))
+        tracks = [tracks[n] for n in sorted(longest[:MAX_OBJECTS])]
+    masks = TrackMasks(height, width, tuple(tuple(track) for track in tracks))
+    clip = Clip(source, name, frames, masks, notes)
+    start, stop = longest_run([frame.is_file() for frame in frames])
+    if stop - start < len(frames):
+        clip = clip.part(
+            start, stop, f"cut to frames {start}..{stop - 1} of {len(frames)}: images are missing"
+        )
+    return clip
+
+
+def _json_files(root: Path, key: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The JSON files of a source that hold ``key``; training ones only, where names tell."""
+    paths = sorted(p for p in root.glob("**/*.json") if len(p.relative_to(root).parts) <= 3)
+    training = [p for p in paths if "train" in str(p.relative_to(root)).lower()]
+    found = False
+    for path in training or paths:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read ({error}): restore it") from None
+        if isinstance(content, dict) and isinstance(content.get(key), list):
+            found = True
+            yield path, content
+    if not found:
+        raise InputError(f"folder {root} has no JSON with '{key}': give the archive's folder")
+
+
+def _image_folder(root: Path, examples: Sequence[str], split: str) -> Path:
+    """The folder that image names are relative to, found by looking for the first image."""
+    bases = [root, *(root / name for name in ("frames", "JPEGImages", "train", split))]
+    bases += [base / name for base in bases for name in ("train", split, "JPEGImages")]
+    for example in examples:
+        for base in bases:
+            if (base / example).is_file():
+                return base
+        # A missing first image: any base that has its folder will do, the clip is cut later.
+        for base in bases:
+            if (base / example).parent.is_dir():
+                return base
+    return root
+
+
+def _burst_rle(entry: Any) -> Any:
+    return entry.get("rle") if isinstance(entry, Mapping) else entry
+
+
+def _as_number(track: str) -> tuple[int, str]:
+    return (int(track), "") if str(track).isdigit() else (1 << 30, str(track))
