@@ -1,6 +1,7 @@
 """Region and boundary scores of id masks: J, F and adaptive F of every object.
 
-An id mask is ``(height, width) uint8``: 0 is background, other values are object ids.
+An id mask is ``(height, width) uint8``: 0 is background, 1..254 are object ids, 255 is void
+and no object.
 `Regions` prepares an id mask once, so that one mask (a pseudo-label) can be compared with
 many (the members' masks); `object_score` compares two. `VideoScorer` gathers the scores
 of a video frame by frame and concludes them as a protocol does.
@@ -17,6 +18,7 @@ from statistics import fmean
 import numpy as np
 
 from mose.errors import unknown
+from mose.masks import VOID
 from selection.bits import BitPlane, runs
 from selection.boundary import Boundary, boundary_f, davis_tolerance, mosev2_tolerances
 
@@ -57,7 +59,7 @@ class Regions:
     def areas(self) -> dict[int, int]:
         values, _, lengths = self._runs
         counts = np.bincount(values, weights=lengths)
-        return {int(i): int(counts[i]) for i in np.flatnonzero(counts)}
+        return {int(i): int(counts[i]) for i in np.flatnonzero(counts) if i != VOID}
 
     @cached_property
     def boxes(self) -> dict[int, Box]:
@@ -200,6 +202,11 @@ class VideoScorer:
         for object_id, series in self._series.items():
             series.append(object_score(prediction, truth, object_id, self.protocol))
         self.frames += 1
+
+    @property
+    def predicted(self) -> set[int]:
+        """The ids that any prediction had."""
+        return {i for i, series in self._series.items() if any(f.in_prediction for f in series)}
 
     def series(self) -> dict[int, list[FrameScore]]:
         """The frame scores of every object of the true masks, ascending by id."""

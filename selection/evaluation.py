@@ -1,0 +1,141 @@
+"""What an evaluation found: scores per object, video and overall, as table, JSON and CSV."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from selection.metrics import ObjectScores, mean_scores
+
+COLUMNS = {
+    "davis": ("J&F", "J", "F"),
+    "vos-benchmark": ("J&F", "J", "F"),
+    "mosev2": (
+        "J&F_adaptive",
+        "J",
+        "F_adaptive",
+        "J&F_disappear",
+        "J&F_reappear",
+        "F",
+        "J&F",
+    ),
+}
+"""Protocol -> the scores that it reports, in the order in which its evaluator prints them."""
+
+OVERALL = "all videos"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a folder of masks.
+
+    protocol   one of `selection.metrics.PROTOCOLS`
+    videos     video -> object id -> scores in [0, 1], or None where the protocol does not
+               count the object
+    notes      what the protocol's server would do with these masks, one sentence each
+    """
+
+    protocol: str
+    videos: Mapping[str, Mapping[int, ObjectScores | None]]
+    notes: Sequence[str] = ()
+
+    @cached_property
+    def mean(self) -> ObjectScores:
+        """Mean over all objects of all videos; `None` for scores that no object has."""
+        return self._mean(list(self.videos))
+
+    def video_mean(self, video: str) -> ObjectScores:
+        """Mean over the objects of one video."""
+        return self._mean([video])
+
+    def _mean(self, videos: Sequence[str]) -> ObjectScores:
+        means = mean_scores(scores for video in videos for scores in self.videos[video].values())
+        columns = COLUMNS[self.protocol]
+        return {
+            name: means.get(name) for name in (*columns, *(k for k in means if k not in columns))
+        }
+
+    def json(self) -> dict[str, Any]:
+        """``{"protocol", "videos": {video: {object id: {"J", "F", ...}}}, "mean": {...}}``."""
+        return {
+            "protocol": self.protocol,
+            "videos": {
+                video: {str(object_id): scores for object_id, scores in objects.items()}
+                for video, objects in self.videos.items()
+            },
+            "mean": self.mean,
+        }
+
+    def table(self) -> str:
+        """Objects, the mean of every video with several, and the overall mean; in percent."""
+        columns = COLUMNS[self.protocol]
+        rows = [("video", "object", *columns)]
+        for video, objects in self.videos.items():
+            for object_id, scores in objects.items():
+                rows.append((video, str(object_id), *_percent(scores or {}, columns)))
+            if len(objects) > 1:
+                rows.append((video, "mean", *_percent(self.video_mean(video), columns)))
+        rows.append((OVERALL, "mean", *_percent(self.mean, columns)))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+            for row in rows
+        ]
+        return "\n".join([*lines[:-1], "-" * len(lines[0]), lines[-1]])
+
+    def csv(self) -> str:
+        """The layout of vos-benchmark: percent, the global score first, a line per object.
+
+        Scores that only ``mosev2`` has follow in further columns.
+        """
+        first = ("J&F", "J", "F")
+        columns = (*first, *(name for name in COLUMNS[self.protocol] if name not in first))
+        name_width = max(map(len, (*self.videos, "Global score")))
+
+        def line(name: str, object_id: str, values: Sequence[str]) -> str:
+            return ", ".join([f"{name:<{name_width}},{object_id:>3}", *values])
+
+        def values(scores: ObjectScores, width: int) -> list[str]:
+            return [value.rjust(width) for value in _percent(scores, columns, "")]
+
+        lines = [
+            line("sequence", "obj", [name.rjust(4) for name in columns]),
+            line("Global score", "", values(self.mean, 0)),
+        ]
+        for video, objects in self.videos.items():
+            for object_id, scores in objects.items():
+                if scores is not None:
+                    lines.append(line(video, f"{object_id:03}", values(scores, 4)))
+        return "\n".join(lines) + "\n"
+
+    def save(self, json: str | Path | None = None, csv: str | Path | None = None) -> None:
+        """Write the named files, each whole or not at all."""
+        if json is not None:
+            _write(Path(json), _dump(self.json()))
+        if csv is not None:
+            _write(Path(csv), self.csv())
+
+
+def _percent(
+    scores: Mapping[str, float | None], columns: Sequence[str], none: str = "-"
+) -> list[str]:
+    values = (scores.get(name) for name in columns)
+    return [none if value is None else f"{100 * value:.1f}" for value in values]
+
+
+def _dump(data: dict[str, Any]) -> str:
+    return json.dumps(data, indent=1, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
