@@ -32,12 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     height, width = args.size
     from mose.synthetic.dataset import Plan, write_dataset
 
-    if args.stats:
+    if args.stats is not None:
         import cv2
 
         from mose.synthetic import iter_frames
         from mose.synthetic.stats import clip_stats, table
 
+        if args.stats < 1:
+            raise InputError(f"--stats is {args.stats}, expected how many clips to make")
         cv2.setNumThreads(1)
         plan = Plan(args.split, args.seed, args.frames, args.objects, height, width, config)
         clips = [

@@ -26,13 +26,13 @@ def backdrop(rng: np.random.Generator, height: int, width: int, ramp: np.ndarray
     elif kind < 0.85:
         image = _landscape(rng, height, width, ramps)
     else:
-        image = textures.texture(rng, ramp, height, width, float(rng.uniform(0.6, 2.5)))
+        image = textures.texture(rng, ramp, height, width, float(rng.uniform(0.5, 2.0)))
     upper, lower = (float(v) for v in rng.uniform(0.7, 1.25, 2))
     ramp_y = np.linspace(upper, lower, height, dtype=np.float32)[:, None, None]
     image = np.clip(image * ramp_y, 0, 255).astype(np.uint8)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         return cv2.GaussianBlur(image, (0, 0), side * float(rng.uniform(0.004, 0.025)))
-    return cv2.GaussianBlur(image, (3, 3), 0.7)
+    return image
 
 
 def _landscape(

@@ -14,7 +14,7 @@ from mose.errors import InputError
 from mose.synthetic import optics as film
 from mose.synthetic.config import SyntheticConfig, resolve
 from mose.synthetic.layout import arrange
-from mose.synthetic.render import Patch, draw
+from mose.synthetic.render import Patch, draw, three
 from mose.synthetic.scene import Scene, build
 
 MAX_OBJECTS = 32
@@ -232,7 +232,7 @@ def _compose(canvas: np.ndarray, patch: Patch) -> None:
     """Lay a patch over the canvas."""
     assert patch.colour is not None
     region = patch.over(canvas)
-    region *= (1 - patch.alpha)[..., None]
+    region *= three(1 - patch.alpha)
     region += patch.colour
 
 
@@ -247,4 +247,4 @@ def _cast_shadow(canvas: np.ndarray, patch: Patch, strength: float, scale: float
         return
     small = cv2.resize(patch.alpha, (max(4, wide // 8), max(4, high // 8)), interpolation=3)
     soft = cv2.resize(small, (patch.alpha.shape[1], patch.alpha.shape[0]))[:high, :wide]
-    canvas[y : y + high, x : x + wide] *= (1 - strength * soft)[..., None]
+    canvas[y : y + high, x : x + wide] *= three(1 - strength * soft)

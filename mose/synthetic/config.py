@@ -18,7 +18,7 @@ class SyntheticConfig:
     """Difficulty of a clip. Strengths are 0 (off) to 1 (strong); shares are probabilities.
 
     object_size    (low, high): diameter of an object over sqrt(height * width), drawn
-                   log-uniformly; [0.04, 1]
+                   log-uniformly; [0.04, 1.2]
     small          share of objects drawn from the lowest third of ``object_size``; [0, 1]
     min_area       least visible share of the frame of a prompted object; [0.0005, 0.02]
     articulated    share of objects with jointed parts that swing; [0, 1]
@@ -41,14 +41,14 @@ class SyntheticConfig:
     compression    share of clips that go through low-resolution or JPEG coding; [0, 1]
     """
 
-    object_size: tuple[float, float] = _knob((0.2, 0.8), 0.04, 1.0)
-    small: float = _knob(0.25, 0, 1)
+    object_size: tuple[float, float] = _knob((0.25, 0.95), 0.04, 1.2)
+    small: float = _knob(0.2, 0, 1)
     min_area: float = _knob(0.0015, 0.0005, 0.02)
     articulated: float = _knob(0.45, 0, 1)
     deformation: float = _knob(0.6, 0, 1)
     turning: float = _knob(0.5, 0, 1)
     speed: float = _knob(1.0, 0, 4)
-    frame_step: tuple[float, float] = _knob((0.8, 1.6), 0.25, 8)
+    frame_step: tuple[float, float] = _knob((0.5, 1.4), 0.25, 8)
     lookalikes: float = _knob(0.35, 0, 1)
     distractors: int = _knob(2, 0, 6)
     camouflage: float = _knob(0.25, 0, 1)

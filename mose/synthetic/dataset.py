@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from mose.cli import Progress
-from mose.errors import InputError
+from mose.errors import InputError, unknown
 from mose.masks import object_ids, write_mask
 from mose.synthetic.clip import check_clip, iter_frames
 from mose.synthetic.config import SyntheticConfig, resolve
@@ -113,7 +113,7 @@ def write_dataset(
         config=resolve(config, difficulty),
     )
     if split not in SPLITS:
-        raise InputError(f"split '{split}' is not one of {', '.join(SPLITS)}")
+        raise unknown("split", split, SPLITS)
     for name, value in (("videos", videos), ("processes", processes)):
         if not 1 <= value <= 100_000:
             raise InputError(f"{name} is {value}, expected a whole number of at least 1")

@@ -100,7 +100,7 @@ def absence(rng: np.random.Generator, frames: int, step: float) -> Absence:
     Long clips repeat it. ``step`` is the number of time units in a frame: quick clips
     have short absences.
     """
-    span = float(np.clip(frames - 2, 5, rng.uniform(22, 50) / step))
+    span = float(np.clip(frames - 2, 5, rng.uniform(22, 50) / max(step, 0.2)))
     rise = span * float(rng.uniform(0.22, 0.3))
     hold = span * float(rng.uniform(0.12, 0.3))
     length = 2 * rise + hold

@@ -10,7 +10,7 @@ import numpy as np
 
 from mose.synthetic.config import SyntheticConfig
 from mose.synthetic.motion import Wave, wave
-from mose.synthetic.render import smear
+from mose.synthetic.render import smear, three
 from mose.synthetic.textures import grain
 
 
@@ -44,7 +44,7 @@ def sample(rng: np.random.Generator, config: SyntheticConfig, unit: float) -> Op
     light = config.light
     lights_change = 1.0 if rng.random() < 0.5 else 0.2
     shaded = rng.random() < 0.4 * light
-    blurred = config.defocus * unit * 0.006 * (1.0 if rng.random() < 0.5 else 0.2)
+    blurred = config.defocus * unit * 0.006 * (1.0 if rng.random() < 0.35 else 0.1)
     return Optics(
         gain=wave(rng, 0.45 * light * lights_change, (15, 150), offset=float(rng.normal(0, 0.12))),
         cast=tuple(  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ def sample(rng: np.random.Generator, config: SyntheticConfig, unit: float) -> Op
             wave(rng, 0.6, (30, 150)),
             float(rng.uniform(0.15, 0.6)),
         ),
-        defocus=wave(rng, blurred, (15, 120), offset=float(rng.uniform(-0.5, 1)) * blurred),
+        defocus=wave(rng, blurred, (15, 120), offset=float(rng.uniform(-0.7, 0.7)) * blurred),
         noise=config.noise * 14 * float(rng.random()) ** 2,
         quality=int(rng.integers(25, 90)) if rng.random() < config.compression else 0,
         softness=float(rng.uniform(0.45, 0.9)) if rng.random() < config.compression else 1.0,
@@ -85,7 +85,7 @@ def develop(
         smear(canvas, movement)
     depth = optics.shade[0](time)
     if depth > 0:
-        canvas *= _shadow(optics, depth, time, height, width)[..., None]
+        canvas *= three(_shadow(optics, depth, time, height, width))
     if optics.softness < 1:
         small = (max(8, round(width * optics.softness)), max(8, round(height * optics.softness)))
         canvas = cv2.resize(canvas, small, interpolation=cv2.INTER_AREA)
@@ -93,28 +93,13 @@ def develop(
     sigma = optics.defocus(time)
     if sigma > 0.3:
         canvas = cv2.GaussianBlur(canvas, (0, 0), sigma)
-    exposure = optics.gain(time)
-    gains = np.array([math.exp(exposure + c(time)) for c in optics.cast], np.float32)
-    canvas *= gains
-    canvas += np.float32(optics.lift(time))
+    image = cv2.LUT(cv2.convertScaleAbs(canvas), _tones(optics, time))
     if optics.noise > 0.5:
-        bank = grain()
-        high, wide = bank.shape[:2]
-        rows = np.arange(height) + int(rng.integers(high))
-        columns = np.arange(width) + int(rng.integers(wide))
-        if height <= high and width <= wide:
-            y, x = (int(v) for v in rng.integers(0, (high - height + 1, wide - width + 1)))
-            patch = bank[y : y + height, x : x + width]
-        else:
-            patch = bank[rows % high][:, columns % wide]
-        canvas += patch * np.float32(optics.noise / 64)
-    image = np.clip(canvas, 0, 255).astype(np.uint8)
-    if optics.gamma != 1:
-        curve = 255 * (np.arange(256) / 255) ** optics.gamma
-        image = cv2.LUT(image, np.rint(curve).astype(np.uint8))
+        patch = _cut(grain(), height, width, rng)
+        image = cv2.addWeighted(image, 1.0, patch, optics.noise / 64, 0, dtype=cv2.CV_8U)
     if optics.quality:
         coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, optics.quality])[1]
-        image = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
     return image
 
 
@@ -125,3 +110,22 @@ def _shadow(optics: Optics, depth: float, time: float, height: int, width: int) 
     gy = np.linspace(-0.5, 0.5, 12, dtype=np.float32)[:, None] - np.float32(y(time))
     field = 1 - np.float32(min(depth, 0.7)) / (1 + np.exp((np.hypot(gx, gy) - size) / 0.04))
     return cv2.resize(field.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _tones(optics: Optics, time: float) -> np.ndarray:
+    """Exposure, colour cast, black level and tone curve as one table, (1, 256, 3) uint8."""
+    exposure = optics.gain(time)
+    gains = np.array([math.exp(exposure + cast(time)) for cast in optics.cast])
+    linear = np.arange(256)[:, None] * gains + optics.lift(time)
+    curve = 255 * (np.clip(linear, 0, 255) / 255) ** optics.gamma
+    return np.rint(curve).astype(np.uint8)[None]
+
+
+def _cut(bank: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """A random piece of the noise bank, repeated where the frame is larger."""
+    high, wide = bank.shape[:2]
+    if height > high or width > wide:
+        bank = np.tile(bank, (-(-height // high) + 1, -(-width // wide) + 1, 1))
+    y = int(rng.integers(bank.shape[0] - height + 1))
+    x = int(rng.integers(bank.shape[1] - width + 1))
+    return bank[y : y + height, x : x + width]

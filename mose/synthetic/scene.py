@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from mose.synthetic import shapes, textures
@@ -15,6 +14,8 @@ from mose.synthetic.motion import Absence, Wave, absence, ease, pacing, wave
 from mose.synthetic.render import Light, Pose, Skin
 from mose.synthetic.shapes import Body
 
+_LARGE = 0.28
+"""Half size of objects, in units, that leave instead of hiding: the screen would be too big."""
 REVEAL_FRAMES = 6
 """A late object takes this many frames to come in, about."""
 
@@ -264,7 +265,7 @@ def build(
 def _camera(rng: np.random.Generator, config: SyntheticConfig) -> Camera:
     strength = config.camera * (1.0 if rng.random() < 0.8 else 0.1)
     shake = 0.02 * strength * float(rng.random()) ** 2
-    travel = 0.03 * strength * float(rng.random()) ** 2 if rng.random() < 0.6 else 0.0
+    travel = 0.045 * strength * float(rng.random()) ** 1.5 if rng.random() < 0.6 else 0.0
     heading = float(rng.choice((0.0, math.pi))) + float(rng.normal(0, 0.3))
     return Camera(
         x=wave(rng, 0.25 * strength * float(rng.random()), (30, 160)),
@@ -293,27 +294,28 @@ def _skin(
     scene: Scene,
     radius: float,
     ramp: np.ndarray,
+    count: int,
 ) -> Skin:
-    """Three materials; decorated, coloured like the background, or changing, by chance."""
+    """``count`` materials; decorated, coloured like the background, or changing, by chance."""
     pixels = 2 * radius * scene.unit
-    side = int(np.clip(pixels * 1.2, 40, 160))
+    side = int(np.clip(pixels * 1.3, 40, 192))
     hidden = rng.random() < config.camouflage
     ramps = [textures.palette(rng, around=ramp if hidden else None) for _ in range(2)]
     ramps.append(ramps[0] if rng.random() < 0.3 else textures.palette(rng))
-    zoom = side / textures.SIZE * float(rng.uniform(0.8, 2.0))
+    zoom = side / textures.SIZE * float(rng.uniform(0.7, 1.8))
 
     def material(k: int) -> np.ndarray:
         image = textures.texture(rng, ramps[k], side, side, zoom)
-        if rng.random() < 0.45:  # limbs, clothes, windows, marks: strong edges inside
+        if rng.random() < 0.6:  # limbs, clothes, windows, marks: strong edges inside
             other = textures.texture(rng, ramps[(k + 1) % 3], side, side, zoom)
             largest = side * float(rng.uniform(0.15, 0.5))
-            image = textures.blotches(rng, [image, other], int(rng.integers(4, 24)), largest)
-        return cv2.GaussianBlur(image, (3, 3), 0.6)
+            image = textures.blotches(rng, [image, other], int(rng.integers(5, 36)), largest)
+        return image
 
-    materials = [material(k) for k in range(3)]
+    materials = [material(k) for k in range(count)]
     others = None
     if rng.random() < 0.5 * config.turning:
-        others = [material(0), materials[1], materials[2]]
+        others = [material(0), *materials[1:]]
     return Skin(
         materials,
         others,
@@ -332,6 +334,7 @@ def _object(
     """A labelled object, or with label 0 a moving distractor."""
     radius = _size(rng, config)
     jointed = rng.random() < config.articulated
+    radius *= 1.3 if jointed else 1.0  # they are thin
     makers = shapes.JOINTED if jointed else shapes.SOLID
     body = makers[int(rng.integers(len(makers)))](rng, config.deformation)
     roam = float(rng.uniform(0.02, 0.3))
@@ -341,12 +344,12 @@ def _object(
     whirl = (0.25 if upright else float(rng.choice((0.2, 0.6, 2.0)))) * float(rng.random())
     return Figure(
         body,
-        _skin(rng, config, scene, radius, ramp),
+        _skin(rng, config, scene, radius, ramp, body.materials),
         label,
         depth=float(rng.uniform(1, 2)),
         x=wave(rng, roam, (25, 150), terms=3, offset=float(rng.uniform(-0.75, 0.75)) * half_x),
         y=wave(rng, 0.6 * roam, (20, 150), terms=3, offset=float(rng.uniform(-0.7, 0.7)) * half_y),
-        log_size=wave(rng, 0.35 * float(rng.random()), (30, 150), offset=math.log(radius)),
+        log_size=wave(rng, 0.5 * float(rng.random()), (30, 150), offset=math.log(radius)),
         spin=wave(rng, whirl, (20, 120), offset=spin),
         yaw=wave(rng, 1.6 * config.turning * float(rng.random()), (30, 150)),
         mix=wave(rng, 0.9, (40, 160), terms=1, offset=0.4),
@@ -380,9 +383,10 @@ def _prop(
         radius *= 0.6
     half_x, half_y = scene.width / scene.unit / 2, scene.height / scene.unit / 2
     sweep = float(rng.uniform(0.1, 0.8)) if rng.random() < 0.3 else 0.0
+    body = maker(rng, config.deformation)
     return Figure(
-        maker(rng, config.deformation),
-        _skin(rng, config, scene, max(radius, 0.15), ramp),
+        body,
+        _skin(rng, config, scene, max(radius, 0.15), ramp, body.materials),
         0,
         depth=float(rng.uniform(2, 3)) if near else float(rng.uniform(0, 1)),
         x=wave(rng, sweep, (50, 160), offset=float(rng.uniform(-1.1, 1.1)) * half_x),
@@ -408,15 +412,16 @@ def _absences(
 ) -> None:
     """Let a figure leave the frame, or hide behind something that is made for it."""
     draw = rng.random()
-    if draw < config.leave:
+    size = math.exp(figure.log_size.offset)
+    away = draw < config.leave + config.hide and figure.label
+    if draw < config.leave or (away and size > _LARGE):
         figure.leave = absence(rng, frames, scene.step)
         side = float(rng.choice((0.0, math.pi)))  # most things leave sideways
         figure.exits = tuple(
             float(v) if rng.random() < 0.25 else side + float(rng.normal(0, 0.35))
             for v in rng.uniform(0, 2 * math.pi, 6)
         )
-    elif draw < config.leave + config.hide and figure.label:
-        size = math.exp(figure.log_size.offset)
+    elif away:
         shelter = _prop(rng, config, scene, ramp)
         maker = (shapes.slab, shapes.rigid, shapes.blob)[int(rng.integers(3))]
         shelter.body = maker(rng, 0.0)

@@ -61,6 +61,11 @@ class Body:
     order: tuple[int, ...]
     bend: tuple[Wave, Wave, Wave] | None = None
 
+    @property
+    def materials(self) -> int:
+        """How many textures the body wears."""
+        return 1 + max(part.material for part in self.parts)
+
 
 def _ring(n: int) -> np.ndarray:
     return np.arange(n) * (2 * math.pi / n)

@@ -17,6 +17,7 @@ SIZE = 256
 """Side of a field of the bank, pixels. Fields tile."""
 
 _BANK_SEED = 20220607
+_FINE = (0, 1, 2, 8, 9, 12, 34)
 _COMMON_HUES = (22.0, 32.0, 45.0, 80.0, 110.0, 205.0, 220.0)
 
 
@@ -129,25 +130,26 @@ def palette(rng: np.random.Generator, around: np.ndarray | None = None) -> np.nd
     colours are borrowed with a slight change (camouflage).
     """
     anchors = int(rng.integers(2, 6))
+    draws = rng.random(6 + anchors).tolist()
     if around is None:
         # Half of the hues are those of skin, earth, wood, leaves, sky and water.
-        centre = rng.uniform(0, 360) if rng.random() < 0.5 else rng.choice(_COMMON_HUES)
-        hue = (centre + rng.normal(0, 20, anchors)) % 360
-        if rng.random() < 0.2:
-            hue[0] = rng.uniform(0, 360)
-        saturation = rng.beta(1.2, 2.5, anchors) * (1.0 if rng.random() < 0.6 else 0.4)
-        centre, spread = rng.uniform(0.2, 0.8), rng.uniform(0.08, 0.35)
-        value = np.clip(centre + spread * rng.uniform(-1.4, 1.4, anchors), 0.04, 1)
-        hsv = np.stack([hue, saturation, value], 1).astype(np.float32)[None]
+        common = _COMMON_HUES[int(draws[0] * len(_COMMON_HUES))]
+        hue = (360 * draws[0] if draws[1] < 0.5 else common) + rng.normal(0, 20, anchors)
+        if draws[2] < 0.2:
+            hue[0] = 1800 * draws[2]
+        hsv = np.empty((1, anchors, 3), np.float32)
+        hsv[0, :, 0] = hue % 360
+        hsv[0, :, 1] = rng.beta(1.2, 2.5, anchors) * (1.0 if draws[3] < 0.6 else 0.4)
+        centre, spread = 0.25 + 0.5 * draws[4], 0.12 + 0.38 * draws[5]
+        hsv[0, :, 2] = [min(max(centre + spread * (2.8 * d - 1.4), 0.04), 1) for d in draws[6:]]
         colours = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0] * 255
     else:
-        colours = around[rng.integers(0, 256, anchors)] + rng.normal(0, 8, (1, 3))
-        colours = colours + rng.normal(0, 5, (anchors, 3))
+        near = around[rng.integers(0, 256, anchors)]
+        colours = (near + rng.normal(0, 8, (1, 3)) + rng.normal(0, 5, (anchors, 3))).astype("f4")
     if rng.random() < 0.7:
         colours = colours[np.argsort(colours.sum(1))]
-    knots = np.linspace(0, 255, anchors)
-    ramp = [np.interp(np.arange(256), knots, colours[:, c]) for c in range(3)]
-    return np.clip(np.stack(ramp, 1), 0, 255).astype(np.uint8)
+    ramp = cv2.resize(colours[:, None], (1, 256), interpolation=cv2.INTER_LINEAR)[:, 0]
+    return np.clip(ramp, 0, 255).astype(np.uint8)
 
 
 def field(rng: np.random.Generator, height: int, width: int, zoom: float) -> np.ndarray:
@@ -155,13 +157,20 @@ def field(rng: np.random.Generator, height: int, width: int, zoom: float) -> np.
 
     ``zoom`` is the number of output pixels per field pixel, before a random factor.
     """
-    source = bank()[int(rng.integers(len(bank())))]
+    source = _tiled(int(rng.integers(len(bank()))))
     angle, log_zoom, squeeze, ox, oy = rng.random(5).tolist()
     zoom *= math.exp(1.6 * log_zoom - 0.8)
     angle *= 2 * math.pi
     c, s = math.cos(angle) / zoom, math.sin(angle) / zoom
     stretch = math.exp(0.8 * squeeze - 0.4)
-    matrix = np.array([[c * stretch, -s, ox * SIZE], [s * stretch, c, oy * SIZE]], dtype=np.float64)
+    # The middle of the view lies in the middle period, so that little of it runs out.
+    x, y = SIZE * (0.5 + ox), SIZE * (0.5 + oy)
+    matrix = np.array(
+        [
+            [c * stretch, -s, x - (c * stretch * width - s * height) / 2],
+            [s * stretch, c, y - (s * stretch * width + c * height) / 2],
+        ]
+    )
     return cv2.warpAffine(
         source,
         matrix,
@@ -169,6 +178,12 @@ def field(rng: np.random.Generator, height: int, width: int, zoom: float) -> np.
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_WRAP,
     )
+
+
+@functools.cache
+def _tiled(index: int) -> np.ndarray:
+    """Two by two periods of a field: borders are what makes warping slow."""
+    return np.tile(bank()[index], (2, 2))
 
 
 def coloured(values: np.ndarray, ramp: np.ndarray) -> np.ndarray:
@@ -189,12 +204,27 @@ def texture(
         other = coloured(field(rng, height, width, zoom), palette(rng))
         mask = cv2.threshold(field(rng, height, width, zoom * 2), 140, 255, cv2.THRESH_BINARY)[1]
         cv2.copyTo(other, mask, image)
-    if rng.random() < 0.4:  # most surfaces have little contrast
+    if rng.random() < 0.3:  # many surfaces have little contrast
         calm = float(rng.uniform(0.15, 0.6))
         flat = np.empty_like(image)
         flat[:] = ramp[int(rng.integers(256))]
         image = cv2.addWeighted(image, calm, flat, 1 - calm, 0)
+    if rng.random() < 0.7:  # but few are without any fine detail
+        fine = fine_detail(rng, height, width, float(rng.uniform(0.1, 0.55)))
+        image = cv2.multiply(image, cv2.merge([fine] * 3), scale=1 / 128)
     return image
+
+
+def fine_detail(rng: np.random.Generator, height: int, width: int, strength: float) -> np.ndarray:
+    """Brightness of pores, blades, threads and gravel: ``(height, width) uint8`` about 128.
+
+    A view without enlargement of one of the fields with the flattest spectra.
+    """
+    source = bank()[_FINE[int(rng.integers(len(_FINE)))]]
+    x, y = (int(v) for v in rng.integers(0, SIZE, 2))
+    periods = (-(-(y + height) // SIZE), -(-(x + width) // SIZE))
+    view = np.tile(source, periods)[y : y + height, x : x + width]
+    return cv2.convertScaleAbs(view, alpha=strength, beta=128 * (1 - strength))
 
 
 def blotches(
@@ -208,22 +238,25 @@ def blotches(
     height, width = materials[0].shape[:2]
     index = np.zeros((height, width), np.uint8)
     tint = np.full((height, width, 3), 128, np.uint8)
-    draws = rng.random((count, 12)).tolist()
+    draws = rng.random((count, 10))
     # Density 1 / r^2 of radii between 6 % and 100 % of the largest, big ones first.
-    radii = sorted((largest / (1 + 15 * d[0]) for d in draws), reverse=True)
-    corners = rng.uniform(0.45, 1.0, (count, 10))
-    for d, radius, ring in zip(draws, radii, corners, strict=True):
-        n = 3 + int(d[1] * 8) if d[2] < 0.7 else 10
-        angles = np.arange(n) * (2 * math.pi / n) + d[3] * 6.3
-        aspect = 0.25 + 0.75 * d[4]
-        px, py = np.cos(angles) * ring[:n] * radius, np.sin(angles) * ring[:n] * radius * aspect
-        c, s = math.cos(d[5] * 6.3), math.sin(d[5] * 6.3)
-        points = np.stack([px * c - py * s + d[6] * width, px * s + py * c + d[7] * height], 1)
-        polygon = [np.round(points * 8).astype(np.int32)]
-        light = 60 + 136 * d[8]
-        cast = [light * (0.85 + 0.3 * v) for v in d[9:12]]
-        cv2.fillPoly(index, polygon, int(d[11] * 997) % len(materials), cv2.LINE_8, 3)
-        cv2.fillPoly(tint, polygon, cast, cv2.LINE_AA, 3)
+    radii = np.sort(largest / (1 + 15 * draws[:, 0]))[::-1]
+    corners = np.where(draws[:, 1] < 0.7, 3 + (draws[:, 2] * 8).astype(int), 10)
+    turns = np.arange(10) * (2 * math.pi / corners[:, None]) + 6.3 * draws[:, 3:4]
+    ring = rng.uniform(0.45, 1.0, (count, 10)) * radii[:, None]
+    px, py = np.cos(turns) * ring, np.sin(turns) * ring * (0.25 + 0.75 * draws[:, 4:5])
+    c, s = np.cos(6.3 * draws[:, 5:6]), np.sin(6.3 * draws[:, 5:6])
+    points = np.empty((count, 10, 2))
+    points[..., 0] = px * c - py * s + draws[:, 6:7] * width
+    points[..., 1] = px * s + py * c + draws[:, 7:8] * height
+    polygons = np.rint(points * 8).astype(np.int32)
+    casts = (60 + 136 * draws[:, 8:9]) * rng.uniform(0.85, 1.15, (count, 3))
+    kinds = (draws[:, 9] * len(materials)).astype(int).tolist()
+    for polygon, n, kind, cast in zip(
+        polygons, corners.tolist(), kinds, casts.tolist(), strict=True
+    ):
+        cv2.fillPoly(index, [polygon[:n]], kind, cv2.LINE_8, 3)
+        cv2.fillPoly(tint, [polygon[:n]], cast, cv2.LINE_AA, 3)
     image = materials[0].copy()
     for k, material in enumerate(materials[1:], 1):
         cv2.copyTo(material, cv2.inRange(index, k, k), image)
