@@ -27,7 +27,7 @@ def clean_up(
         mask = cleaned == position
         if not mask.any():
             continue
-        padded = cv2.copyMakeBorder(mask.astype(np.uint8), *[radius] * 4, cv2.BORDER_CONSTANT)
+        padded = np.pad(mask.astype(np.uint8), radius)
         closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disk)[radius:-radius, radius:-radius]
         grown = mask | ((closed > 0) & (cleaned == count))
         before = _support(mask, choices == position, weights)

@@ -38,8 +38,12 @@ def finish_video(
     name: str,
     members: tuple[str, ...],
     key: str,
+    may_write: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Make everything of one video from the predictions of ``members``; returns its record.
+
+    key         under which the video is whole
+    may_write   asked before anything appears in the run directory; raises where it may not
 
     Raises `InputError` where no member gave a prediction, and `CorruptPrediction` where a
     stored one does not read back.
@@ -51,9 +55,10 @@ def finish_video(
     labels = label_reader(dataset, name, video) if dataset.labels is not None else None
     with ExitStack() as stack:
         predictions = [open_prediction(run.prediction(member, name), stack) for member in members]
-        evidence = fuse_video(config, run, video, members, predictions, labels)
+        evidence = fuse_video(config, run, video, members, predictions, labels, may_write)
         choice = select(evidence, config.selection)
-        write_selected(run, video, choice, dict(zip(members, predictions, strict=True)))
+        by_name = dict(zip(members, predictions, strict=True))
+        write_selected(run, video, choice, by_name, may_write)
     evidence.save(run.timeline(name))
     record = describe(config, evidence, choice)
     record |= {
@@ -90,6 +95,7 @@ def fuse_video(
     members: tuple[str, ...],
     predictions: Sequence[Prediction],
     labels: Labels | None,
+    may_write: Callable[[], None],
 ) -> Evidence:
     """Write the pseudo-label of a video and return what was seen on the way."""
     by_name = {member.name: member for member in config.members}
@@ -102,7 +108,7 @@ def fuse_video(
         video.frame_names,
     )
     known: tuple[int, ...] = ()
-    with appearing(run.pseudo_labels(video.name)) as folder:
+    with appearing(run.pseudo_labels(video.name), may_write) as folder:
         for index, stem in enumerate(video.frame_names):
             frames = [prediction[index] for prediction in predictions]
             scored = known
@@ -175,10 +181,14 @@ def keep(
 
 
 def write_selected(
-    run: RunDirectory, video: Video, choice: Choice, predictions: Mapping[str, Prediction]
+    run: RunDirectory,
+    video: Video,
+    choice: Choice,
+    predictions: Mapping[str, Prediction],
+    may_write: Callable[[], None],
 ) -> None:
     """Write the masks of the selected candidate, given masks verbatim."""
-    with appearing(run.masks(video.name)) as folder:
+    with appearing(run.masks(video.name), may_write) as folder:
         for stem, ids in zip(
             video.frame_names, selected_frames(run, video, choice, predictions), strict=True
         ):

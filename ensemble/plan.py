@@ -41,8 +41,11 @@ class Plan:
     broken: dict[str, str]
 
 
-def make_plan(config: RunConfig, dataset: Dataset, run: RunDirectory) -> Plan:
-    """Compare what is wanted with what is there. Decodes no frame."""
+def make_plan(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str = "") -> Plan:
+    """Compare what is wanted with what is there. Decodes no frame.
+
+    lease   token of the driver's lease, which workers check before they write
+    """
     hashes = {member.name: weights_hash(member) for member in config.members}
     member_keys = {
         member.name: digest(RESULT_VERSION, member.adapter, member.options, hashes[member.name])
@@ -82,7 +85,7 @@ def make_plan(config: RunConfig, dataset: Dataset, run: RunDirectory) -> Plan:
                 whole[member.name].append(name)
             else:
                 pairs.append(Pair(member.name, name, units))
-    job = RunJob(config, dataset, run.root.resolve(), pair_keys, video_keys, hashes)
+    job = RunJob(config, dataset, run.root.resolve(), pair_keys, video_keys, hashes, lease)
     held = {member: tuple(names) for member, names in whole.items()}
     return Plan(job, videos, finished, held, tuple(pairs), broken)
 

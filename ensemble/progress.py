@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,19 +16,33 @@ from mose.cli import Progress
 class RunLog:
     """Takes every event: appends it to ``events.jsonl`` and keeps the progress line.
 
-    frames   video -> number of frames
+    A ``Plan`` event comes first (what this invocation has to do, and the wall clock behind the
+    events' times), an ``End`` event last.
+
+    pairs    member -> number of pairs to run
+    frames   video -> number of frames, of the videos to finish
     """
 
-    def __init__(self, path: Path, pairs: int, videos: int, frames: Mapping[str, int]):
+    def __init__(self, path: Path, pairs: Mapping[str, int], frames: Mapping[str, int]):
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
         self._frames = frames
-        self._bar = Progress(pairs + videos, f"{pairs} pairs, {videos} videos:")
+        total = sum(pairs.values())
+        self._bar = Progress(total + len(frames), f"{total} pairs, {len(frames)} videos:")
+        self._write(
+            {
+                "event": "Plan",
+                "time": time.monotonic(),
+                "wall": time.time(),
+                "pairs": dict(pairs),
+                "videos": len(frames),
+                "frames": dict(frames),
+            }
+        )
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._seen: defaultdict[str, int] = defaultdict(int)
 
     def __call__(self, event: dict[str, Any]) -> None:
-        self._file.write(json.dumps(event) + "\n")
-        self._file.flush()
+        self._write(event)
         if event["event"] == "Done" and "member" in event:
             self._seconds[event["member"]] += event["seconds"]
             self._seen[event["member"]] += self._frames.get(event["video"], 0)
@@ -43,6 +58,11 @@ class RunLog:
             if self._seen[member]
         )
 
+    def _write(self, event: dict[str, Any]) -> None:
+        self._file.write(json.dumps(event) + "\n")
+        self._file.flush()
+
     def close(self) -> None:
+        self._write({"event": "End", "time": time.monotonic()})
         self._bar.close(self.speeds())
         self._file.close()

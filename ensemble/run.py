@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import secrets
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,6 +126,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     from adapters.base import check_device
     from adapters.registry import check_name
     from ensemble.config import to_dict
+    from ensemble.lease import held
     from ensemble.plan import choose_videos, make_plan, open_data
     from ensemble.rundir import RunDirectory, open_run
 
@@ -145,16 +146,17 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
         if dry_run
         else open_run(root, to_dict(config), dataset.images, overwrite)
     )
-    plan = make_plan(config, dataset, directory)
     if dry_run:
-        say(describe_plan(plan))
+        say(describe_plan(make_plan(config, dataset, directory)))
         return EXIT_OK
-    outcome = execute(config, plan, directory)
-    if any(CORRUPT in item.message for item in outcome.unfinished):
-        # A stored prediction was damaged and has been removed: make it again, once.
-        plan = make_plan(config, dataset, directory)
+    with held(root) as lease:
+        plan = make_plan(config, dataset, directory, lease)
         outcome = execute(config, plan, directory)
-    summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
+        if any(CORRUPT in item.message for item in outcome.unfinished):
+            # A stored prediction was damaged and has been removed: make it again, once.
+            plan = make_plan(config, dataset, directory, lease)
+            outcome = execute(config, plan, directory)
+        summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
     say(summary.table())
     report_end(config, summary, directory)
     return EXIT_INCOMPLETE if summary.failures else EXIT_OK
@@ -197,16 +199,18 @@ def execute(config: RunConfig, plan: Plan, directory: RunDirectory) -> Outcome:
     executor = make_executor(
         config.execution.executor, plan.job, config.execution.address, **options
     )
-    frames = {name: len(plan.job.dataset.video(name)) for name in plan.job.video_keys}
-    open_videos = {video for _, video in done} | {pair.video for pair in plan.pairs}
-    log = RunLog(directory.events, len(plan.pairs), len(open_videos), frames)
+    open_videos = sorted({video for _, video in done} | {pair.video for pair in plan.pairs})
+    frames = {name: len(plan.job.dataset.video(name)) for name in open_videos}
+    counts = Counter(pair.member for pair in plan.pairs)
+    pairs = {member.name: counts[member.name] for member in config.members}
+    log = RunLog(directory.events, pairs, frames)
     try:
         return run_pairs(
             executor,
             specs,
             plan.pairs,
             done=done,
-            fence=f"{secrets.token_hex(4)}-",
+            fence=f"{plan.job.lease}-",
             on_event=log,
         )
     finally:

@@ -21,7 +21,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,13 +168,17 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def appearing(folder: Path) -> Iterator[Path]:
-    """A temporary folder that becomes ``folder`` when the block ends without an exception."""
+def appearing(folder: Path, may_write: Callable[[], None]) -> Iterator[Path]:
+    """A temporary folder that becomes ``folder`` when the block ends without an exception.
+
+    ``may_write`` is asked right before, and raises where it may not.
+    """
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         yield partial
+        may_write()
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
     finally:

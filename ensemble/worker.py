@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ensemble import lease
 from ensemble.config import MemberConfig, RunConfig
 from ensemble.finish import finish_video
 from ensemble.predictions import PredictionWriter
@@ -33,6 +34,7 @@ class RunJob:
     pair_keys   member -> video -> resume key of the pair
     video_keys  video -> resume key of the finished video
     hashes      member -> sha256 of its weights, where it has any
+    lease       token of the driver's lease; a result for a driver that lost it is left out
     """
 
     config: RunConfig
@@ -41,6 +43,7 @@ class RunJob:
     pair_keys: Mapping[str, Mapping[str, str]]
     video_keys: Mapping[str, str]
     hashes: Mapping[str, str | None]
+    lease: str = ""
 
     @property
     def run(self) -> RunDirectory:
@@ -58,8 +61,10 @@ class RunJob:
 
     def finish(self, video: str, members: tuple[str, ...]) -> dict[str, Any]:
         """Fuse, score, select and write one video from the predictions of ``members``."""
-        key = self.video_keys[video]
-        return finish_video(self.config, self.dataset, self.run, video, members, key)
+        return finish_video(
+            self.config, self.dataset, self.run, video, members, self.video_keys[video],
+            lambda: lease.check(self.root, self.lease),
+        )  # fmt: skip
 
 
 class MemberWorker:
@@ -78,6 +83,7 @@ class MemberWorker:
             for frame in self.segmenter.segment(opened):
                 writer.add(frame)
             seconds = time.monotonic() - start
+            lease.check(self.job.root, self.job.lease)
             size = writer.commit(
                 {
                     "key": self.job.pair_keys[self.member.name][video],
