@@ -13,13 +13,18 @@ import os
 import queue
 import secrets
 import shutil
+import socket
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
+from ray import cloudpickle
 from ray import exceptions as ray_errors
 from ray._private import worker as ray_worker
 
@@ -44,10 +49,11 @@ from ensemble.events import (
     WorkerUp,
 )
 from ensemble.executors import Job
-from ensemble.executors.calls import Hands, Report
+from ensemble.executors.calls import Hands, Report, describe
 from mose.errors import InputError
 
 OBJECT_STORE_BYTES = 200 << 20
+FOLDER_PREFIX = "stseg-ray-"
 CAPACITY_INTERVAL = 5.0
 """Seconds between looks at which nodes the cluster has."""
 
@@ -55,22 +61,39 @@ Answer = tuple[int, str, "Future[Any]"]
 
 
 class _Actor:
-    """A worker's process."""
+    """A worker's process. The job comes pickled, so that one that cannot be unpickled here is
+    reported with its reason."""
 
-    def __init__(self, job: Job):
-        self._hands = Hands(job)
+    def __init__(self, pickled_job: bytes):
+        self._pickled_job = pickled_job
+        self._hands: Hands | None = None
 
     def up(self) -> tuple[str, int]:
         return ray.get_runtime_context().get_node_id(), os.getpid()
 
     def load(self, member: str) -> Report:
+        if self._hands is None:
+            try:
+                self._hands = Hands(cloudpickle.loads(self._pickled_job))
+            except Exception as error:
+                node = ray.util.get_node_ip_address()
+                message = (
+                    f"node {node} cannot take the work: {describe(error)}: install the same"
+                    " packages on every node"
+                )
+                return Report(0.0, "input", message)
         return self._hands.load(member) if member else Report(0.0, None)
 
     def run(self, video: str, attempt: Attempt) -> Report:
-        return self._hands.run(video, attempt)
+        return self._need_hands().run(video, attempt)
 
     def finish(self, video: str, members: tuple[str, ...]) -> Report:
-        return self._hands.finish(video, members)
+        return self._need_hands().finish(video, members)
+
+    def _need_hands(self) -> Hands:
+        if self._hands is None:
+            raise RuntimeError("a worker that has loaded nothing was given work")
+        return self._hands
 
 
 class RayExecutor:
@@ -85,7 +108,7 @@ class RayExecutor:
     """
 
     def __init__(self, job: Job, address: str | None = None, num_cpus: int | None = None):
-        self._job = job
+        self._pickled_job = cloudpickle.dumps(job)
         self._address = address or os.environ.get("RAY_ADDRESS") or None
         self._num_cpus = num_cpus
         self._actors: dict[int, Any] = {}
@@ -143,7 +166,7 @@ class RayExecutor:
         shape = action.shape
         actor = self._actor_class.options(
             num_cpus=shape.cpus, num_gpus=shape.gpus, memory=shape.memory or None
-        ).remote(self._job)
+        ).remote(self._pickled_job)
         self._actors[action.worker] = actor
         self._ask(action.worker, "up", actor.up)
         self._ask(action.worker, "load", actor.load, action.member)
@@ -216,10 +239,14 @@ def how_lost(error: BaseException) -> Loss:
 
 
 def in_a_line(error: BaseException) -> str:
-    """The informative line of Ray's many."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "because" in line or "exit detail" in line] or lines
-    return f"{type(error).__name__}: {telling[-1][:200] if telling else ''}"
+    """The telling part of the many lines that Ray says."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" ^\t")]
+    telling = [line for line in lines if "because" in line or "exit detail:" in line]
+    if getattr(error, "actor_init_failed", False) or not telling:
+        telling = lines
+    line = telling[-1] if telling else "no reason is given"
+    line = line.split("exit detail:")[-1].split(" Some common causes")[0].strip()
+    return f"{type(error).__name__}: {line[:300]}"
 
 
 def usable_cores() -> int:
@@ -235,10 +262,14 @@ def embedded_ray(num_cpus: int) -> Iterator[None]:
 
     It keeps its files in a temporary folder that is removed at the end, and its token in
     this process's environment: since 2.60 Ray makes one, and writes it into the home folder
-    where none is given.
+    where none is given. Its workers can import what this process can.
     """
-    folder = tempfile.mkdtemp(prefix="stseg-ray-", dir=_short_folder())
-    settings = {"RAY_AUTH_TOKEN": _process_token(), "RAY_USAGE_STATS_ENABLED": "0"}
+    folder = _make_folder()
+    settings = {
+        "RAY_AUTH_TOKEN": _process_token(),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
     before = {name: os.environ.get(name) for name in (*settings, "RAY_AUTH_MODE")}
     os.environ.update(settings)
     try:
@@ -261,15 +292,27 @@ def embedded_ray(num_cpus: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def joined_ray(address: str) -> Iterator[None]:
-    """Join a running cluster, whose resources are its own."""
+    """Join a running cluster at ``host:port``, or "auto" for the one that was started on this
+    machine; its resources are its own."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or (address != "auto" and not (host and port.isdigit())):
+        raise InputError(
+            f"'{address}' is no address of a Ray cluster: give host:port (or auto) from a machine"
+            " of the cluster; from elsewhere use ray job submit"
+        )
     try:
-        with _initialised(address=address):
-            yield
-    except ConnectionError as error:
+        if address != "auto":  # Ray itself would try for minutes
+            socket.create_connection((host, int(port)), timeout=5.0).close()
+        started = _initialised(address=address)
+        started.__enter__()
+    except OSError as error:
         raise InputError(
             f"no Ray cluster answers at '{address}' ({error}): start one there, or leave"
             " --address and RAY_ADDRESS out to run on this machine"
         ) from None
+    with contextlib.ExitStack() as stack:
+        stack.push(started)
+        yield
 
 
 @contextlib.contextmanager
@@ -292,9 +335,17 @@ def _process_token() -> str:
     return os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
 
 
-def _short_folder() -> str | None:
-    """Ray's sockets lie in its folder, and their paths may not exceed some 100 characters."""
-    return None if len(tempfile.gettempdir()) < 25 else "/tmp"
+def _make_folder() -> str:
+    """A folder for Ray's files, named after this process; those of dead ones are removed.
+
+    Ray's sockets lie in it, and their paths may not exceed some 100 characters.
+    """
+    place = tempfile.gettempdir() if len(tempfile.gettempdir()) < 25 else "/tmp"
+    for left in Path(place).glob(f"{FOLDER_PREFIX}*"):
+        pid = left.name.removeprefix(FOLDER_PREFIX).split("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=place)
 
 
 def _alive_nodes() -> list[dict[str, Any]]:

@@ -161,7 +161,7 @@ class Checks:
 
     def on_stop(self, entry: dict) -> None:
         item = self.end(entry)
-        self.workers.pop(entry["worker"])
+        self.workers.pop(entry["worker"], None)
         if item is not None:
             self.failures[item, "hang"] += 1
 

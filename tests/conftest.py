@@ -1,0 +1,22 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Ray instance of four (not real) cores for all tests; what it was given as home folder."""
+    from ensemble.executors.ray import embedded_ray
+
+    home, before = tmp_path_factory.mktemp("home"), os.environ.get("HOME")
+    os.environ["HOME"] = str(home)
+    with embedded_ray(num_cpus=4):
+        if before is not None:
+            os.environ["HOME"] = before
+        yield home
