@@ -25,7 +25,7 @@ from mose.dataset import Dataset
 from mose.masks import read_mask, write_mask
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_objects
 from selection.metrics import Regions, object_score
-from selection.selectors import Choice, select
+from selection.selectors import Choice, compose, mean_over_frames, select
 
 Labels = Callable[[int], np.ndarray | None]
 """Frame index -> ``(H, W) uint8`` true ids, or None where a frame has no label."""
@@ -187,7 +187,7 @@ def write_selected(
     predictions: Mapping[str, Prediction],
     may_write: Callable[[], None],
 ) -> None:
-    """Write the masks of the selected candidate, given masks verbatim."""
+    """Write the selected masks, given masks verbatim."""
     with appearing(run.masks(video.name), may_write) as folder:
         for stem, ids in zip(
             video.frame_names, selected_frames(run, video, choice, predictions), strict=True
@@ -198,13 +198,17 @@ def write_selected(
 def selected_frames(
     run: RunDirectory, video: Video, choice: Choice, predictions: Mapping[str, Prediction]
 ) -> Iterator[np.ndarray]:
-    """``(H, W) uint8`` ids of the selected candidate, frame by frame."""
+    """``(H, W) uint8`` selected ids, frame by frame."""
     for index, stem in enumerate(video.frame_names):
-        if choice.winner == PSEUDO_LABEL:
-            yield read_mask(run.pseudo_labels(video.name) / f"{stem}.png", binary=False)
-            continue
-        frame = predictions[choice.winner][index]
-        yield with_given(frame.labels(video.height, video.width), video, index)
+        used = set(choice.at(index).values())
+        labels = {
+            name: predictions[name][index].labels(video.height, video.width)
+            for name in used - {PSEUDO_LABEL}
+        }
+        if len(used) > 1 or PSEUDO_LABEL in used:
+            path = run.pseudo_labels(video.name) / f"{stem}.png"
+            labels[PSEUDO_LABEL] = read_mask(path, binary=False)
+        yield with_given(compose(choice, index, labels), video, index)
 
 
 def describe(config: RunConfig, evidence: Evidence, choice: Choice) -> dict[str, Any]:
@@ -254,12 +258,22 @@ def _against_labels(evidence: Evidence, choice: Choice) -> dict[str, Any]:
     """The best candidate in hindsight and the selection's own J&F, where there are labels."""
     if not evidence.labelled:
         return {}
-    truth = evidence.truth()
-    winner = evidence.candidates.index(choice.winner)
+    oracle = int(np.nan_to_num(mean_over_objects(evidence.truth())).argmax())
     return {
-        "oracle": evidence.candidates[int(mean_over_objects(truth).argmax())],
-        "selected_truth_objects": _by_object(evidence, truth[winner]),
+        "oracle": evidence.candidates[oracle],
+        "selected_truth_objects": _by_object(evidence, selected_truth(evidence, choice)),
     }
+
+
+def selected_truth(evidence: Evidence, choice: Choice) -> np.ndarray:
+    """``(N,)`` J&F of the selection, each object as its candidates scored on their frames."""
+    jf = (evidence["truth_j"] + evidence["truth_f"])[:-1] / 2
+    taken = np.full((jf.shape[0], jf.shape[2]), np.nan)
+    for t in range(jf.shape[0]):
+        for n, candidate in choice.at(t).items():
+            column = evidence.object_ids.index(n)
+            taken[t, column] = jf[t, evidence.candidates.index(candidate), column]
+    return mean_over_frames(taken[:, None])[0]
 
 
 def _by_object(evidence: Evidence, scores: np.ndarray) -> dict[str, float | None]:

@@ -1,52 +1,62 @@
-"""Selection: from the candidates' scores on one video to the one that is written.
+"""Selection: from the candidates' scores on one video to the masks that are written.
 
-Pure functions over an `Evidence`, the table of every candidate's scores.
+Pure functions over an `Evidence`, the table of every candidate's scores. A policy scores the
+candidates, per object and frame; the granularity says how finely they may be mixed: one
+candidate for the video, one per object, or per object one after the other in time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from selection.evidence import Evidence, mean_over_objects
+from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_objects
 
-GRANULARITIES = ("video",)
+GRANULARITIES = ("video", "object", "segment")
+
+Segments = tuple[tuple[int, str], ...]
+"""(first frame index, candidate) in order; the first begins at 0."""
 
 
 @dataclass(frozen=True)
 class SelectionOptions:
     """Options of the selection.
 
-    policy         how to choose, see `POLICIES`
+    policy         how to score, see `POLICIES`
     granularity    one of `GRANULARITIES`
     prior_weight   share of a member's prior in its score, in [0, 1]; the rest is agreement
     tie            candidates whose scores differ by at most this share one place, which goes
                    to the one with the best prior
+    switch_cost    `segment`: what a change of candidate must gain, summed over frames
     """
 
     policy: str = "agreement"
     granularity: str = "video"
     prior_weight: float = 0.3
     tie: float = 0.002
+    switch_cost: float = 2.0
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The selected candidate of one video.
+    """What was selected for one video.
 
-    winner   name of the candidate
+    winner   the candidate that gives most objects and frames
     scores   score of each candidate, in [0, 1]
     margin   how far the winner's score is above the next one (0 with a single candidate)
     reason   one sentence
+    plan     object id -> `Segments`
     """
 
     winner: str
     scores: dict[str, float]
     margin: float
     reason: str
+    plan: Mapping[int, Segments]
 
     def json(self) -> dict[str, Any]:
         """As it is stored in ``selection/<video>.json``."""
@@ -55,53 +65,182 @@ class Choice:
             "scores": {name: round(score, 6) for name, score in self.scores.items()},
             "margin": round(self.margin, 6),
             "reason": self.reason,
+            "plan": {str(n): [list(part) for part in parts] for n, parts in self.plan.items()},
         }
+
+    def at(self, index: int) -> dict[int, str]:
+        """Object id -> candidate, on one frame."""
+        return {n: _current(parts, index) for n, parts in self.plan.items()}
 
 
 def select(evidence: Evidence, options: SelectionOptions | None = None) -> Choice:
-    """The candidate of one video that ``options.policy`` selects."""
+    """What ``options`` select for one video."""
     options = options or SelectionOptions()
-    return POLICIES[options.policy](evidence, options)
-
-
-def agreement(evidence: Evidence, options: SelectionOptions) -> Choice:
-    """Select a member by agreement with the pseudo-label, weighted by priors.
-
-    The score is ``(1 - a) * mean agreement + a * prior`` with ``a = prior_weight``: the
-    pseudo-label is itself uncertain, so what is known of the members keeps a say. The winner
-    is the best score; scores within ``tie`` of it are equal, and the best prior among them
-    wins, then the earlier one.
-    """
-    candidates = evidence.members
+    candidates, scores = POLICIES[options.policy](evidence, options)
+    priors = np.asarray([evidence.priors[evidence.candidates.index(c)] for c in candidates])
+    by_object = mean_over_frames(scores)
     # A video without a frame to score (one frame, all given) leaves only the priors.
-    mean = np.nan_to_num(mean_over_objects(evidence.agreement())[: len(candidates)], nan=1.0)
-    priors = evidence.priors[: len(candidates)]
-    share = options.prior_weight
-    scores = (1.0 - share) * mean + share * priors
-    order = sorted(
-        range(len(candidates)),
-        key=lambda i: (scores[i] < scores.max() - options.tie, -priors[i], -scores[i]),
-    )
-    best = order[0]
-    others = np.delete(scores, best)
-    margin = float(scores[best] - others.max()) if len(others) else 0.0
-    if len(candidates) == 1:
-        reason = "the only candidate"
-    elif margin < 0:
-        reason = "within the tie of the best score, and of the best prior"
-    elif mean[best] == mean.max():
-        reason = f"agrees best with the pseudo-label (J&F {100 * mean[best]:.1f})"
+    whole = mean_over_objects(by_object)
+    whole = np.where(np.isnan(whole), priors, whole)
+    best = prefer(whole, priors, options.tie)
+    if options.granularity == "video":
+        plan: dict[int, Segments] = dict.fromkeys(evidence.object_ids, ((0, candidates[best]),))
+    elif options.granularity == "object":
+        plan = {
+            n: ((0, candidates[_best_or(by_object[:, k], priors, options.tie, best)]),)
+            for k, n in enumerate(evidence.object_ids)
+        }
     else:
-        reason = (
-            f"agrees with the pseudo-label at J&F {100 * mean[best]:.1f} and has the prior"
-            f" {100 * priors[best]:.1f}"
-        )
-    return Choice(
-        candidates[best],
-        dict(zip(candidates, map(float, scores), strict=True)),
-        max(margin, 0.0),
-        reason,
-    )
+        plan = {
+            n: tuple(
+                (start, candidates[c])
+                for start, c in switch_path(scores[:, :, k], options.switch_cost, best)
+            )
+            for k, n in enumerate(evidence.object_ids)
+        }
+    winner = _most_used(plan, len(evidence.frames)) or candidates[best]
+    others = np.delete(whole, candidates.index(winner))
+    margin = float(whole[candidates.index(winner)] - others.max()) if len(others) else 0.0
+    told = dict(zip(candidates, map(float, whole), strict=True))
+    reason = explain(evidence, options, candidates, winner, plan, margin)
+    return Choice(winner, told, max(margin, 0.0), reason, plan)
 
 
-POLICIES: dict[str, Callable[[Evidence, SelectionOptions], Choice]] = {"agreement": agreement}
+def agreement(evidence: Evidence, options: SelectionOptions) -> tuple[tuple[str, ...], np.ndarray]:
+    """Members by agreement with the pseudo-label, weighted by priors.
+
+    The score is ``(1 - a) * agreement + a * prior`` with ``a = prior_weight``: the pseudo-label
+    is itself uncertain, so what is known of the members keeps a say.
+    """
+    members = evidence.members
+    jf = (evidence["agreement_j"] + evidence["agreement_f"])[:, : len(members)] / 2
+    share = options.prior_weight
+    return members, (1.0 - share) * jf + share * evidence.priors[None, : len(members), None]
+
+
+def pseudo_label(
+    evidence: Evidence, options: SelectionOptions
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """The fused masks themselves, always."""
+    return (PSEUDO_LABEL,), np.ones((len(evidence.frames), 1, len(evidence.object_ids)))
+
+
+Policy = Callable[[Evidence, SelectionOptions], tuple[tuple[str, ...], np.ndarray]]
+"""(evidence, options) -> C candidates and their scores ``(T, C, N)`` in [0, 1], NaN where there
+is nothing to score."""
+
+POLICIES: dict[str, Policy] = {"agreement": agreement, "pseudo-label": pseudo_label}
+
+
+def mean_over_frames(scores: np.ndarray) -> np.ndarray:
+    """``(T, C, N)`` -> ``(C, N)``; NaN where no frame is scored."""
+    known = ~np.isnan(scores)
+    count = known.sum(axis=0)
+    total = np.where(known, scores, 0.0).sum(axis=0, dtype=np.float64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def prefer(scores: np.ndarray, priors: np.ndarray, tie: float) -> int:
+    """The best score; within ``tie`` of it the best prior, then the better score, the first."""
+    near = scores >= scores.max() - tie
+    return min(range(len(scores)), key=lambda i: (not near[i], -priors[i], -scores[i]))
+
+
+def switch_path(scores: np.ndarray, cost: float, default: int) -> list[tuple[int, int]]:
+    """The best sequence of candidates for one object, as (first frame, candidate).
+
+    scores    ``(T, C)``; frames that are NaN count for nobody
+    cost      of each change
+    default   the candidate where nothing is scored
+
+    Dynamic programming (Viterbi): maximises the sum of scores minus ``cost`` per change.
+    """
+    if np.isnan(scores).all():
+        return [(0, default)]
+    gains = np.nan_to_num(scores, nan=0.0)
+    frames, count = gains.shape
+    total = gains[0].copy()
+    came_from = np.zeros((frames, count), dtype=np.intp)
+    for t in range(1, frames):
+        best = int(total.argmax())
+        switched = total[best] - cost
+        stays = total >= switched
+        came_from[t] = np.where(stays, np.arange(count), best)
+        total = np.where(stays, total, switched) + gains[t]
+    path = [int(total.argmax())]
+    for t in range(frames - 1, 0, -1):
+        path.append(int(came_from[t, path[-1]]))
+    path.reverse()
+    return [(t, c) for t, c in enumerate(path) if t == 0 or c != path[t - 1]]
+
+
+def compose(choice: Choice, index: int, labels: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The selected ids of one frame, ``(H, W) uint8``.
+
+    labels   candidate -> its ids on the frame, for every candidate of the plan; with more than
+             one, the pseudo-label's too: it settles pixels that two objects of different
+             candidates claim, where it gives them to one of the claimants
+    """
+    chosen = choice.at(index)
+    if len(set(chosen.values())) == 1:
+        return labels[next(iter(chosen.values()))]
+    pseudo = labels[PSEUDO_LABEL]
+    out = np.zeros_like(pseudo)
+    claims = np.zeros(pseudo.shape, dtype=np.uint8)
+    settled = np.zeros(pseudo.shape, dtype=bool)
+    for object_id in sorted(chosen, key=lambda n: choice.scores.get(chosen[n], 0.0)):
+        mask = labels[chosen[object_id]] == object_id
+        out[mask] = object_id
+        claims += mask
+        settled |= mask & (pseudo == object_id)
+    return np.where((claims > 1) & settled, pseudo, out)
+
+
+def explain(
+    evidence: Evidence,
+    options: SelectionOptions,
+    candidates: tuple[str, ...],
+    winner: str,
+    plan: Mapping[int, Segments],
+    margin: float,
+) -> str:
+    """Why, in one sentence."""
+    if len(candidates) == 1:
+        return "the only candidate"
+    used = {candidate for parts in plan.values() for _, candidate in parts}
+    if len(used) > 1:
+        told = []
+        for name in candidates:
+            ids = [n for n, parts in plan.items() if any(c == name for _, c in parts)]
+            if ids:
+                objects = "object" if len(ids) == 1 else "objects"
+                told.append(f"{name} on {objects} {', '.join(map(str, ids))}")
+        return "agrees best per object: " + "; ".join(told)
+    row = candidates.index(winner)
+    means = mean_over_objects(evidence.agreement())[: len(candidates)]
+    if np.isnan(means).all():
+        return "no frame to score: the best prior"
+    score = f"J&F {100 * means[row]:.1f}"
+    if margin <= 0:
+        return f"within the tie of the best score and of the best prior ({score})"
+    if means[row] == np.nanmax(means):
+        return f"agrees best with the pseudo-label ({score})"
+    prior = f"{100 * evidence.priors[row]:.1f}"
+    return f"agrees with the pseudo-label at {score} and has the prior {prior}"
+
+
+def _best_or(scores: np.ndarray, priors: np.ndarray, tie: float, default: int) -> int:
+    return default if np.isnan(scores).all() else prefer(scores, priors, tie)
+
+
+def _current(parts: Segments, index: int) -> str:
+    return [candidate for start, candidate in parts if start <= index][-1]
+
+
+def _most_used(plan: Mapping[int, Segments], frames: int) -> str | None:
+    used: Counter[str] = Counter()
+    for parts in plan.values():
+        ends = [start for start, _ in parts[1:]] + [frames]
+        for (start, candidate), end in zip(parts, ends, strict=True):
+            used[candidate] += end - start
+    return used.most_common(1)[0][0] if used else None
