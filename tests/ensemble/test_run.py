@@ -1,11 +1,13 @@
 """The main command: what it writes, resuming after a kill, bad input."""
 
+import contextlib
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -284,3 +286,34 @@ def test_help_imports_neither_torch_nor_ray():
         "assert 'torch' not in sys.modules and 'ray' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_killed_workers_leave_nothing_wrong(data, config, tmp_path, ray_session):
+    calm, out = tmp_path / "calm", tmp_path / "killed"
+    command.main(arguments(data, config, calm))
+    killed = []
+
+    def kill():
+        """SIGKILL the first two workers, each as soon as it has work."""
+        log = out / "events.jsonl"
+        deadline = time.monotonic() + 60
+        while len(killed) < 2 and time.monotonic() < deadline:
+            time.sleep(0.005)
+            text = log.read_text() if log.exists() else ""
+            events = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+            pids = {e["worker"]: e["pid"] for e in events if e["event"] == "WorkerUp"}
+            busy = {e["worker"] for e in events if e["event"] == "Run"}
+            for worker in busy & set(pids):
+                if pids[worker] not in killed and len(killed) < 2:
+                    killed.append(pids[worker])
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pids[worker], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ray = arguments(data, config, out)
+    ray[ray.index("inline")] = "ray"
+    assert command.main(ray) == 0
+    killer.join()
+    assert killed
+    assert contents(out) == contents(calm)
