@@ -61,8 +61,10 @@ def finish_video(
         write_selected(run, video, choice, by_name, may_write)
     evidence.save(run.timeline(name))
     record = describe(config, evidence, choice)
+    reduced = {m: words for m, p in by_name.items() if (words := p.manifest.get("reduced"))}
     record |= {
         "key": key,
+        "reduced_members": reduced,
         "height": video.height,
         "width": video.width,
         "seconds": round(time.monotonic() - start, 3),

@@ -56,8 +56,20 @@ def held(root: str | Path, stale: float = STALE) -> Iterator[str]:
 
 
 def check(root: str | Path, token: str) -> None:
-    """Raise `Fenced` unless the run's lease still carries ``token`` (an empty one: no lease)."""
-    if token and _token(Path(root) / LEASE) != token:
+    """Raise `Fenced` unless the run's lease still carries ``token`` (an empty one: no lease).
+
+    Where there is no lease at all the folder is not the driver's: it is not shared with this
+    node, or the run is over.
+    """
+    if not token:
+        return
+    found = _token(Path(root) / LEASE)
+    if found is None:
+        raise Fenced(
+            f"run folder {root} on {socket.gethostname()} is not the driver's: give an --output"
+            " on a file system that all nodes share"
+        )
+    if found != token:
         raise Fenced(f"run {root} was taken over by another driver: this result is left out")
 
 

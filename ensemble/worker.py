@@ -6,6 +6,7 @@ workers and finishes videos on whatever process or node it lands on.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ensemble import lease
 from ensemble.config import MemberConfig, RunConfig
 from ensemble.finish import finish_video
+from ensemble.ladder import lighter
 from ensemble.predictions import PredictionWriter
 from ensemble.rundir import RunDirectory
 from mose.dataset import Dataset
@@ -51,13 +53,9 @@ class RunJob:
 
     def start(self, member: str) -> MemberWorker:
         """A worker with the member's model loaded; `InputError` if that cannot be."""
-        import adapters
-
+        lease.check(self.root, self.lease)
         chosen = next(m for m in self.config.members if m.name == member)
-        weights = find_weights(chosen.weights)
-        device = self.config.execution.device
-        segmenter = adapters.load(chosen.adapter, weights, device, **chosen.options)
-        return MemberWorker(self, chosen, segmenter)
+        return MemberWorker(self, chosen)
 
     def finish(self, video: str, members: tuple[str, ...]) -> dict[str, Any]:
         """Fuse, score, select and write one video from the predictions of ``members``."""
@@ -70,17 +68,34 @@ class RunJob:
 class MemberWorker:
     """One member's model and the loop that turns a video into a stored prediction."""
 
-    def __init__(self, job: RunJob, member: MemberConfig, segmenter: Segmenter):
-        self.job, self.member, self.segmenter = job, member, segmenter
+    def __init__(self, job: RunJob, member: MemberConfig):
+        self.job, self.member = job, member
+        self.segmenter = self._load(member.options)
+
+    def _load(self, options: Mapping[str, Any]) -> Segmenter:
+        import adapters
+
+        weights = find_weights(self.member.weights)
+        device = self.job.config.execution.device
+        return adapters.load(self.member.adapter, weights, device, **options)
+
+    def _lighter(self, step: int, short_side: int) -> tuple[Segmenter, str]:
+        """The model for a step of the out-of-memory ladder, and what was done, in words."""
+        if step == 0:
+            return self.segmenter, ""
+        known = {f.name for f in dataclasses.fields(self.segmenter.Options)}
+        options, words = lighter(self.member.options, known, step, short_side)
+        return (self._load(options) if words else self.segmenter), words
 
     def run(self, video: str, attempt: Attempt) -> dict[str, Any]:
         """Segment ``video`` and store the prediction; returns a small record."""
         opened = self.job.dataset.video(video)
         opened.check_prompts()
         folder = self.job.run.prediction(self.member.name, video)
+        segmenter, reduced = self._lighter(attempt.step, min(opened.height, opened.width))
         start = time.monotonic()
         with PredictionWriter(folder, opened.height, opened.width, str(attempt.token)) as writer:
-            for frame in self.segmenter.segment(opened):
+            for frame in segmenter.segment(opened):
                 writer.add(frame)
             seconds = time.monotonic() - start
             lease.check(self.job.root, self.job.lease)
@@ -92,6 +107,7 @@ class MemberWorker:
                     "weights": self.member.weights,
                     "weights_sha256": self.job.hashes.get(self.member.name),
                     "options": dict(self.member.options),
+                    "reduced": reduced,
                     "video": video,
                     "objects": list(opened.object_ids),
                     "seconds": round(seconds, 3),
