@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,14 @@ from ensemble.ladder import lighter
 from ensemble.predictions import PredictionWriter
 from ensemble.rundir import RunDirectory
 from mose.dataset import Dataset
+from mose.prefetch import prefetched
 
 if TYPE_CHECKING:
     from adapters.base import Segmenter
     from ensemble.events import Attempt
+
+DECODE_AHEAD = 4
+"""Frames decoded ahead of a model on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,11 @@ class MemberWorker:
         folder = self.job.run.prediction(self.member.name, video)
         segmenter, reduced = self._lighter(attempt.step, min(opened.height, opened.width))
         start = time.monotonic()
-        with PredictionWriter(folder, opened.height, opened.width, str(attempt.token)) as writer:
-            for frame in segmenter.segment(opened):
+        writer = PredictionWriter(folder, opened.height, opened.width, str(attempt.token))
+        # Beside a model on the CPU, decoding threads would only take its cores.
+        ahead = DECODE_AHEAD if self.job.config.execution.device != "cpu" else 0
+        with writer, prefetched(opened, ahead) if ahead else nullcontext(opened) as frames:
+            for frame in segmenter.segment(frames):
                 writer.add(frame)
             seconds = time.monotonic() - start
             lease.check(self.job.root, self.job.lease)
