@@ -20,6 +20,7 @@ class _Ahead:
     def __init__(self, video: Video, pool: ThreadPoolExecutor, ahead: int):
         self._video, self._pool, self._ahead = video, pool, ahead
         self._coming: dict[int, Future[np.ndarray]] = {}
+        _ = video.height  # found once, before several threads ask for it
 
     def __len__(self) -> int:
         return len(self._video)
