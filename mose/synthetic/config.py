@@ -38,7 +38,8 @@ class SyntheticConfig:
     defocus        blur of the whole frame that comes and goes; [0, 1]
     light          brightness, contrast, colour cast and moving shadows; [0, 1]
     noise          sensor noise; [0, 1]
-    compression    share of clips that go through low-resolution or JPEG coding; [0, 1]
+    compression    share of clips that go through JPEG, and half as many through low resolution;
+                   [0, 1]
     """
 
     object_size: tuple[float, float] = _knob((0.25, 0.95), 0.04, 1.2)
@@ -129,7 +130,12 @@ PRESETS: dict[str, SyntheticConfig] = {
         compression=0.5,
     ),
 }
-"""Named difficulties."""
+"""Named difficulties.
+
+Of 100 clips of 24 frames with 3 objects, an object disappears in 1 ("easy"), 67 ("default")
+and 94 ("hard"), and comes back in all but one of those; one is occluded by 30 % or more in
+61, 83 and 91. ``python -m mose.synthetic --stats 100`` counts.
+"""
 
 
 def resolve(

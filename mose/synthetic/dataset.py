@@ -48,6 +48,7 @@ class Plan:
     height: int
     width: int
     config: SyntheticConfig
+    labels: bool = True
     generator: int = GENERATOR
 
     def video(self, index: int) -> dict[str, Any]:
@@ -111,6 +112,7 @@ def write_dataset(
         height=height,
         width=width,
         config=resolve(config, difficulty),
+        labels=labels,
     )
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
@@ -124,7 +126,7 @@ def write_dataset(
     with _claimed(root, plan):
         todo = [k for k in range(videos) if not (root / "JPEGImages" / video_name(k)).is_dir()]
         bar = Progress(len(todo), "videos") if progress else None
-        for _ in _made(root, plan, todo, labels, processes):
+        for _ in _made(root, plan, todo, processes):
             if bar:
                 bar.advance()
         if bar:
@@ -176,12 +178,12 @@ def _claimed(root: Path, plan: Plan) -> Iterator[None]:
         yield
 
 
-def _made(root: Path, plan: Plan, todo: list[int], labels: bool, processes: int) -> Iterator[int]:
+def _made(root: Path, plan: Plan, todo: list[int], processes: int) -> Iterator[int]:
     """Make the videos ``todo``; yields each when it is whole."""
     processes = min(processes, len(todo))
     if processes <= 1:
         for index in todo:
-            yield _write_video(root, plan, index, labels)
+            yield _write_video(root, plan, index)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_start_worker) as pool:
@@ -190,7 +192,7 @@ def _made(root: Path, plan: Plan, todo: list[int], labels: bool, processes: int)
         try:
             while waiting or running:
                 while waiting and len(running) < 2 * processes:
-                    running.add(pool.submit(_write_video, root, plan, waiting.pop(), labels))
+                    running.add(pool.submit(_write_video, root, plan, waiting.pop()))
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
@@ -212,13 +214,13 @@ def _start_worker() -> None:
         threading.Thread(target=follow, daemon=True).start()
 
 
-def _write_video(root: Path, plan: Plan, index: int, labels: bool) -> int:
+def _write_video(root: Path, plan: Plan, index: int) -> int:
     """Write a video under a temporary name, then move it into place, frames last."""
     name = video_name(index)
     everywhere = plan.split == "train"
     partial = root / f".partial-{name}"
     kinds = ["Annotations", "JPEGImages"]
-    if labels and not everywhere:
+    if plan.labels and not everywhere:
         kinds.insert(0, "Labels")
     shutil.rmtree(partial, ignore_errors=True)
     try:

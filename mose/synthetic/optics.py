@@ -62,7 +62,7 @@ def sample(rng: np.random.Generator, config: SyntheticConfig, unit: float) -> Op
         defocus=wave(rng, blurred, (15, 120), offset=float(rng.uniform(-0.7, 0.7)) * blurred),
         noise=config.noise * 14 * float(rng.random()) ** 2,
         quality=int(rng.integers(25, 90)) if rng.random() < config.compression else 0,
-        softness=float(rng.uniform(0.45, 0.9)) if rng.random() < config.compression else 1.0,
+        softness=float(rng.uniform(0.5, 0.9)) if rng.random() < config.compression / 2 else 1.0,
     )
 
 

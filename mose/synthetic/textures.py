@@ -210,7 +210,7 @@ def texture(
         flat[:] = ramp[int(rng.integers(256))]
         image = cv2.addWeighted(image, calm, flat, 1 - calm, 0)
     if rng.random() < 0.7:  # but few are without any fine detail
-        fine = fine_detail(rng, height, width, float(rng.uniform(0.1, 0.55)))
+        fine = fine_detail(rng, height, width, float(rng.uniform(0.15, 0.85)))
         image = cv2.multiply(image, cv2.merge([fine] * 3), scale=1 / 128)
     return image
 
