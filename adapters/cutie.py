@@ -9,7 +9,7 @@ candidates than prototypes, a full long-term memory without usage counts.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from torch import Tensor
 from adapters.base import FrameMasks, Segmenter
 from adapters.checkpoints import load_network
 from adapters.cutie_memory import CutieMemory, LongTerm, MemoryOptions
-from adapters.frames import Answer, Encoded, Working, follow, ready
+from adapters.frames import Answer, Encoded, Working, check_numbers, follow, ready
 from adapters.networks.cutie import Cutie, ImageFeatures, chunks
 from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
 from adapters.testtime import TestTimeOptions, augmented
@@ -59,20 +59,8 @@ class CutieOptions(TestTimeOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (
-            ("size", -1),
-            ("mem_every", 1),
-            ("max_mem_frames", 1),
-            ("top_k", 1),
-            ("stagger_updates", 0),
-            ("max_internal_size", -1),
-            ("ahead", 1),
-        ):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise InputError(
-                    f"option {name} is {value!r}, expected a whole number from {least}"
-                )
+        check_numbers(self, size=-1, mem_every=1, max_mem_frames=1, top_k=1)
+        check_numbers(self, stagger_updates=0, max_internal_size=-1, ahead=1)
         for name in ("use_long_term", "flip_aug"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(
@@ -116,6 +104,8 @@ class CutieSegmenter(Segmenter):
         given = plain.get("long_term", {})
         if isinstance(given, LongTerm):
             given = dataclasses.asdict(given)
+        if not isinstance(given, Mapping):
+            raise InputError(f"option long_term is {given!r}, expected limits by name")
         limits = dict(given)
         for name, value in options.items():
             group, dot, inner = name.partition(".")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from adapters.frames import check_numbers
 from adapters.networks.affinity import (
     memory_rows,
     most_used,
@@ -52,16 +53,17 @@ class LongTerm:
     count_usage: bool = True
 
     def __post_init__(self) -> None:
-        if not 1 <= self.min_mem_frames < self.max_mem_frames:
+        least = {"max_mem_frames": 2, "min_mem_frames": 1, "num_prototypes": 1}
+        check_numbers(self, "long_term.", **least, max_num_tokens=1, buffer_tokens=0)
+        if self.min_mem_frames >= self.max_mem_frames:
             raise InputError(
-                f"long_term.min_mem_frames is {self.min_mem_frames} and max_mem_frames"
-                f" {self.max_mem_frames}, expected 1 <= min < max"
+                f"option long_term.min_mem_frames is {self.min_mem_frames}, expected less than"
+                f" long_term.max_mem_frames ({self.max_mem_frames})"
             )
-        if self.num_prototypes < 1 or self.buffer_tokens < 0 or self.kept_tokens < 0:
+        if self.kept_tokens < 0:
             raise InputError(
-                f"long_term.max_num_tokens is {self.max_num_tokens}, expected at least"
-                f" num_prototypes (1 or more, got {self.num_prototypes}) + buffer_tokens"
-                f" (0 or more, got {self.buffer_tokens})"
+                f"option long_term.max_num_tokens is {self.max_num_tokens}, expected at least"
+                f" num_prototypes + buffer_tokens ({self.num_prototypes + self.buffer_tokens})"
             )
 
     @property

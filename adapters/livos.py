@@ -17,13 +17,13 @@ from torch import Tensor
 
 from adapters.base import FrameMasks, Segmenter
 from adapters.checkpoints import load_network
-from adapters.frames import Answer, Encoded, Working, follow, ready
+from adapters.frames import Answer, Encoded, Working, check_numbers, follow, ready
 from adapters.networks.cutie import CutieConfig
 from adapters.networks.linear_matching import LinearState
 from adapters.networks.livos import ImageFeatures, LiVOS
 from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
 from adapters.testtime import TestTimeOptions, augmented
-from mose import InputError, Video
+from mose import Video
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,7 @@ class LivosOptions(TestTimeOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("size", -1), ("ahead", 1)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise InputError(
-                    f"option {name} is {value!r}, expected a whole number from {least}"
-                )
+        check_numbers(self, size=-1, ahead=1)
 
 
 class LivosSegmenter(Segmenter):

@@ -62,6 +62,14 @@ class CutieConfig:
     queries: int = 16
     hidden: int = 2048
 
+    def __post_init__(self) -> None:
+        if self.embed_dim % 4 or self.embed_dim % self.heads:
+            raise ValueError(
+                f"embed_dim is {self.embed_dim}: expected a multiple of 4 below 64, or of 32"
+            )
+        if self.queries % 2:
+            raise ValueError(f"queries is {self.queries}: expected an even number")
+
     @property
     def heads(self) -> int:
         return max(self.embed_dim // 32, 1)

@@ -1,0 +1,53 @@
+"""Gated linear matching against its sums written out."""
+
+from __future__ import annotations
+
+import torch
+
+from adapters.networks.linear_matching import LinearState
+
+KEY, VALUE, SIZE = 3, 4, (2, 3)
+
+
+def test_reads_the_gated_sum_of_all_frames():
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    arrivals = {0: 2, 2: 1, 3: 2}
+    keys = [normal(2, KEY, *SIZE).softmax(1) for _ in range(6)]
+    gates = [normal(2, VALUE).sigmoid() for _ in range(6)]
+    values: list[torch.Tensor] = []
+    state = LinearState.empty(keys[0], VALUE)
+    for time, (key, gate) in enumerate(zip(keys, gates, strict=True)):
+        if time in arrivals:
+            state = state.extended(arrivals[time])
+        objects = sum(count for start, count in arrivals.items() if start <= time)
+        values.append(normal(2, objects, VALUE, *SIZE))
+        state = state.seen(key).written(key, values[-1].flatten(0, 1), gate)
+
+    query = normal(2, KEY, *SIZE).softmax(1)
+    found = state.read(query).unflatten(0, (2, 5))
+    born = [start for start, count in arrivals.items() for _ in range(count)]
+    for position, start in enumerate(born):
+        matrix = torch.zeros(2, KEY, VALUE)
+        norm = torch.zeros(2)
+        for time in range(start, 6):
+            fade = torch.ones(2, VALUE)
+            for later in gates[time + 1 :]:
+                fade = fade * later
+            product = torch.einsum("bkhw,bvhw->bkv", keys[time], values[time][:, position])
+            matrix = matrix + product * fade[:, None]
+            norm = norm + (query * keys[time]).sum((1, 2, 3))
+        expected = torch.einsum("bkhw,bkv->bvhw", query, matrix) / norm[:, None, None, None]
+        torch.testing.assert_close(found[:, position], expected)
+
+
+def test_states_do_not_change():
+    key = torch.rand(1, KEY, *SIZE)
+    state = LinearState.empty(key, VALUE).extended(1)
+    kept = state.matrix.clone(), state.key_sums.clone()
+    state.seen(key).written(key, torch.rand(1, VALUE, *SIZE), torch.rand(1, VALUE)).extended(1)
+    assert torch.equal(state.matrix, kept[0])
+    assert torch.equal(state.key_sums, kept[1])
