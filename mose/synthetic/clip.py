@@ -12,10 +12,11 @@ import numpy as np
 
 from mose.errors import InputError
 from mose.synthetic import optics as film
+from mose.synthetic.casting import build
 from mose.synthetic.config import SyntheticConfig, resolve
 from mose.synthetic.layout import arrange
 from mose.synthetic.render import Patch, draw, three
-from mose.synthetic.scene import Scene, build
+from mose.synthetic.scene import Scene
 
 MAX_OBJECTS = 32
 

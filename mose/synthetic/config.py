@@ -133,7 +133,7 @@ PRESETS: dict[str, SyntheticConfig] = {
 """Named difficulties.
 
 Of 100 clips of 24 frames with 3 objects, an object disappears in 1 ("easy"), 67 ("default")
-and 94 ("hard"), and comes back in all but one of those; one is occluded by 30 % or more in
+and 94 ("hard"), and nearly always comes back; one is occluded by 30 % or more in
 61, 83 and 91. ``python -m mose.synthetic --stats 100`` counts.
 """
 

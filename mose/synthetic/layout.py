@@ -10,6 +10,7 @@ import numpy as np
 from mose.synthetic.motion import Wave
 from mose.synthetic.render import draw
 from mose.synthetic.scene import Figure, Scene
+from mose.synthetic.shapes import Body, Part, limb_outline
 
 _TRIES = 10
 
@@ -82,8 +83,6 @@ def _cells(count: int, scene: Scene) -> Iterator[tuple[float, float, float]]:
 
 def _grid(scene: Scene, prompted: list[Figure], objects: int, least: int) -> None:
     """Objects on top of everything else, one to a cell, as large as fits; blobs if need be."""
-    from mose.synthetic.shapes import Body, Part, limb_outline
-
     cells = list(_cells(len(prompted), scene))
     for figure, (x, y, half) in zip(prompted, cells, strict=True):
         figure.depth += 10
