@@ -108,13 +108,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _span(text: str) -> tuple[int, int]:
-    low, _, high = text.partition("-")
-    return int(low), int(high or low)
+    return _two_numbers(text, "-", "N or A-B")
 
 
 def _size(text: str) -> tuple[int, int]:
-    high, _, wide = text.lower().partition("x")
-    return int(high), int(wide or high)
+    return _two_numbers(text.lower(), "x", "HEIGHTxWIDTH")
+
+
+def _two_numbers(text: str, separator: str, form: str) -> tuple[int, int]:
+    """Two whole numbers, or one that stands for both."""
+    first, _, second = text.partition(separator)
+    try:
+        return int(first), int(second or first)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form {form}") from None
 
 
 def _settings(assignments: Sequence[str]) -> dict[str, Any]:

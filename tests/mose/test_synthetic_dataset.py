@@ -188,6 +188,14 @@ def test_bad_command_lines_write_nothing(tmp_path, monkeypatch, arguments, words
     assert not list(tmp_path.iterdir())
 
 
+def test_malformed_numbers_are_a_usage_error(capsys):
+    for arguments in (["OUT", "--frames", "a-b"], ["OUT", "--size", "12xx"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 2
+        assert "is not of the form" in capsys.readouterr().err
+
+
 def test_two_writers_do_not_meet(tmp_path):
     options = [tmp_path, "--videos", 40, "--frames", "12", "--size", "96x96"]
     first = subprocess.Popen(
