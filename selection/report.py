@@ -12,6 +12,7 @@ import html
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,10 +24,15 @@ from PIL import Image
 from mose.errors import InputError
 from mose.masks import PALETTE, read_mask
 from mose.video import IMAGE_SUFFIXES, read_frame
+from selection.evidence import Evidence
 
 PICTURES = 8
 """Frames shown on a video's page."""
 PICTURE_HEIGHT = 160
+CHARTS = 12
+"""Objects with a chart of their own."""
+CHART = (340, 90)
+COLOURS = ("#2f6fde", "#e07a1f", "#2e9e5b", "#b3468f", "#8a6d3b", "#5b8fa8", "#c0392b", "#777777")
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --accent: #2f6fde; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
@@ -35,6 +41,9 @@ th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align:
 th:first-child, td:first-child { text-align: left; }
 tr.chosen { font-weight: 600; }
 .strip { display: flex; flex-wrap: wrap; gap: .5rem; }
+.key span { margin-right: 1rem; } .key i { display: inline-block; width: .8rem; height: .8rem;
+  border-radius: 2px; margin-right: .3rem; vertical-align: -1px; }
+svg { background: #8881; border-radius: 4px; } polyline { fill: none; stroke-width: 1.5; }
 figure { margin: 0; } figcaption { font-size: .8rem; opacity: .8; }
 img { border-radius: 4px; display: block; max-width: 100%; }
 a { color: var(--accent); }
@@ -54,7 +63,8 @@ def write_report(root: str | Path) -> Path:
     folder = root / "report"
     folder.mkdir(exist_ok=True)
     for record in records:
-        page = video_page(record, pictures(root, record, environment["images"]))
+        strip = pictures(root, record, environment["images"])
+        page = video_page(record, strip, timelines(root, record["video"]))
         (folder / f"{record['video']}.html").write_text(page, encoding="utf-8")
     index = folder / "index.html"
     index.write_text(index_page(config, summary, records), encoding="utf-8")
@@ -112,8 +122,10 @@ def video_row(record: Mapping[str, Any], labelled: bool) -> list[str]:
     return cells
 
 
-def video_page(record: Mapping[str, Any], strip: Iterable[tuple[str, bytes]]) -> str:
-    """Scores of every candidate, the winner and why, frames with overlays."""
+def video_page(
+    record: Mapping[str, Any], strip: Iterable[tuple[str, bytes]], curves: str = ""
+) -> str:
+    """Scores of every candidate, the winner and why, agreement over time, frames with overlays."""
     labelled = "oracle" in record
     heads = ["candidate", "score", "agreement", "prior", "confidence"]
     heads += [f"object {i}" for i in record["objects"]] + (["J&F"] if labelled else [])
@@ -135,7 +147,46 @@ def video_page(record: Mapping[str, Any], strip: Iterable[tuple[str, bytes]]) ->
         f'<p><a href="index.html">All videos</a></p><p><b>{escape(record["winner"])}</b>:'
         f" {escape(record['reason'])}; margin {100 * record['margin']:.1f},"
         f" rule {escape(record['fusion'])}, {100 * record['disputed']:.1f} % of pixels disputed."
-        f"</p>{table(heads, rows, chosen)}<div class=strip>{pictures_html}</div>",
+        f"</p>{table(heads, rows, chosen)}{curves}<div class=strip>{pictures_html}</div>",
+    )
+
+
+def timelines(root: Path, name: str) -> str:
+    """Each member's agreement with the pseudo-label over the frames, one chart per object."""
+    path = root / "selection" / "timelines" / f"{name}.npz"
+    if not path.exists():
+        return ""
+    evidence = Evidence.load(path)
+    agreement = (evidence["agreement_j"] + evidence["agreement_f"]) / 2
+    key = "".join(
+        f'<span><i style="background:{colour}"></i>{escape(member)}</span>'
+        for member, colour in zip(evidence.members, cycle(COLOURS))
+    )
+    charts = ""
+    for n, object_id in enumerate(evidence.object_ids[:CHARTS]):
+        lines = "".join(
+            f'<polyline stroke="{colour}" points="{points(agreement[:, row, n])}"/>'
+            for row, colour in zip(range(len(evidence.members)), cycle(COLOURS))
+        )
+        charts += (
+            f'<figure><svg width="{CHART[0]}" height="{CHART[1]}" role="img" aria-label="agreement'
+            f' of the members on object {object_id} over the frames">{lines}</svg>'
+            f"<figcaption>object {object_id}, J&amp;F with the pseudo-label, 0 to 1, over"
+            f" {len(evidence.frames)} frames</figcaption></figure>"
+        )
+    return f"<p class=key>{key}</p><div class=strip>{charts}</div><h2>Frames</h2>"
+
+
+def points(values: np.ndarray) -> str:
+    """``(T,)`` values in [0, 1] as points of a polyline; frames without a value are left out.
+
+    At most one point per pixel of the chart's width.
+    """
+    known = np.flatnonzero(~np.isnan(values))
+    known = known[:: max(len(known) // CHART[0], 1)]
+    width = max(len(values) - 1, 1)
+    return " ".join(
+        f"{t / width * CHART[0]:.1f},{(1 - values[t]) * (CHART[1] - 4) + 2:.1f}" for t in known
     )
 
 
