@@ -23,6 +23,7 @@ from adapters.optical_flow import (
     given_planes,
     inside,
     sharpen,
+    uncovered,
     warp,
     working_size,
 )
@@ -79,10 +80,11 @@ class FlowSegmenter(Segmenter):
             small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
             grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
             if ids and previous is not None:
-                backward = flow(grey, previous)
-                agrees = consistent(backward, flow(previous, grey))
-                planes = sharpen(warp(planes, backward))
-                steady = steady * inside(agrees, planes)
+                backward, forward = flow(grey, previous), flow(previous, grey)
+                planes = warp(planes, backward)
+                planes[:, uncovered(forward)] = 0.0
+                planes = sharpen(planes)
+                steady = steady * inside(consistent(backward, forward), planes)
             if index in video.prompts:
                 new = given_planes(video.prompts[index], video.prompts.ids(index), height, width)
                 ids = (*ids, *video.prompts.ids(index))

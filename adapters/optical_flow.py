@@ -30,6 +30,10 @@ PRESETS = {
 MIN_SIDE = 32
 """Smaller frames are padded to it: DIS fails, or crashes, on less than its coarsest patch."""
 
+FINEST_SIDE = 90
+"""The finest of DIS's scales keeps this many pixels on the shorter side. Its presets stop at
+a half or a quarter of any frame, which on small ones is too coarse to follow anything."""
+
 CACHE_BYTES = 64 << 20
 """Of flows that are kept for members that need the same ones; about 35 at 360 x 640."""
 
@@ -86,6 +90,7 @@ class DenseFlow:
     def __init__(self, preset: str):
         self._preset = preset
         self._dis = cv2.DISOpticalFlow.create(PRESETS[preset])
+        self._finest = self._dis.getFinestScale()
 
     def __call__(self, source: np.ndarray, target: np.ndarray) -> np.ndarray:
         """``(h, w, 2) float32``, read-only: ``source[p]`` is ``target[p + flow[p]]``."""
@@ -99,6 +104,8 @@ class DenseFlow:
                 cv2.copyMakeBorder(f, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
                 for f in (source, target)
             )
+        halvings = max(0, int(np.log2(min(source.shape) / FINEST_SIDE)))
+        self._dis.setFinestScale(min(self._finest, halvings))
         # None: no initial flow, which the stubs of OpenCV do not know.
         flow = self._dis.calc(source, target, None)  # type: ignore[call-overload]
         return np.asarray(flow)[:height, :width]
@@ -239,6 +246,23 @@ def consistent(backward: np.ndarray, forward: np.ndarray) -> np.ndarray:
     error = np.square(there + returned).sum(axis=0)
     bound = 0.01 * (np.square(there).sum(axis=0) + np.square(returned).sum(axis=0)) + 0.5
     return (error < bound).astype(np.float32)
+
+
+def uncovered(forward: np.ndarray) -> np.ndarray:
+    """Pixels ``(h, w) bool`` of the next frame that were hidden before: nothing moves there.
+
+    The range map of the forward flow (Wang et al., CVPR 2018, Sec. 3.2), with whole pixels:
+    of a pixel and its eight neighbours fewer than four are the end of any flow. What lies
+    behind a moving object would otherwise inherit its mask.
+    """
+    height, width = forward.shape[:2]
+    x = np.rint(forward[..., 0] + np.arange(width, dtype=np.float32)).astype(np.int32)
+    y = np.rint(forward[..., 1] + np.arange(height, dtype=np.float32)[:, None]).astype(np.int32)
+    stays = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    reached = np.zeros((height, width), dtype=np.float32)
+    reached[y[stays], x[stays]] = 1.0
+    around = cv2.boxFilter(reached, -1, (3, 3), normalize=False, borderType=cv2.BORDER_REPLICATE)
+    return around < 4.0
 
 
 def inside(weights: np.ndarray, planes: np.ndarray) -> np.ndarray:
