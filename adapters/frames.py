@@ -191,20 +191,22 @@ def follow(
 def ready(
     network: NetworkType, device: str, options: TestTimeOptions, notes: list[str]
 ) -> NetworkType:
-    """A network for inference: norms folded, channels last, compiled where asked for.
+    """A network for inference: channels last, compiled where asked for.
 
-    In full precision on a CPU its large convolutions multiply less, see `accelerate`, but for
-    those in `DECISIVE`.
+    Norms are folded into convolutions, and in full precision on a CPU the large convolutions
+    multiply less, see `accelerate`; but there the parts in `DECISIVE` stay as they are.
     """
-    fold_batch_norm(network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    exact = device == "cpu" and options.amp == "off"
+    for name, part in network.named_children():
+        if not (exact and name in DECISIVE):
+            fold_batch_norm(part)
+            if exact and not options.compile:
+                accelerate(part)
     if options.compile:
         for name in ("encode_images", "encode_masks", "refine", "decode"):
             if hasattr(network, name):
                 setattr(network, name, compiled(getattr(network, name), options, notes))
-    elif device == "cpu" and options.amp == "off":
-        for name, part in network.named_children():
-            if name not in DECISIVE:
-                accelerate(part)
     return network
 
 

@@ -30,7 +30,7 @@ from adapters.networks.ops import (
     upsample,
 )
 from adapters.networks.xmem import XMem
-from adapters.testtime import TestTimeOptions, Variant, augmented
+from adapters.testtime import TestTimeOptions, Variant, augmented, mirrored_frame
 from mose import InputError, Video
 from mose.masks import object_ids
 
@@ -105,7 +105,7 @@ class XMemOptions(TestTimeOptions):
         )
 
     def variants(self) -> tuple[Variant, ...]:
-        mirrors = (False, True) if self.average_flip else (self.flip,)
+        mirrors = (False, True) if self.average_flip else (False,)
         return tuple(Variant(mirror, scale) for scale in self.scales for mirror in mirrors)
 
 
@@ -130,14 +130,16 @@ class XMemSegmenter(Segmenter):
 
     def _run(self, video: Video, scale: float) -> Iterator[FrameMasks]:
         options = self.options
-        return follow(
+        size = working_size(video, options, scale)
+        frames = follow(
             video,
             XMemTrack(self.network, options),
             self.network.encode_images,
-            XMemWorking(working_size(video, options, scale), -1, self.device),
+            XMemWorking(size, -1, self.device, options.flip),
             ahead=options.ahead,
             amp=options.amp,
         )
+        return map(mirrored_frame, frames) if options.flip else frames
 
 
 def working_size(video: Video, options: XMemOptions, scale: float) -> tuple[int, int]:
@@ -150,9 +152,19 @@ def working_size(video: Video, options: XMemOptions, scale: float) -> tuple[int,
     return short_side_size(video.height, video.width, max(round(short * scale), 1))
 
 
+@dataclass(frozen=True)
 class XMemWorking(Working):
     """Sizes as the reference has them: objects are told apart before their masks are resized,
-    so that each is followed however small, and padding has ImageNet's mean colour."""
+    so that each is followed however small, and padding has ImageNet's mean colour.
+
+    flip   mirror pictures and masks, after resizing: nearest neighbours are not symmetric
+    """
+
+    flip: bool = False
+
+    def picture(self, frame: np.ndarray) -> Tensor:
+        image = super().picture(frame)
+        return image.flip(-1) if self.flip else image
 
     def planes(self, ids: np.ndarray) -> tuple[tuple[int, ...], Tensor]:
         present = object_ids(ids)
@@ -160,14 +172,14 @@ class XMemWorking(Working):
         wanted = torch.tensor(present, dtype=mask.dtype, device=self.device)
         planes = (mask == wanted[:, None, None]).float()
         planes = resize(planes[None], self.size, "nearest")[0]
-        return present, pad_to_multiple(planes, STRIDE)[0]
+        return present, pad_to_multiple(planes.flip(-1) if self.flip else planes, STRIDE)[0]
 
     def padded(self, pictures: Tensor) -> tuple[Tensor, Window]:
-        mean = pictures.new_tensor(IMAGENET_MEAN)[:, None, None]
         images, window = pad_to_multiple(pictures, STRIDE)
         if images is not pictures:
-            inside = pad_to_multiple(torch.ones_like(pictures[:1, :1]), STRIDE)[0]
-            images = torch.where(inside > 0, images, mean)
+            outside = pad_to_multiple(torch.zeros_like(pictures[:1, :1]), STRIDE, 1.0)[0]
+            mean = pictures.new_tensor(IMAGENET_MEAN)[:, None, None]
+            images = images + outside * mean
         return images, window
 
 

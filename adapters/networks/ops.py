@@ -44,8 +44,8 @@ def others(masks: Tensor, dim: int = 0, clamp: bool = False) -> Tensor:
     return rest.clamp(0, 1) if clamp else rest
 
 
-def pad_to_multiple(x: Tensor, multiple: int = 16) -> tuple[Tensor, Window]:
-    """Pad ``(..., H, W)`` with zeros to multiples, the smaller half at the top and left.
+def pad_to_multiple(x: Tensor, multiple: int = 16, value: float = 0) -> tuple[Tensor, Window]:
+    """Pad ``(..., H, W)`` with ``value`` to multiples, the smaller half at the top and left.
 
     Returns the padded tensor and where the picture lies in it. No copy where it fits.
     """
@@ -53,7 +53,7 @@ def pad_to_multiple(x: Tensor, multiple: int = 16) -> tuple[Tensor, Window]:
     down, right = -height % multiple, -width % multiple
     top, left = down // 2, right // 2
     if down or right:
-        x = F.pad(x, (left, right - left, top, down - top))
+        x = F.pad(x, (left, right - left, top, down - top), value=value)
     return x, (top, left, height, width)
 
 
