@@ -41,6 +41,9 @@ class MaskError(InputError):
         super().__init__(message)
         self.problem = problem
 
+    def __reduce__(self) -> tuple[type[MaskError], tuple[str, str]]:
+        return type(self), (str(self), self.problem)  # so that it crosses process borders
+
 
 def read_mask(path: str | Path, *, binary: bool | None = None) -> np.ndarray:
     """Read an id mask from a file: `decode_mask`; `InputError` also for a missing file."""
