@@ -9,11 +9,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ensemble.config import BUILT_IN_DATASET, MemberConfig, RunConfig, to_dict
+from ensemble.config import BUILT_IN_DATASET, MemberConfig, RunConfig
 from ensemble.events import Pair
 from ensemble.rundir import RunDirectory, digest, file_digest
 from ensemble.worker import RunJob, find_weights
 from mose import InputError, Video
+from mose.config import to_dict
 from mose.dataset import Dataset, open_dataset
 from mose.errors import unknown
 

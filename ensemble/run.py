@@ -125,10 +125,10 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     """Run a configuration; returns the exit code."""
     from adapters.base import check_device
     from adapters.registry import check_name
-    from ensemble.config import to_dict
     from ensemble.lease import held
     from ensemble.plan import choose_videos, make_plan, open_data
     from ensemble.rundir import RunDirectory, open_run
+    from mose.config import to_dict
 
     start = time.monotonic()
     for member in config.members:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ensemble.config import RunConfig, build, load_config, to_dict
+from ensemble.config import RunConfig, load_config
 from mose import InputError
+from mose.config import build, to_dict
 
 
 def write(path, text):
