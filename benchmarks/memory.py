@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +35,9 @@ def peak(call: Callable[..., Any], *arguments: Any) -> float:
 
 def _measured(call: Callable[..., Any], arguments: tuple[Any, ...]) -> float:
     call(*arguments)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not getrusage: its peak is inherited from the parent through fork and exec.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def segment(job: RunJob, member: str, video: str) -> None:
