@@ -12,15 +12,15 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
 
+from mose.check_dataset import video_findings
 from mose.cli import EXIT_INCOMPLETE, EXIT_OK, Progress, run_command, say
 from mose.dataset import Dataset, is_dataset, open_dataset, split_folders
 from mose.errors import InputError
-from mose.findings import Finding, harmful, lines
+from mose.findings import Finding, Report
 from mose.masks import VOID, read_mask, values
 from mose.results import (
-    PNG_END,
     Results,
     by_video,
     first_mask_finding,
@@ -28,10 +28,7 @@ from mose.results import (
     name_findings,
     wrapping,
 )
-from mose.video import IMAGE_SUFFIXES, Video, numbered_files, read_frame
-
-FILE_ENDS = {"JPEG": b"\xff\xd9", "PNG": PNG_END}
-"""What the last bytes of a whole image file hold."""
+from mose.video import Video
 
 WORTH_PROCESSES = 8
 """Fewer videos than this are checked faster without starting other processes."""
@@ -52,41 +49,6 @@ Exit code: 0 nothing, or notes only; 1 something would be rejected or scored as 
 """
 
 
-@dataclass(frozen=True)
-class Report:
-    """What was checked and what was found.
-
-    subject   what was checked, for people
-    videos    number of videos
-    findings  in the order of the videos
-    """
-
-    subject: str
-    videos: int
-    findings: tuple[Finding, ...]
-
-    @property
-    def accepted(self) -> bool:
-        return not harmful(self.findings)
-
-    def table(self) -> list[str]:
-        verdict = (
-            "nothing would be rejected or scored as zero"
-            if self.accepted
-            else "this would be rejected, or scored as zero without a word: mend the above"
-        )
-        head = f"checked {self.videos:,} videos of {self.subject}"
-        return [head, *lines(self.findings), verdict]
-
-    def json(self) -> dict[str, Any]:
-        return {
-            "subject": self.subject,
-            "videos": self.videos,
-            "accepted": self.accepted,
-            "findings": [finding.json() for finding in self.findings],
-        }
-
-
 def check_results(
     path: str | Path, dataset: Dataset | None = None, processes: int | None = None
 ) -> Report:
@@ -95,6 +57,7 @@ def check_results(
     Raises `InputError` where there is nothing to check or a zip holds absolute names or
     names with ``..``.
     """
+    _opened.cache_clear()  # the same path may hold something else by now
     results = Results(path)
     known = dataset.videos if dataset else ()
     prefix = wrapping(results.names, known)
@@ -104,8 +67,8 @@ def check_results(
         raise InputError(f"{path} holds no masks: expected <video>/00000.png in it")
     findings = list(_whole_findings(results, prefix, strays))
     findings += _video_set_findings(sorted(files), dataset)
-    videos = [name for name in sorted(files) if dataset is None or name in set(known)]
     check = partial(_check_result_video, results.path, prefix, dataset)
+    videos = sorted(set(files) & set(known) if dataset else files)
     items = [(name, tuple(files[name])) for name in videos]
     findings += _over_videos(check, items, processes)
     against = f" against {dataset.name} ({dataset.split})" if dataset else ""
@@ -114,7 +77,7 @@ def check_results(
 
 def check_dataset(dataset: Dataset, processes: int | None = None) -> Report:
     """Check the frames and given masks of a data set."""
-    findings = _over_videos(partial(_check_dataset_video, dataset), dataset.videos, processes)
+    findings = _over_videos(partial(video_findings, dataset), dataset.videos, processes)
     subject = f"data set {dataset.name} ({dataset.split})"
     return Report(subject, len(dataset), tuple(findings))
 
@@ -148,42 +111,73 @@ def _video_set_findings(there: Sequence[str], dataset: Dataset | None) -> Iterat
         yield Finding("unknown-video", f"folder {name} is no video of {where}", name)
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What the data set says of a video's results; None where there is none to ask.
+
+    frames   names of its frames
+    size     (height, width)
+    ids      every id that is given
+    binary   whether the data set itself writes 0/255 masks (DAVIS 2016)
+    first    file name of the first given mask, and that mask: ``(height, width) uint8``
+    """
+
+    frames: Sequence[str] | None = None
+    size: tuple[int, int] | None = None
+    ids: Sequence[int] | None = None
+    binary: bool = False
+    first: tuple[str, np.ndarray] | None = None
+
+
+def _expected(video: Video) -> Expected:
+    """`InputError` where the video's given masks cannot be used."""
+    video.check_prompts()
+    index = next(iter(video.prompts))
+    path = video.prompts.paths()[0]
+    raw, read = (values(read_mask(path, binary=binary)) for binary in (False, None))
+    return Expected(
+        frames=video.frame_names,
+        size=(video.height, video.width),
+        ids=video.object_ids,
+        binary=VOID in raw and VOID not in read,
+        first=(f"{video.frame_names[index]}.png", video.prompts[index]),
+    )
+
+
 def _check_result_video(
     path: Path, prefix: str, dataset: Dataset | None, item: tuple[str, tuple[str, ...]]
 ) -> list[Finding]:
     name, files = item
     folder = f"{prefix}{name}/"
-    results = _opened(path, os.getpid())
-    frames, size, ids, binary, first, given = None, None, None, False, None, None
-    if dataset is not None:
-        try:
-            video = dataset.video(name)
-            video.check_prompts()
-        except InputError as error:
-            return [Finding("video", f"the data set cannot be used: {error}", name)]
-        frames, size, ids = video.frame_names, (video.height, video.width), video.object_ids
-        binary = _given_as_binary(video)
-        index = next(iter(video.prompts))
-        first, given = f"{video.frame_names[index]}.png", video.prompts[index]
-    findings = list(name_findings(name, files, frames, folder))
+    try:
+        expected = _expected(dataset.video(name)) if dataset else Expected()
+    except InputError as error:
+        return [Finding("video", f"the data set cannot be used: {error}", name)]
+    findings = list(name_findings(name, files, expected.frames, folder))
     for file in files:
-        if not file.endswith(".png"):
-            continue
-        try:
-            data = results.read(folder + file)
-        except InputError as error:
-            findings.append(Finding("undecodable", str(error), name, file))
-            continue
-        how = None if binary else False
-        mask, found = judge_mask(data, folder + file, name, size, ids, binary=how)
-        findings += found
-        if mask is None:
-            continue
-        size = size or mask.shape
-        if file == first and given is not None:
-            changed = first_mask_finding(mask, given, folder + file, name)
-            findings += [changed] if changed else []
+        if file.endswith(".png"):
+            mask, found = _check_mask(path, folder, name, file, expected)
+            findings += found
+            if expected.size is None and mask is not None:
+                expected = Expected(size=(mask.shape[0], mask.shape[1]))
     return findings
+
+
+def _check_mask(
+    path: Path, folder: str, video: str, file: str, expected: Expected
+) -> tuple[np.ndarray | None, list[Finding]]:
+    """One mask as ids, where it can be decoded, and what is wrong with it."""
+    name = f"{folder}{file}"
+    try:
+        data = _opened(path, os.getpid()).read(name)
+    except InputError as error:
+        return None, [Finding("undecodable", str(error), video, file)]
+    binary = None if expected.binary else False
+    mask, findings = judge_mask(data, name, video, expected.size, expected.ids, binary=binary)
+    if mask is not None and expected.first and file == expected.first[0]:
+        changed = first_mask_finding(mask, expected.first[1], name, video)
+        findings += [changed] if changed else []
+    return mask, findings
 
 
 @lru_cache(maxsize=1)
@@ -192,82 +186,11 @@ def _opened(path: Path, process: int) -> Results:
     return Results(path)
 
 
-def _given_as_binary(video: Video) -> bool:
-    """Whether the data set itself writes 0/255 masks (DAVIS 2016)."""
-    path = video.prompts.paths()[0]
-    return VOID in values(read_mask(path, binary=False)) and values(read_mask(path))[-1] == 1
-
-
-def _check_dataset_video(dataset: Dataset, name: str) -> list[Finding]:
-    try:
-        video = dataset.video(name)
-        size = video.height, video.width
-    except InputError as error:
-        return [Finding("video", str(error), name)]
-    findings: list[Finding] = []
-    for path in numbered_files(dataset.images / name, IMAGE_SUFFIXES, "frame"):
-        findings += _frame_findings(path, name, size)
-    ids: set[int] = set()
-    for path in video.prompts.paths():
-        mask, found = judge_mask(path.read_bytes(), str(path), name, size, binary=False)
-        findings += found
-        present = set(values(mask)) - {0} if mask is not None else set()
-        ids |= present
-        if VOID in present and present != {VOID}:
-            sentence = f"mask {path} holds void pixels (255): they are taken for background"
-            findings.append(Finding("void", sentence, name, path.name))
-    if not ids:
-        sentence = f"video {name} has no object to follow: no given mask holds one"
-        findings.append(Finding("video", sentence, name))
-    elif int(video.prompts.paths()[0].stem) != int(video.frame_names[0]):
-        sentence = (
-            f"video {name} has its first mask on frame {video.prompts.paths()[0].stem}, not on"
-            f" its first frame {video.frame_names[0]}"
-        )
-        findings.append(Finding("late-first-mask", sentence, name))
-    return [*findings, *_meta_findings(dataset, video)]
-
-
-def _frame_findings(path: Path, video: str, size: tuple[int, int]) -> Iterator[Finding]:
-    try:
-        with Image.open(path) as image:
-            found, end = (image.height, image.width), FILE_ENDS.get(image.format or "", b"")
-        with open(path, "rb") as file:
-            file.seek(max(0, path.stat().st_size - 64))
-            whole = end in file.read()
-        if not whole:
-            read_frame(path)  # what follows the end of the image may be anything
-    except (InputError, OSError, SyntaxError, ValueError) as error:
-        reason = str(error) if isinstance(error, InputError) else f"frame {path}: not an image"
-        yield Finding("undecodable", reason, video, path.name)
-        return
-    if found != size:
-        yield Finding(
-            "frame-size",
-            f"frame {path} is {found[0]} x {found[1]}, but the first frame of video {video} is"
-            f" {size[0]} x {size[1]}: all frames of a video must have one size",
-            video,
-            path.name,
-        )
-
-
-def _meta_findings(dataset: Dataset, video: Video) -> Iterator[Finding]:
-    entry = dataset.meta.get(video.name, {})
-    facts = {"length": len(video), "height": video.height, "width": video.width}
-    for key, value in facts.items():
-        if entry.get(key) not in (None, value):
-            yield Finding(
-                "meta",
-                f"the meta file gives video {video.name} {key} {entry[key]}, on disk it is {value}",
-                video.name,
-            )
-
-
 def _over_videos(
     check: Callable[[Any], list[Finding]], items: Sequence[Any], processes: int | None
 ) -> list[Finding]:
     """Findings of every item, in order, by several processes where that pays."""
-    wanted = processes or len(os.sched_getaffinity(0))
+    wanted = processes or os.cpu_count() or 1
     bar = Progress(len(items), "checking")
     findings: list[Finding] = []
 

@@ -58,11 +58,6 @@ class Finding:
         return {"severity": self.severity, **dataclasses.asdict(self)}
 
 
-def harmful(findings: Iterable[Finding]) -> bool:
-    """Whether a server would reject or zero anything."""
-    return any(finding.severity != NOTE for finding in findings)
-
-
 def lines(findings: Iterable[Finding]) -> list[str]:
     """One line per rule, the gravest first: a single finding in full, many with an example."""
     groups: dict[str, list[Finding]] = {}
@@ -80,3 +75,40 @@ def _line(rule: str, group: list[Finding]) -> str:
     videos = {finding.video for finding in group if finding.video}
     where = f" in {len(videos)} videos" if 1 < len(videos) < len(group) else ""
     return f"{severity:9} {len(group):,} {plural}{where}, for one: {first}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was checked and what was found.
+
+    subject   what was checked, for people
+    videos    number of videos
+    findings  what concerns the whole first, then in the order of the videos
+    """
+
+    subject: str
+    videos: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether a server would neither reject nor zero anything."""
+        return all(finding.severity == NOTE for finding in self.findings)
+
+    def table(self) -> list[str]:
+        """Lines for people: what was checked, a line per rule, the verdict."""
+        verdict = (
+            "nothing would be rejected or scored as zero"
+            if self.accepted
+            else "this would be rejected, or scored as zero without a word: mend the above"
+        )
+        head = f"checked {self.videos:,} videos of {self.subject}"
+        return [head, *lines(self.findings), verdict]
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "subject": self.subject,
+            "videos": self.videos,
+            "accepted": self.accepted,
+            "findings": [finding.json() for finding in self.findings],
+        }

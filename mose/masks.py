@@ -37,7 +37,8 @@ PALETTE = _voc_palette()
 class MaskError(InputError):
     """A mask file that cannot be used; ``problem`` is "undecodable", "mode" or "binary"."""
 
-    def __init__(self, message: str, problem: str):
+    # With a default for each but the message: exceptions travel between processes so.
+    def __init__(self, message: str, problem: str = "undecodable"):
         super().__init__(message)
         self.problem = problem
 

@@ -16,7 +16,7 @@ from PIL import Image
 from mose import InputError
 from mose.check import check_dataset, check_results, main
 from mose.dataset import open_dataset
-from mose.findings import RULES, SEVERITIES, Finding, harmful, lines
+from mose.findings import NOTE, RULES, SEVERITIES, Finding, lines
 from mose.masks import write_mask
 from mose.results import Results, by_video, wrapping
 from mose.submission import write_submission
@@ -66,6 +66,15 @@ def test_good_results_are_accepted(results, root):
     report = check_results(results.parent / "s.zip", open_dataset(root))
     assert report.accepted
     assert report.table()[-1] == "nothing would be rejected or scored as zero"
+
+
+def test_a_zip_is_read_anew_every_time(results, root):
+    target = results.parent / "s.zip"
+    write_submission(results, target)
+    assert check_results(target, open_dataset(root)).accepted
+    write_mask(results / "cat/00000.png", blocks(5, 1))
+    write_submission(results, target)
+    assert not check_results(target, open_dataset(root)).accepted
 
 
 class TestRejected:
@@ -181,7 +190,7 @@ class TestNotes:
     def test_a_video_that_the_data_set_does_not_have(self, results, root):
         write_masks(results / "zebra", {"x": blocks(77)})
         (finding,) = found(results, root, "unknown-video")
-        assert not harmful([finding])
+        assert finding.severity == NOTE
 
     def test_files_of_the_operating_system(self, results, root):
         (results / "__MACOSX/cat").mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import pickle
 import stat
 
 import numpy as np
@@ -135,3 +136,9 @@ def test_what_is_no_image_is_refused():
 def test_a_missing_file_is_bad_input(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_mask(tmp_path / "m.png")
+
+
+def test_a_mask_error_travels_between_processes():
+    error = MaskError("mask m.png holds 3 values", "binary")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.problem) == (str(error), "binary")
