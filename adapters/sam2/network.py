@@ -1,0 +1,276 @@
+"""A SAM 2 network on a device, as functions of tensors: nothing is remembered here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from adapters.sam2.config import Sam2Config
+from adapters.sam2.memory import View
+from adapters.sam2.model import uncompile
+from adapters.sam2.package import sam2_module
+from adapters.testtime import autocast
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+GPU_BATCH = 16
+CPU_TOKENS = 2048
+"""Tokens of image features in one batch: 8 objects at 256 pixels, 2 at 512, and from 736 on 1,
+which alone keeps the cores busy; more would only cost memory."""
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Features:
+    """Of one frame, for all objects.
+
+    coarse     ``(1, d_model, h, w)`` at stride 16
+    position   ``(h * w, 1, d_model)``, positional encoding of ``coarse``
+    fine       at strides 4 and 8, already projected for the mask decoder
+    """
+
+    coarse: Tensor
+    position: Tensor
+    fine: list[Tensor]
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Of ``B`` objects on one frame.
+
+    logits    ``(B, 1, size / 4, size / 4) float32``
+    score     ``(B, 1)``: above 0 the object is there
+    iou       ``(B,)`` in [0, 1]: predicted IoU of the mask
+    pointer   ``(B, d_model)``
+    full      ``(B, 1, size, size) float32``: the logits at the working size, where the
+              network has made them
+    """
+
+    logits: Tensor
+    score: Tensor
+    iou: Tensor
+    pointer: Tensor
+    full: Tensor | None = None
+
+
+def _step(method: Method) -> Method:
+    """Without gradients, in the network's precision; once more uncompiled if compiled fails."""
+
+    @wraps(method)
+    def run(self: Network, *arguments: Any) -> Any:
+        try:
+            with torch.inference_mode(), self.precision():
+                return method(self, *arguments)
+        except Exception as error:
+            if not self.optimised or isinstance(error, torch.OutOfMemoryError):
+                raise
+            self._uncompile(error)
+            return run(self, *arguments)
+
+    return run  # type: ignore[return-value]
+
+
+class Network:
+    """The four steps of SAM 2 on a frame.
+
+    model       from `adapters.sam2.model.load`, moved to ``device``
+    amp         "off", "bf16" or "fp16"
+    optimised   whether its parts are compiled; where that fails they run uncompiled, and
+                ``notes`` gets a sentence about it
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: Sam2Config,
+        *,
+        device: str = "cpu",
+        amp: str = "off",
+        optimised: bool = False,
+        notes: list[str] | None = None,
+    ):
+        self.model: Any = model.to(device)
+        self.config = config
+        self.optimised = optimised
+        self._device, self._amp = device, amp
+        self._on_gpu = not device.startswith("cpu")
+        self._notes = notes if notes is not None else []
+
+    @property
+    def batch(self) -> int:
+        """Objects in one batch that pay: enough to fill a GPU, or a CPU's caches."""
+        tokens = (self.config.image_size // 16) ** 2
+        return GPU_BATCH if self._on_gpu else max(1, CPU_TOKENS // tokens)
+
+    def precision(self) -> AbstractContextManager[Any]:
+        return autocast(self._device, self._amp)
+
+    def _uncompile(self, error: Exception) -> None:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        self._notes.append(f"torch.compile failed and the network runs uncompiled: {reason}")
+        self.optimised = False
+        uncompile(self.model)
+
+    @_step
+    def encode(self, frame: np.ndarray) -> Features:
+        """Image features of a frame ``(H, W, 3) uint8`` RGB of any size."""
+        encoded = self.model.forward_image(self._pixels(frame))
+        *fine, coarse = encoded["backbone_fpn"]
+        position = encoded["vision_pos_enc"][-1].flatten(2).permute(2, 0, 1)
+        # Kept as a view of its tokens: convolutions choose their kernel, and so the last bit
+        # of their sums, by the strides, and the package's maps have these.
+        tokens = coarse.flatten(2).permute(2, 0, 1)
+        return Features(tokens.permute(1, 2, 0).view(coarse.shape), position, fine)
+
+    @_step
+    def given(self, features: Features, masks: np.ndarray) -> Masks:
+        """Take given masks ``(B, H, W) bool`` of the video's size as they are."""
+        prompts = self._prompts(masks)
+        rows = [
+            self.model._use_mask_as_output(features.coarse, features.fine, prompt)
+            for prompt in prompts.split(1)
+        ]
+        _, _, iou, logits, _, pointer, score = (torch.cat(p) for p in zip(*rows, strict=True))
+        return Masks(logits, score, iou[:, 0], pointer)
+
+    @_step
+    def follow(self, features: Features, views: Sequence[View], length: int) -> Masks:
+        """The masks of objects with the memories ``views``, which must be of one shape.
+
+        ``length`` is the number of frames of the video: in videos shorter than the number of
+        pointers the network measures distances by it.
+
+        On a CPU the masks are decoded one object at a time. The decoder's small matrix products
+        are all that rounds differently in a batch; so every bit is that of an object followed
+        alone, and rounding memory to bfloat16 cannot blow a last bit up.
+        """
+        memory, position, pointer_tokens = self._memory(views, length)
+        batch, channels = len(views), self.config.d_model
+        tokens = features.coarse.flatten(2).permute(2, 0, 1)
+        conditioned = self.model.memory_attention(
+            curr=tokens.expand(-1, batch, -1),
+            curr_pos=features.position.expand(-1, batch, -1),
+            memory=memory.transpose(0, 1),
+            memory_pos=position.transpose(0, 1),
+            num_obj_ptr_tokens=pointer_tokens,
+        )
+        conditioned = conditioned.permute(1, 2, 0)
+        conditioned = conditioned.reshape(batch, channels, *features.coarse.shape[2:])
+        rows = [
+            self.model._forward_sam_heads(
+                backbone_features=row,
+                high_res_features=[level.expand(len(row), -1, -1, -1) for level in features.fine],
+                multimask_output=True,
+            )
+            for row in conditioned.split(len(views) if self._on_gpu else 1)
+        ]
+        _, _, iou, logits, full, pointer, score = (torch.cat(p) for p in zip(*rows, strict=True))
+        return Masks(logits, score, iou.amax(dim=1), pointer, full)
+
+    @_step
+    def memorise(self, features: Features, masks: Masks, scale: Tensor, bias: Tensor) -> Tensor:
+        """Memory features ``(B, h * w, memory_dim) bfloat16`` of masks on a frame.
+
+        scale, bias   ``(B,)`` of the mask probabilities on their way into memory
+        """
+        full = masks.full
+        if full is None:
+            size = (self.config.image_size,) * 2
+            full = F.interpolate(masks.logits, size=size, mode="bilinear", align_corners=False)
+        probability = torch.sigmoid(full)
+        scaled = probability * scale[:, None, None, None] + bias[:, None, None, None]
+        encoded = self.model.memory_encoder(features.coarse, scaled, skip_mask_sigmoid=True)
+        remembered = encoded["vision_features"]
+        if self.model.no_obj_embed_spatial is not None:
+            absent = (masks.score <= 0).to(remembered.dtype)
+            remembered = remembered + (absent * self.model.no_obj_embed_spatial)[..., None, None]
+        # The package stores them so, on every device; a copy, because the outputs of
+        # compiled modules are overwritten by their next call.
+        return remembered.flatten(2).transpose(1, 2).to(torch.bfloat16, copy=True)
+
+    def _pixels(self, frame: np.ndarray) -> Tensor:
+        """``(1, 3, size, size) float32``: a square, whatever the aspect, as SAM 2 has it."""
+        size = self.config.image_size
+        square = np.array(Image.fromarray(frame).resize((size, size)))
+        pixels = self._moved(torch.from_numpy(square)).permute(2, 0, 1)[None].float() / 255
+        mean, std = self._normalisation
+        return (pixels - mean) / std
+
+    @cached_property
+    def _normalisation(self) -> tuple[Tensor, Tensor]:
+        mean, std = torch.tensor(MEAN), torch.tensor(STD)
+        return mean[:, None, None].to(self._device), std[:, None, None].to(self._device)
+
+    def _moved(self, array: Tensor) -> Tensor:
+        """To the device, without waiting for it where the device can read pinned memory."""
+        if self._device.startswith("cuda"):
+            return array.pin_memory().to(self._device, non_blocking=True)
+        return array.to(self._device)
+
+    def _prompts(self, masks: np.ndarray) -> Tensor:
+        """``(B, 1, size, size)`` of 0 and 1.
+
+        A mask so small that nothing of it reaches one half keeps its largest pixels: the
+        package loses the object instead.
+        """
+        size = self.config.image_size
+        prompts = self._moved(torch.from_numpy(masks))[:, None].float()
+        if prompts.shape[2:] == (size, size):
+            return prompts
+        prompts = F.interpolate(
+            prompts, size=(size, size), mode="bilinear", align_corners=False, antialias=True
+        )
+        peak = prompts.amax(dim=(2, 3), keepdim=True)
+        return ((prompts >= 0.5) | ((peak < 0.5) & (peak > 0) & (prompts == peak))).float()
+
+    def _memory(self, views: Sequence[View], length: int) -> tuple[Tensor, Tensor, int]:
+        """Memory ``(B, tokens, memory_dim)``, its positions, and how many are of pointers.
+
+        Positions are a sum of place and time: of feature maps the learned one of their age
+        (conditioning frames have one of their own), of pointers the projected sine of their
+        distance.
+        """
+        model, config = self.model, self.config
+        batch, dim = len(views), config.memory_dim
+        first = views[0]
+        maps = torch.stack([torch.cat([m.features for m in view.moments]) for view in views])
+        ages = [config.memory_frames] * (len(first.moments) - len(first.ages)) + list(first.ages)
+        time = model.maskmem_tpos_enc[[age - 1 for age in ages]].reshape(len(ages), 1, dim)
+        places = (self._places + time).reshape(1, -1, dim).expand(batch, -1, -1)
+
+        pointers = torch.stack([torch.stack(view.pointers) for view in views])
+        tokens = pointers.shape[1] * (config.d_model // dim)
+        times = torch.stack([self._times(view.distances, length) for view in views])
+        memory = torch.cat([maps, pointers.reshape(batch, tokens, dim)], dim=1)
+        return memory, torch.cat([places, times], dim=1), tokens
+
+    def _times(self, distances: Sequence[int], length: int) -> Tensor:
+        """``(tokens, memory_dim)``: positions of object pointers so many frames back.
+
+        For one object at a time, as the package does: in a batch the sums round differently.
+        """
+        config, split = self.config, self.config.d_model // self.config.memory_dim
+        if not self.model.add_tpos_enc_to_obj_ptrs:
+            return torch.zeros(len(distances) * split, config.memory_dim, device=self._device)
+        relative = torch.tensor(distances, device=self._device)
+        relative = relative / (min(length, config.pointers) - 1)
+        sine = sam2_module("modeling.sam2_utils").get_1d_sine_pe(relative, dim=config.d_model)
+        return self.model.obj_ptr_tpos_proj(sine).repeat_interleave(split, dim=0)
+
+    @cached_property
+    def _places(self) -> Tensor:
+        """``(1, h * w, memory_dim)``: positional encoding of a memory feature map."""
+        side = self.config.image_size // 16
+        like = torch.empty(1, self.config.memory_dim, side, side, device=self._device)
+        return self.model.memory_encoder.position_encoding(like).flatten(2).transpose(1, 2)

@@ -1,0 +1,166 @@
+"""The adapter of SAM 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from adapters.base import FrameMasks, Segmenter
+from adapters.expansion import Expansion
+from adapters.sam2.config import STRIDE, Sam2Config
+from adapters.sam2.scaling import Scaling
+from adapters.testtime import TestTimeOptions, augmented
+from mose import InputError, Video
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from adapters.sam2.network import Network
+    from adapters.sam2.tracker import Policy
+
+
+@dataclass(frozen=True)
+class Sam2Options(TestTimeOptions):
+    """Options of SAM 2, beside those of every network.
+
+    short_side      side of the square at which it works, instead of the network's own
+    compile         run the package's own optimised predictor (``torch.compile`` of all parts)
+    chunk_size      objects times configurations in one batch; -1: as many as pay on the device
+    network         insist on one of the published networks, such as sam2.1-hiera-large;
+                    empty: what the checkpoint says
+    sigmoid_scale   of masks on their way into memory; published 20, 7.5 on MOSE
+    sigmoid_bias    likewise; published -10, -4 on MOSE
+    merge           several configurations instead, merged per object: mappings with
+                    sigmoid_scale, sigmoid_bias, objects (all, small, dense) and weight
+    rcms_frames     reliable conditioned memory: frames that become conditioning frames at an
+                    object's first disappearance; 0: none, MOSEv2's baseline has 4
+    rcms_quality    only frames above this quality do
+    hole_area       fill holes of at most so many low-resolution pixels; 0: none
+    """
+
+    network: str = ""
+    sigmoid_scale: float = 20.0
+    sigmoid_bias: float = -10.0
+    merge: Sequence[Mapping[str, Any]] = ()
+    rcms_frames: int = 0
+    rcms_quality: float = 0.6
+    hole_area: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scalings = self.scalings()
+        if not any(scaling.objects == "all" for scaling in scalings):
+            raise InputError(
+                "option merge leaves objects without a configuration: give one for all objects"
+            )
+        for name in ("rcms_frames", "hole_area"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise InputError(f"option {name} is {value!r}, expected a whole number from 0")
+        if not 0 <= self.rcms_quality <= 1:
+            raise InputError(
+                f"option rcms_quality is {self.rcms_quality!r}, expected a number from 0 to 1"
+            )
+
+    def scalings(self) -> tuple[Scaling, ...]:
+        """The configurations that run side by side."""
+        if self.merge:
+            return tuple(Scaling.parse(value) for value in self.merge)
+        return (Scaling(self.sigmoid_scale, self.sigmoid_bias),)
+
+    def policy(self) -> Policy:
+        from adapters.sam2.tracker import Policy
+
+        return Policy(
+            scalings=self.scalings(),
+            chunk_size=self.chunk_size,
+            rcms_frames=self.rcms_frames,
+            rcms_quality=self.rcms_quality,
+            hole_area=self.hole_area,
+        )
+
+
+class Sam2Segmenter(Segmenter):
+    """SAM 2 and 2.1, streaming.
+
+    Every object is followed on its own from its first mask, as the package does object by
+    object, but all of them in one batch. Frames carry the logits at a quarter of the working
+    size; at the video's size the largest logit of a pixel keeps it.
+    """
+
+    name = "sam2"
+    summary = "SAM 2 and 2.1, with mask scaling and reliable conditioned memory"
+    extra = "sam2"
+    Options = Sam2Options
+    options: Sam2Options
+
+    def __init__(self, weights: str | Path | None = None, device: str = "cpu", **options: Any):
+        super().__init__(weights, device, **options)
+        from adapters.sam2.model import load
+
+        assert self.weights is not None
+        model, self._config = load(
+            self.weights, name=self.options.network, optimised=self.options.compile
+        )
+        self._networks = {self._config.image_size: self._network(model, self._config)}
+        for variant in self.options.variants():
+            self._at_scale(variant.scale)  # a size that does not fit fails here
+
+    def segment(self, video: Video) -> Iterator[FrameMasks]:
+        return augmented(self._segment, video, self.options.variants())
+
+    def _segment(self, video: Video, scale: float) -> Iterator[FrameMasks]:
+        """One run, at a multiple of the working size."""
+        from adapters.sam2.tracker import Tracker
+
+        video.check_prompts()
+        network = self._at_scale(scale)
+        tracker = Tracker(network, self.options.policy(), len(video))
+        first = min(video.prompts)
+        side = network.config.image_size // 4
+        for index in range(len(video)):
+            if index < first:
+                yield _nothing(index, side)
+                continue
+            features = network.encode(video[index])
+            tracker.follow(index, features)
+            ids = video.prompts.ids(index)
+            if ids:
+                given = video.prompts[index]
+                tracker.add(index, features, {i: given == i for i in ids})
+            yield tracker.frame(index)
+
+    def _at_scale(self, scale: float) -> Network:
+        """The network at a multiple of its working size, on the same weights."""
+        from adapters.sam2.model import resized
+
+        side = self.options.short_side if self.options.short_side > 0 else self._config.image_size
+        size = max(1, round(side * scale / STRIDE)) * STRIDE
+        if size not in self._networks:
+            own = self._networks[self._config.image_size].model
+            twin = resized(own, self._config, size, optimised=self.options.compile)
+            self._networks[size] = self._network(*twin)
+        return self._networks[size]
+
+    def _network(self, model: nn.Module, config: Sam2Config) -> Network:
+        from adapters.sam2.network import Network
+
+        return Network(
+            model,
+            config,
+            device=self.device,
+            amp=self.options.amp,
+            optimised=self.options.compile,
+            notes=self.notes,
+        )
+
+
+def _nothing(index: int, side: int) -> FrameMasks:
+    """A frame before the first given mask."""
+    none = np.zeros(0, dtype=np.float32)
+    native = np.zeros((0, side, side), dtype=np.float32)
+    return FrameMasks(index, (), none, none, native, Expansion("exclusive"))

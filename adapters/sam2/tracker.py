@@ -1,0 +1,165 @@
+"""All objects of one video through one network, frame by frame."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from adapters.base import FrameMasks
+from adapters.expansion import Expansion, sigmoid
+from adapters.sam2.holes import fill_holes
+from adapters.sam2.memory import Memory, Moment
+from adapters.sam2.network import Features, Masks, Network
+from adapters.sam2.scaling import Answer, Scaling, merged
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How objects are followed.
+
+    scalings       configurations, at least one of which follows every object
+    chunk_size     objects times configurations in one batch; -1: as many as pay
+    rcms_frames    frames that reliable conditioned memory promotes; 0: none
+    rcms_quality   above which a frame is reliable
+    hole_area      background components up to so many low-resolution pixels are filled
+    """
+
+    scalings: tuple[Scaling, ...] = (Scaling(),)
+    chunk_size: int = -1
+    rcms_frames: int = 0
+    rcms_quality: float = 0.6
+    hole_area: int = 0
+
+
+@dataclass
+class Track:
+    """One object as one configuration sees it: what it remembers, and its latest answer."""
+
+    object_id: int
+    scaling: Scaling
+    memory: Memory
+    answer: Answer
+
+
+class Tracker:
+    """Follows the objects of one video of ``length`` frames, which must come in order."""
+
+    def __init__(self, network: Network, policy: Policy, length: int):
+        self._network, self._policy, self._length = network, policy, length
+        self._tracks: list[Track] = []
+
+    def follow(self, index: int, features: Features) -> None:
+        """Follow all objects to the next frame, those with memories of one shape together."""
+        views = [(track, track.memory.view(index)) for track in self._tracks]
+        views.sort(key=lambda pair: pair[1].shape)
+        for _, group in itertools.groupby(views, key=lambda pair: pair[1].shape):
+            for chunk in self._chunks(group):
+                tracks = [track for track, _ in chunk]
+                masks = self._network.follow(features, [view for _, view in chunk], self._length)
+                moments = self._moments(index, features, masks, tracks)
+                answers = _answers(masks, self._filled(masks))
+                for track, moment, answer in zip(tracks, moments, answers, strict=True):
+                    track.answer = answer
+                    track.memory.remember(moment, visible=answer.visible, quality=answer.confidence)
+
+    def add(self, index: int, features: Features, masks: dict[int, np.ndarray]) -> None:
+        """Start following objects on a frame: id -> given mask ``(H, W) bool``."""
+        known = len({track.object_id for track in self._tracks} | masks.keys())
+        for chunk in self._chunks(masks.items()):
+            given = self._network.given(features, np.stack([mask for _, mask in chunk]))
+            logits = self._filled(given)
+            answers = _answers(given, logits)
+            started = [
+                (row, self._track(object_id, scaling, answers[row]))
+                for row, (object_id, mask) in enumerate(chunk)
+                for scaling in self._policy.scalings
+                if scaling.fits(float(mask.mean()), known)
+            ]
+            filled = torch.from_numpy(logits)[:, None].to(given.logits)
+            for part in self._chunks(started):
+                rows, tracks = [row for row, _ in part], [track for _, track in part]
+                masks_of_part = Masks(
+                    filled[rows], given.score[rows], given.iou[rows], given.pointer[rows]
+                )
+                moments = self._moments(index, features, masks_of_part, tracks)
+                for track, moment in zip(tracks, moments, strict=True):
+                    track.memory.condition(moment)
+            self._tracks += [track for _, track in started]
+
+    def frame(self, index: int) -> FrameMasks:
+        """The answers to the latest frame; those of one object are merged."""
+        ids, answers = [], []
+        for object_id, group in itertools.groupby(self._tracks, key=lambda track: track.object_id):
+            tracks = list(group)
+            weights = [track.scaling.weight for track in tracks]
+            ids.append(object_id)
+            answers.append(merged([track.answer for track in tracks], weights))
+        side = self._network.config.image_size // 4
+        native = np.array([answer.logits for answer in answers], dtype=np.float32)
+        return FrameMasks(
+            index=index,
+            object_ids=tuple(ids),
+            presence=np.array([answer.presence for answer in answers], dtype=np.float32),
+            confidence=np.array([answer.confidence for answer in answers], dtype=np.float32),
+            native=native.reshape(-1, side, side),
+            expansion=Expansion("exclusive"),
+        )
+
+    def _track(self, object_id: int, scaling: Scaling, answer: Answer) -> Track:
+        config, policy = self._network.config, self._policy
+        memory = Memory(
+            config.memory_frames, config.pointers, policy.rcms_frames, policy.rcms_quality
+        )
+        return Track(object_id, scaling, memory, answer)
+
+    def _moments(
+        self, index: int, features: Features, masks: Masks, tracks: Sequence[Track]
+    ) -> list[Moment]:
+        """What each track remembers of a frame, from its row of ``masks``."""
+        scale, bias = (
+            torch.tensor(values, dtype=torch.float32, device=masks.logits.device)
+            for values in zip(
+                *((t.scaling.sigmoid_scale, t.scaling.sigmoid_bias) for t in tracks), strict=True
+            )
+        )
+        remembered = self._network.memorise(features, masks, scale, bias)
+        # Copies: a view would keep the whole batch for as long as one of its rows is of use.
+        return [
+            Moment(index, row.clone(), pointer.clone())
+            for row, pointer in zip(remembered, masks.pointer, strict=True)
+        ]
+
+    def _filled(self, masks: Masks) -> np.ndarray:
+        """``(B, h, w) float32`` logits, with small holes filled where that is wanted."""
+        logits = masks.logits[:, 0].float().cpu().numpy()
+        return fill_holes(logits, self._policy.hole_area) if self._policy.hole_area else logits
+
+    def _chunks(self, items: Iterable[Item]) -> Iterator[list[Item]]:
+        """Lists of at most as many items as may be in one batch."""
+        waiting = list(items)
+        size = self._policy.chunk_size if self._policy.chunk_size > 0 else self._network.batch
+        for start in range(0, len(waiting), size):
+            yield waiting[start : start + size]
+
+
+def _answers(masks: Masks, logits: np.ndarray) -> list[Answer]:
+    """Presence and confidence of masks ``(B, h, w)``.
+
+    Confidence is the quality of reliable conditioned memory (MOSEv2, Ding et al. 2025):
+    sigmoid(object score) x predicted IoU x mean foreground probability; 0 for an empty mask.
+    """
+    scores, ious = torch.stack([masks.score[:, 0].float(), masks.iou.float()]).cpu().numpy()
+    answers = []
+    for plane, score, presence, iou in zip(logits, scores, sigmoid(scores), ious, strict=True):
+        foreground = plane[plane > 0]
+        probability = float(sigmoid(foreground).mean()) if foreground.size else 0.0
+        confidence = float(presence) * float(iou) * probability
+        answers.append(Answer(plane, bool(score > 0), float(presence), confidence))
+    return answers
