@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ensemble.config import RunConfig
-from ensemble.fusion import Fused, fuse_frame
+from ensemble.fusion import Fused, FusionOptions, fuse_frame
 from ensemble.predictions import CorruptPrediction, Prediction, StoredFrame
 from ensemble.rundir import RunDirectory, appearing, write_json
 from mose import InputError, Video
@@ -25,10 +25,14 @@ from mose.dataset import Dataset
 from mose.masks import read_mask, write_mask
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_objects
 from selection.metrics import Regions, object_score
+from selection.report.stills import StillsWriter
 from selection.selectors import Choice, compose, mean_over_frames, select
 
 Labels = Callable[[int], np.ndarray | None]
 """Frame index -> ``(H, W) uint8`` true ids, or None where a frame has no label."""
+
+COMPARED = {"box average": "boxes", "max fusion": "max"}
+"""Fusions shown beside the pseudo-label: layer name -> rule."""
 
 
 def finish_video(
@@ -110,7 +114,18 @@ def fuse_video(
         video.frame_names,
     )
     known: tuple[int, ...] = ()
-    with appearing(run.pseudo_labels(video.name), may_write) as folder:
+    with (
+        appearing(run.stills(video.name), may_write) as pictures,
+        appearing(run.pseudo_labels(video.name), may_write) as folder,
+    ):
+        stills = StillsWriter(
+            pictures,
+            len(video),
+            video.height,
+            video.width,
+            evidence.candidates,
+            labels is not None,
+        )
         for index, stem in enumerate(video.frame_names):
             frames = [prediction[index] for prediction in predictions]
             scored = known
@@ -119,15 +134,38 @@ def fuse_video(
             ids = with_given(fused.ids, video, index)
             write_mask(folder / f"{stem}.png", ids)
             note(evidence, index, known, frames, fused)
+            truth = labels(index) if labels else None
+            if index in stills.indices:
+                layers = still_layers(evidence, frames, ids, priors, known, stills.size)
+                stills.add(stem, video[index], layers, truth)
             if scored:
                 pseudo = Regions(ids)
                 candidates = [Regions(f.labels(video.height, video.width)) for f in frames]
                 candidates.append(pseudo)
                 keep(evidence, "agreement", index, candidates, pseudo, scored)
-                truth = labels(index) if labels else None
                 if truth is not None:
                     keep(evidence, "truth", index, candidates, Regions(truth), scored)
+        stills.close()
     return evidence
+
+
+def still_layers(
+    evidence: Evidence,
+    frames: Sequence[StoredFrame],
+    ids: np.ndarray,
+    priors: np.ndarray,
+    known: tuple[int, ...],
+    size: tuple[int, int],
+) -> dict[str, np.ndarray]:
+    """What the report shows of a frame: every candidate, and the two plain fusions beside them.
+
+    The box average and the maximum (STSeg's comparison figure) are made at the stills' size.
+    """
+    masks = [frame.labels(*ids.shape) for frame in frames]
+    layers = dict(zip(evidence.candidates, [*masks, ids], strict=True))
+    for name, rule in COMPARED.items():
+        layers[name] = fuse_frame(frames, priors, known, *size, FusionOptions(rule=rule)).ids
+    return layers
 
 
 def with_given(ids: np.ndarray, video: Video, index: int) -> np.ndarray:
@@ -152,6 +190,8 @@ def note(
 ) -> None:
     """Keep what the members say of a frame as a whole."""
     evidence.disputed[index] = fused.disputed
+    if known:
+        evidence.overlap[index] = fused.overlaps.mean(axis=0)
     column = {object_id: n for n, object_id in enumerate(evidence.object_ids)}
     for row, frame in enumerate(frames):
         for presence, confidence, object_id in zip(

@@ -88,12 +88,14 @@ class Fused:
     areas      ``(M + 1, N) int64`` pixels of each member's masks, then of the pseudo-label's
     weights    ``(M, N) float64``: the say that each member had, 0 where it was left out
     disputed   share of the pixels inside the joint box on which members differ
+    overlaps   ``(N, M, M) float64`` IoU of the members' masks with each other
     """
 
     ids: np.ndarray
     areas: np.ndarray
     weights: np.ndarray
     disputed: float
+    overlaps: np.ndarray
 
 
 Rule = Callable[[Views, Points, FusionOptions], tuple[np.ndarray, np.ndarray]]
@@ -254,7 +256,8 @@ def fuse_frame(
     rule = RULES[options.rule]
     if box is None or count == 0:
         shape = (len(frames), count)
-        return Fused(ids, np.zeros((shape[0] + 1, count), np.int64), np.ones(shape), 0.0)
+        alike = np.ones((count, shape[0], shape[0]))
+        return Fused(ids, np.zeros((shape[0] + 1, count), np.int64), np.ones(shape), 0.0, alike)
     y0, y1, x0, x1 = box
     position = np.full(256, count, dtype=np.uint8)
     position[list(object_ids)] = np.arange(count)
@@ -285,7 +288,8 @@ def fuse_frame(
     names[:count] = object_ids
     ids[y0:y1, x0:x1] = cv2.LUT(decided.reshape(y1 - y0, x1 - x0), names)
     sizes = [np.count_nonzero(decided == n) for n in range(count)]
-    return Fused(ids, np.vstack([views.areas, sizes]), weights, len(where) / decided.size)
+    areas = np.vstack([views.areas, sizes])
+    return Fused(ids, areas, weights, len(where) / decided.size, views.overlaps)
 
 
 def decide(fused: np.ndarray) -> np.ndarray:

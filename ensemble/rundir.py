@@ -9,7 +9,7 @@
       masks/<video>/00000.png             the selected masks
       submission.zip
       selection/<video>.json  selection.csv  summary.json
-      report/index.html  report/<video>.html
+      report/index.html  report/<video>.html  report/frames/<video>/
       failures.json
 """
 
@@ -31,6 +31,7 @@ import yaml
 
 from ensemble.predictions import read_manifest
 from mose import InputError
+from selection.report.document import stills_folder
 
 MARK = "config.yaml"
 
@@ -57,6 +58,10 @@ class RunDirectory:
     def timeline(self, video: str) -> Path:
         """Per-frame agreement and presence of every candidate, for the report."""
         return self.root / "selection" / "timelines" / f"{video}.npz"
+
+    def stills(self, video: str) -> Path:
+        """Small pictures of a video, for the report."""
+        return stills_folder(self.root, video)
 
     @property
     def events(self) -> Path:

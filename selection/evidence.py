@@ -48,6 +48,8 @@ class Evidence:
     frames       file stems of the T frames
     disputed     ``(T,)`` share of pixels in the joint box on which members differ
     planes       name -> ``(T, C, N) float32``, see `PLANES`
+    overlap      ``(T, M, M) float32`` IoU of the members with each other, mean over objects;
+                 NaN on frames without a known object
     """
 
     video: str
@@ -57,6 +59,13 @@ class Evidence:
     frames: tuple[str, ...]
     disputed: np.ndarray
     planes: dict[str, np.ndarray] = field(default_factory=dict)
+    overlap: np.ndarray = field(default_factory=lambda: np.full((0, 0, 0), np.nan, np.float32))
+
+    def __post_init__(self) -> None:
+        if not self.overlap.size:
+            members = len(self.candidates) - 1
+            shape = (len(self.frames), members, members)
+            self.overlap = np.full(shape, np.nan, np.float32)
 
     @classmethod
     def blank(
@@ -109,6 +118,7 @@ class Evidence:
             "frames": self.frames,
         }
         arrays: dict[str, Any] = {**self.planes, "disputed": self.disputed}
+        arrays["overlap"] = self.overlap
         partial = path.with_name(f".{path.name}.partial")
         with open(partial, "wb") as file:
             np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)
@@ -127,6 +137,7 @@ class Evidence:
                 tuple(head["frames"]),
                 stored["disputed"],
                 {name: stored[name] for name in PLANES},
+                *([stored["overlap"]] if "overlap" in stored else []),
             )
 
 

@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -10,40 +11,53 @@ from PIL import Image
 
 from mose import InputError
 from mose.masks import write_mask
-from selection.report import write_report
+from selection.evidence import Evidence
+from selection.report import page_name, write_report
+from selection.report.flags import find_flags
+from selection.report.series import encode
+from selection.report.stills import StillsWriter
 
-AWKWARD = "<img src=x onerror=alert(1)>&\"'% #?"
+AWKWARD = "<script><img src=x onerror=alert(1)>&\"'% #?"
+NET = "</script><b>net"
 
 
-@pytest.fixture
-def run(tmp_path):
-    root, images = tmp_path / "run", tmp_path / "images"
-    for name in ("calm", AWKWARD):
-        for folder in (root / "masks" / name, images / name, root / "selection"):
+def make_run(root, images, videos, frames=3, objects=(5,)):
+    """A run directory as the pipeline writes it, without evidence and stills."""
+    for name in videos:
+        folders = (root / "masks" / name, root / "pseudo-labels" / name, images / name)
+        for folder in (*folders, root / "selection" / "timelines"):
             folder.mkdir(parents=True, exist_ok=True)
-        for index in range(3):
+        for index in range(frames):
             ids = np.zeros((20, 30), np.uint8)
-            ids[4:9, index : index + 8] = 5
-            write_mask(root / "masks" / name / f"{index:05d}.png", ids)
+            ids[4:9, index % 20 : index % 20 + 8] = objects[0]
+            for kind in ("masks", "pseudo-labels"):
+                write_mask(root / kind / name / f"{index:05d}.png", ids)
             Image.new("RGB", (30, 20), (9, 90, 9)).save(images / name / f"{index:05d}.jpg")
+        scores = {str(i): 0.9 for i in objects}
         rows = [
-            {"name": who, "prior": 0.6, "agreement": 0.9, "objects": {"5": 0.9}, "score": 0.8}
-            for who in ("<b>net</b>", "pseudo-label")
+            {"name": who, "prior": 0.6, "agreement": 0.9, "objects": scores, "score": 0.8}
+            for who in (NET, "pseudo-label")
         ]
         record = {
-            "video": name, "frames": 3, "objects": [5], "winner": "<b>net</b>", "margin": 0.1,
-            "reason": "a < b & c", "fusion": "pgmr", "disputed": 0.02, "candidates": rows,
+            "video": name, "frames": frames, "objects": list(objects), "winner": NET,
+            "margin": 0.1, "reason": "a < b & c", "fusion": "pgmr", "disputed": 0.02,
+            "candidates": rows,
         }  # fmt: skip
         (root / "selection" / f"{name}.json").write_text(json.dumps(record))
-    config = {"data": {"dataset": "<i>d", "split": "test"}, "members": [{"name": "<b>net</b>"}]}
+    config = {"data": {"dataset": "<i>d", "split": "test"}, "members": [{"name": NET}]}
     (root / "config.yaml").write_text(yaml.safe_dump(config))
     (root / "environment.json").write_text(json.dumps({"images": str(images)}))
     summary = {
-        "videos": 2, "chosen": {"<b>net</b>": 2}, "agreement": {"<b>net</b>": 0.9},
+        "videos": len(videos), "chosen": {NET: len(videos)}, "agreement": {NET: 0.9},
         "truth": {}, "failures": 0, "seconds": 1.0,
     }  # fmt: skip
     (root / "summary.json").write_text(json.dumps(summary))
     return root
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "run", tmp_path / "images", ("calm", AWKWARD, "index"))
 
 
 class Reader(html.parser.HTMLParser):
@@ -65,28 +79,151 @@ def read(path):
     return reader
 
 
+def data_of(path):
+    text = path.read_text()
+    start = text.index('id="data">') + len('id="data">')
+    return json.loads(text[start : text.index("</script>", start)])
+
+
 def test_names_never_become_markup(run):
-    write_report(run)
-    index, page = read(run / "report/index.html"), read(run / f"report/{AWKWARD}.html")
-    assert AWKWARD in index.text
-    assert "<b>net</b>" in page.text
-    assert "a < b & c" in page.text
-    assert page.tags.count("img") == 3
-    assert "i" not in index.tags
+    index = write_report(run)
+    page = run / "report" / f"{page_name(AWKWARD)}.html"
+    assert AWKWARD in [row[0] for row in data_of(index)["rows"]]
+    assert AWKWARD in read(page).text
+    assert "a < b & c" in read(page).text
+    for path in (index, page):
+        tags = read(path).tags
+        assert tags.count("script") == 2
+        assert "<img src=x" not in path.read_text()
 
 
-def test_pages_are_self_contained_and_link_to_each_other(run):
+def test_links_lead_to_pages_that_exist_and_nothing_leaves_the_folder(run):
     index = write_report(run)
     for path in index.parent.glob("*.html"):
         for source in read(path).sources:
-            assert source.startswith("data:") or not source.startswith(("http", "//"))
-    assert "calm.html" in read(index).sources
+            assert source.startswith("data:") or (path.parent / unquote(source)).is_file()
+    pages = {row[1] or row[0] for row in data_of(index)["rows"]}
+    assert len(pages) == 3
+    assert all((index.parent / f"{page}.html").is_file() for page in pages)
+    assert "Selection report" in index.read_text()
 
 
-def test_report_is_made_without_the_frames_too(run, tmp_path):
+def test_page_names_are_distinct_and_safe():
+    names = ["a b", "a_b", "a#b", "index", "INDEX", "..", "é", "x" * 300, "a-01234567"]
+    pages = [page_name(name) for name in names]
+    assert len({page.lower() for page in pages}) == len(names)
+    assert all(len(page) < 100 and page.isascii() and "#" not in page for page in pages)
+    assert page_name("0a1b2c3d") == "0a1b2c3d"
+
+
+def test_report_is_made_again_from_the_run_alone(run, tmp_path):
+    write_report(run)
+    before = (run / "report/calm.html").read_text()
+    (run / "environment.json").write_text(json.dumps({"images": str(tmp_path / "gone")}))
+    (run / "report/calm.html").unlink()
+    write_report(run)
+    assert (run / "report/calm.html").read_text() == before
+
+
+def test_report_without_the_frames_has_the_masks(run, tmp_path):
     (run / "environment.json").write_text(json.dumps({"images": str(tmp_path / "gone")}))
     write_report(run)
-    assert read(run / "report/calm.html").tags.count("img") == 3
+    masks = np.array(Image.open(run / "report/frames/calm/000.selected.png"))
+    assert set(np.unique(masks)) == {0, 5}
+
+
+def test_new_masks_make_new_stills(run):
+    write_report(run)
+    write_mask(run / "masks/calm/00000.png", np.full((20, 30), 7, np.uint8))
+    write_report(run)
+    assert (np.array(Image.open(run / "report/frames/calm/000.selected.png")) == 7).all()
+
+
+def test_pages_stay_small(tmp_path):
+    root = make_run(
+        tmp_path / "run", tmp_path / "images", ("long",), frames=40, objects=tuple(range(1, 41))
+    )
+    names = (*(f"m{k}" for k in range(5)), "pseudo-label")
+    frames = tuple(f"{t:05d}" for t in range(2000))
+    evidence = Evidence.blank("long", names, np.full(6, 0.5), tuple(range(1, 41)), frames)
+    random = np.random.default_rng(0)
+    for plane in evidence.planes.values():
+        plane[:] = random.random(plane.shape)
+    evidence.save(root / "selection/timelines/long.npz")
+    record = json.loads((root / "selection/long.json").read_text())
+    for row in record["candidates"]:
+        row["name"] = "m0" if row["name"] == NET else row["name"]
+    (root / "selection/long.json").write_text(json.dumps({**record, "winner": "m0"}))
+    write_report(root)
+    assert (root / "report/long.html").stat().st_size < 300 * 1024
+
+
+def evidence_of(areas, agreement=0.95):
+    """One object; ``(T, C)`` areas, every member agreeing as said."""
+    areas = np.asarray(areas, np.float32)
+    frames, count = areas.shape
+    names = (*(f"m{k}" for k in range(count - 1)), "pseudo-label")
+    evidence = Evidence.blank(
+        "v", names, np.full(count, 0.5), (3,), tuple(f"{t:05d}" for t in range(frames))
+    )
+    evidence["area"][:, :, 0] = areas
+    evidence["agreement_j"][1:], evidence["agreement_f"][1:] = agreement, agreement
+    evidence.overlap[:] = 0.9
+    return evidence
+
+
+def kinds(evidence):
+    return [flag.kind for flag in find_flags({"winner": "m0"}, evidence)]
+
+
+def test_flags_of_a_calm_video():
+    assert kinds(evidence_of(np.full((10, 3), 400))) == []
+
+
+def test_flags_name_what_is_wrong_and_where():
+    assert kinds(evidence_of(np.full((10, 3), 400), agreement=0.2)) == ["low agreement"]
+    blinking = np.repeat([[400], [0]] * 5, 3, axis=1)
+    assert kinds(evidence_of(blinking)) == ["flicker"]
+    jump = np.full((10, 3), 100)
+    jump[6:] = 900
+    (flag,) = find_flags({"winner": "m0"}, evidence_of(jump))
+    assert (flag.kind, flag.frame) == ("sudden area", 6)
+    assert "grows 9.0 times at frame 00006" in flag.words
+    gone = np.full((10, 3), 400)
+    gone[7:, 1] = 0
+    (flag,) = find_flags({"winner": "m0"}, evidence_of(gone))
+    assert (flag.kind, flag.frame) == ("disputed absence", 7)
+    apart = evidence_of(np.full((10, 3), 400))
+    apart.overlap[:] = 0.1
+    assert kinds(apart) == ["members differ"]
+    reduced = {"winner": "m0", "reduced_members": {"m1": "size 360"}, "missing_members": ["m9"]}
+    found = [flag.kind for flag in find_flags(reduced, None)]
+    assert found == ["missing member", "reduced member"]
+
+
+def test_timelines_keep_every_dip():
+    values = np.ones(1000)
+    values[501] = 0
+    values[:100] = np.nan
+    text = encode(values, 50)
+    assert len(text) == 50
+    assert text.startswith(".....")
+    assert text.count("0") == 1
+
+
+def test_stills_hold_every_layer(tmp_path):
+    writer = StillsWriter(tmp_path, 1, 20, 30, ("a", "b", "pseudo-label"), labelled=True)
+    left, right = np.zeros((2, 20, 30), np.uint8)
+    left[:, :10], right[:, 20:] = 1, 1
+    layers = {"a": left, "b": right, "pseudo-label": left, "max": right}
+    writer.add("00000", np.zeros((20, 30, 3), np.uint8), layers, truth=left)
+    writer.close()
+    masks = np.array(Image.open(tmp_path / "000.masks.png")).reshape(4, 20, 30)
+    assert (masks == np.stack(list(layers.values()))).all()
+    maps = np.array(Image.open(tmp_path / "000.maps.png")).reshape(4, 20, 30)
+    assert (maps[0] > 0).sum() == 400
+    assert not maps[1].any()
+    assert len(np.unique(maps[2])) == 3
 
 
 def test_folder_that_is_no_run(tmp_path):

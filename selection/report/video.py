@@ -1,0 +1,172 @@
+"""A video's page: which masks were chosen, why, and what there is to see."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from selection.evidence import PSEUDO_LABEL, Evidence
+from selection.report.document import (
+    COLOURS,
+    document,
+    escape,
+    page_name,
+    percent,
+    swatch,
+    table,
+)
+from selection.report.flags import Flag
+from selection.report.series import encode, points_per_line
+
+Record = Mapping[str, Any]
+
+
+def video_page(
+    root: Path,
+    record: Record,
+    evidence: Evidence | None,
+    stills: Mapping[str, Any] | None,
+    flags: Sequence[Flag],
+    near: Mapping[str, Sequence[str]],
+) -> str:
+    """The whole page; ``near`` has the page names of the previous and the next video, if any."""
+    data = {
+        "folder": f"frames/{quote(page_name(record['video']))}",
+        "stills": stills,
+        "colours": COLOURS,
+        "disputed": most_disputed(evidence, stills),
+        "frames": record["frames"],
+        **timelines(evidence),
+    }
+    links = '<a href="index.html">All videos</a>' + "".join(
+        f'<a rel="{rel}" href="{quote(page)}.html">{words}</a>'
+        for key, rel, words in (("previous", "prev", "Previous"), ("next", "next", "Next"))
+        for page in near[key]
+    )
+    body = (
+        f"<nav aria-label=videos>{links}</nav><main><h1>{escape(record['video'])}</h1>"
+        f"<p class=small>{record['frames']} frames, {len(record['objects'])} objects, fused by"
+        f" {escape(record['fusion'])}, {100 * record['disputed']:.1f} % of pixels disputed"
+        f"{size(record)}</p>{verdict(record, flags)}"
+        + ("<div id=viewer></div>" if stills else "<p>There are no pictures of this video.</p>")
+        + f"<h2>Candidates</h2>{candidates(record)}"
+        "<div id=comparison></div><div id=timelines></div>"
+        f"<h2>Choose otherwise</h2>{override(root, record)}</main>"
+    )
+    return document(record["video"], body, data, "video.js")
+
+
+def size(record: Record) -> str:
+    """The size of the frames, where the record has it."""
+    return f", {record['width']} × {record['height']} pixels" if "width" in record else ""
+
+
+def verdict(record: Record, flags: Sequence[Flag]) -> str:
+    """The winner and the reason in words, and what deserves a look."""
+    items = ""
+    for flag in flags:
+        words = escape(flag.words)
+        items += (
+            f"<li><span>{words}</span></li>"
+            if flag.frame is None
+            else f'<li><button type=button data-frame="{flag.frame}">{words}</button></li>'
+        )
+    if items:
+        items = f"<ul class=flags aria-label=flags>{items}</ul>"
+    margin = f"; margin {100 * record['margin']:.1f}" if record["margin"] else ""
+    changed = "" if "overridden" not in record else " <b>(overridden by hand)</b>"
+    return (
+        f"<div class=verdict><b>{escape(record['winner'])}</b>{changed}:"
+        f" {escape(record['reason'])}{margin}{strengths(record)}{items}</div>"
+    )
+
+
+def strengths(record: Record) -> str:
+    """On which objects the winner agrees best, and where another candidate does better."""
+    members = [row for row in record["candidates"] if row["name"] != PSEUDO_LABEL]
+    best: dict[str, list[str]] = {}
+    for object_id in map(str, record["objects"]):
+        scored = [row for row in members if row["objects"].get(object_id) is not None]
+        if scored:
+            name = max(scored, key=lambda row: row["objects"][object_id])["name"]
+            best.setdefault(name, []).append(object_id)
+    if len(members) < 2 or not best:
+        return ""
+    told = [f"{name} on {numbered('object', ids)}" for name, ids in best.items()]
+    return f"<p class=small>Agrees best: {escape('; '.join(told))}.</p>"
+
+
+def numbered(noun: str, ids: Sequence[str]) -> str:
+    """ "object 3" or "objects 1, 2 and 5"; only how many, where they are many."""
+    if len(ids) > 8:
+        return f"{len(ids)} {noun}s"
+    if len(ids) == 1:
+        return f"{noun} {ids[0]}"
+    return f"{noun}s {', '.join(ids[:-1])} and {ids[-1]}"
+
+
+def candidates(record: Record) -> str:
+    """The table of candidates with their scores, the winner marked."""
+    labelled = "oracle" in record
+    heads = ["candidate", "score", "agreement", "prior", "confidence"]
+    heads += ["J&F"] if labelled else []
+    heads += [f"object {object_id}" for object_id in record["objects"]]
+    rows, marked = [], []
+    for number, row in enumerate(record["candidates"]):
+        cells = [percent(row.get(key)) for key in heads[1:5]]
+        cells += [percent(row.get("truth"))] if labelled else []
+        for object_id in map(str, record["objects"]):
+            cell = percent(row["objects"].get(object_id))
+            if labelled:
+                true = percent((row.get("truth_objects") or {}).get(object_id))
+                cell += f" <span class=small>({true})</span>"
+            cells.append(cell)
+        rows.append([swatch(number) + escape(row["name"]), *cells])
+        marked.append(row["name"] == record["winner"])
+    caption = "per object: agreement with the pseudo-label"
+    return table(heads, rows, marked, caption + (" (J&F with the labels)" if labelled else ""))
+
+
+def override(root: Path, record: Record) -> str:
+    """The commands that put another candidate's masks in."""
+    others = [row["name"] for row in record["candidates"] if row["name"] != record["winner"]]
+    if not others:
+        return "<p>There is no other candidate.</p>"
+    commands = "\n".join(
+        shlex.join(["python", "-m", "selection.override", str(root), record["video"], name])
+        for name in others
+    )
+    return (
+        "<p>Run one of these where the run was made; add <code>--object ID</code> for one object"
+        f" alone.</p><pre tabindex=0>{escape(commands)}</pre>"
+    )
+
+
+def most_disputed(evidence: Evidence | None, stills: Mapping[str, Any] | None) -> int:
+    """Number of the still on which members differ most."""
+    if evidence is None or stills is None:
+        return 0
+    return int(np.argmax(evidence.disputed[stills["frames"]]))
+
+
+def timelines(evidence: Evidence | None) -> dict[str, Any]:
+    """Agreement and presence per object and member, for the script to draw."""
+    if evidence is None:
+        return {"members": [], "objects": []}
+    members = len(evidence.members)
+    points = points_per_line(len(evidence.frames), 2 * members * len(evidence.object_ids))
+    agreement = (evidence["agreement_j"] + evidence["agreement_f"]) / 2
+    objects = [
+        {
+            "id": object_id,
+            "agreement": [encode(agreement[:, m, n], points) for m in range(members)],
+            "presence": [encode(evidence["presence"][:, m, n], points) for m in range(members)],
+        }
+        for n, object_id in enumerate(evidence.object_ids)
+    ]
+    return {"members": list(evidence.members), "objects": objects}
