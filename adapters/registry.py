@@ -25,6 +25,8 @@ BUILT_IN = {
     "folder": "adapters.folder:FolderSegmenter",
     "hold": "adapters.hold:HoldSegmenter",
     "livos": "adapters.livos:LivosSegmenter",
+    "sam2": "adapters.sam2:Sam2Segmenter",
+    "tmo": "adapters.tmo:TMOSegmenter",
     "xmem": "adapters.xmem:XMemSegmenter",
 }
 
