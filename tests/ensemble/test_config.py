@@ -2,7 +2,10 @@
 
 import pytest
 
-from ensemble.config import RunConfig, load_config
+from adapters.registry import get as get_adapter
+from adapters.registry import names as adapter_names
+from adapters.weights import catalogue
+from ensemble.config import CONFIG_FOLDER, RunConfig, load_config, member_config
 from mose import InputError
 from mose.config import build, to_dict
 
@@ -17,6 +20,19 @@ def test_default_configuration_loads():
     assert config.members
     assert config.fusion.rule == "pgmr"
     assert build(RunConfig, to_dict(config), "itself") == config
+
+
+@pytest.mark.parametrize("path", sorted((CONFIG_FOLDER / "members").glob("*.yaml")), ids=str)
+def test_every_member_file_names_a_real_adapter_and_catalogued_weights(path):
+    member = member_config(path.stem, "the test")
+    assert member.adapter in adapter_names()
+    assert member.weights in catalogue()
+    get_adapter(member.adapter).parse_options(dict(member.options))
+
+
+def test_mose_configuration_lists_the_five_models():
+    config = load_config("mose")
+    assert {m.adapter for m in config.members} == {"sam2", "cutie", "xmem", "livos", "tmo"}
 
 
 def test_child_overrides_its_parent_key_by_key(tmp_path):
