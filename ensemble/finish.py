@@ -137,7 +137,7 @@ def fuse_video(
             truth = labels(index) if labels else None
             if index in stills.indices:
                 layers = still_layers(evidence, frames, ids, priors, known, stills.size)
-                stills.add(stem, video[index], layers, truth)
+                stills.add(stem, picture(video, index), layers, truth)
             if scored:
                 pseudo = Regions(ids)
                 candidates = [Regions(f.labels(video.height, video.width)) for f in frames]
@@ -147,6 +147,14 @@ def fuse_video(
                     keep(evidence, "truth", index, candidates, Regions(truth), scored)
         stills.close()
     return evidence
+
+
+def picture(video: Video, index: int) -> np.ndarray:
+    """``(H, W, 3) uint8`` frame for the report; black where it cannot be read any more."""
+    try:
+        return video[index]
+    except InputError:
+        return np.zeros((video.height, video.width, 3), np.uint8)
 
 
 def still_layers(
