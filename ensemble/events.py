@@ -6,7 +6,7 @@ actions can be written as JSON lines and replayed.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 FINISH = ""
@@ -278,7 +278,11 @@ _BY_NAME: dict[str, type] = {kind.__name__: kind for kind in (*get_args(Event), 
 
 def to_json(message: Event | Action) -> dict[str, Any]:
     """A JSON-able form: ``{"event": class name, field: value, ...}``."""
-    return {"event": type(message).__name__, **asdict(message)}
+    data: dict[str, Any] = {"event": type(message).__name__, **vars(message)}
+    for name in ("room", "shape", "attempt"):
+        if name in data:
+            data[name] = dict(vars(data[name]))
+    return data
 
 
 def from_json(data: dict[str, Any]) -> Event | Action:

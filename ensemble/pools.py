@@ -61,6 +61,7 @@ class Pool:
 
     def __init__(self, spec: MemberSpec, limits: Limits, quarantine: Quarantine):
         self.spec = spec
+        self.shape = spec.shape
         self._limits = limits
         self._shared = quarantine
         self._ready: list[tuple[float, int, Item]] = []
@@ -97,6 +98,8 @@ class Pool:
 
     @property
     def waiting(self) -> int:
+        if not self._quarantine:
+            return len(self._ready)
         return len(self._ready) + min(len(self._quarantine), self._shared.room)
 
     def take(self) -> Item | None:

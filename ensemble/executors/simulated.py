@@ -92,7 +92,9 @@ class SimulatedExecutor:
         self._count = itertools.count()
         self._placed: dict[int, tuple[_Node, Shape]] = {}
         self._pending: dict[int, Start] = {}
-        self.busy_seconds = 0.0
+        self._begun: dict[int, float] = {}
+        self.cut_seconds = 0.0
+        """What workers had spent on pairs when they were lost with their nodes."""
         for blow in blows:
             self._at(blow.time, lambda blow=blow: self._strike(blow))  # type: ignore[misc]
 
@@ -152,12 +154,15 @@ class SimulatedExecutor:
 
     def _remove(self, worker: int) -> None:
         self._pending.pop(worker, None)
+        self._begun.pop(worker, None)
         if worker in self._placed:
             node, shape = self._placed.pop(worker)
             node.take(shape, -1)
 
     def _begin(self, action: Start | Load | Run | Finish) -> None:
         fate = self._fate(action, self._now)
+        if isinstance(action, Run):
+            self._begun[action.worker] = self._now
         if fate.seconds != float("inf"):
             self._at(self._now + fate.seconds, lambda: self._end(action, fate))
 
@@ -165,6 +170,8 @@ class SimulatedExecutor:
         worker = action.worker
         if worker not in self._placed:
             return []
+        if fate.loss is None:
+            self._begun.pop(worker, None)
         if fate.loss is not None:
             return self._lose(worker, fate.loss)
         if isinstance(action, Start):
@@ -176,11 +183,11 @@ class SimulatedExecutor:
             return [Loaded(self._now, worker, fate.seconds)]
         if fate.failure is not None:
             return [Failed(self._now, worker, fate.failure, "simulated")]
-        if isinstance(action, Run):
-            self.busy_seconds += fate.seconds
         return [Done(self._now, worker, fate.seconds, {})]
 
     def _lose(self, worker: int, loss: Loss) -> list[Event]:
+        if loss == "node":
+            self.cut_seconds += self._now - self._begun.get(worker, self._now)
         self._remove(worker)
         self._place()
         return [WorkerLost(self._now, worker, loss, "simulated")]
