@@ -1,0 +1,247 @@
+"""Frames per second of a network adapter beside its reference implementation, on one clip.
+
+    python -m benchmarks.networks xmem --reference ~/XMem [--objects 1 3] [--frames 14]
+
+``--reference`` is a checkout of the reference's repository. Both run in this process with the
+same weights, one frame of each in turn, from pixels to the id mask at the clip's size; the
+first frames are not counted. Prints frames per second and how far the answers are apart.
+Without ``--weights`` both get the seeded weights of the parity tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import adapters
+from mose import Video
+
+PARITY = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "parity"
+
+WARM_UP = 3
+
+Step = Callable[[Tensor, "Tensor | None", bool], Tensor]
+"""``(image (3, H, W) in [0, 1], masks (N, H, W) of frame 0 or None, last)`` -> probabilities
+``(1 + N, H, W)``."""
+
+
+def xmem_reference(checkout: Path, weights: Path, objects: int) -> Step:
+    """hkchengrex/XMem with the defaults of its evaluation, in full precision."""
+    sys.path.insert(0, str(checkout))
+    from model import resnet  # type: ignore[import-not-found]
+
+    without_downloads(resnet)
+    from inference.inference_core import InferenceCore  # type: ignore[import-not-found]
+    from model.network import XMem  # type: ignore[import-not-found]
+
+    config = {
+        "mem_every": 5,
+        "deep_update_every": -1,
+        "enable_long_term": True,
+        "enable_long_term_count_usage": False,
+        "max_mid_term_frames": 10,
+        "min_mid_term_frames": 5,
+        "max_long_term_elements": 10000,
+        "num_prototypes": 128,
+        "top_k": 30,
+    }
+    core = InferenceCore(XMem(config, str(weights), "cpu").eval(), config)
+    labels = list(range(1, objects + 1))
+    core.set_all_labels(labels)
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    deviation = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+
+    def step(image: Tensor, masks: Tensor | None, last: bool) -> Tensor:
+        valid = None if masks is None else labels
+        return core.step((image - mean) / deviation, masks, valid, end=last)
+
+    return step
+
+
+def without_downloads(resnet: Any) -> None:
+    """Building a reference network downloads ImageNet weights, which the checkpoint replaces."""
+    resnet.model_zoo.load_url = lambda *_, **__: {}
+    resnet.load_weights_add_extra_dim = lambda *_, **__: None
+
+
+def id_mask(masks: Tensor | None) -> Tensor | None:
+    """Planes ``(N, H, W)`` of 0 and 1 -> ids ``(H, W) int64``."""
+    if masks is None:
+        return None
+    return (masks * torch.arange(1, len(masks) + 1)[:, None, None]).sum(0).long()
+
+
+def cutie_reference(checkout: Path, weights: Path, objects: int) -> Step:
+    """hkchengrex/Cutie with its defaults for MOSE; needs omegaconf."""
+    sys.path.insert(0, str(checkout))
+    from cutie.model.utils import resnet  # type: ignore[import-not-found]
+    from omegaconf import OmegaConf  # type: ignore[import-not-found]
+
+    without_downloads(resnet)
+    from cutie.inference.inference_core import InferenceCore  # type: ignore[import-not-found]
+    from cutie.model.cutie import CUTIE  # type: ignore[import-not-found]
+
+    state = torch.load(weights, weights_only=True)
+    config = OmegaConf.load(checkout / "cutie" / "config" / "eval_config.yaml")
+    config.model = OmegaConf.load(checkout / "cutie" / "config" / "model" / "base.yaml")
+    if "pixel_encoder.res2.0.conv3.weight" not in state:
+        config.model.pixel_encoder = {"type": "resnet18", "ms_dims": [256, 128, 64]}
+    config.update({"use_long_term": False, "mem_every": 5})
+    network = CUTIE(config).eval()
+    network.load_state_dict(state)
+    core = InferenceCore(network, config)
+
+    def step(image: Tensor, masks: Tensor | None, last: bool) -> Tensor:
+        labels = None if masks is None else list(range(1, objects + 1))
+        return core.step(image, id_mask(masks), labels, end=last)
+
+    return step
+
+
+def livos_reference(checkout: Path, weights: Path, objects: int) -> Step:
+    """uncbiag/LiVOS; what reads its data sets is not needed and may be uninstallable."""
+    sys.path.insert(0, str(checkout))
+    unused = ("inference.data.vos_test_dataset", "inference.data.burst_test_dataset")
+    for name in (*unused, "inference.utils.results_utils", "inference.utils.burst_utils"):
+        sys.modules.setdefault(f"livos.{name}", MagicMock())
+    from livos.model.utils import resnet  # type: ignore[import-not-found]
+
+    without_downloads(resnet)
+    from livos.eval import InferenceCore  # type: ignore[import-not-found]
+    from livos.model.livos_wrapper import LIVOS  # type: ignore[import-not-found]
+
+    network = LIVOS(model_type="base").eval()
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    core = InferenceCore(network)
+
+    def step(image: Tensor, masks: Tensor | None, last: bool) -> Tensor:
+        labels = None if masks is None else list(range(1, objects + 1))
+        out = core.step(image, id_mask(masks), labels, last)
+        return out if masks is None else out.softmax(0)  # the first frame answers with log-odds
+
+    return step
+
+
+REFERENCES: dict[str, tuple[str, str, Callable[[Path, Path, int], Step]]] = {
+    "xmem": ("xmem", "xmem", xmem_reference),
+    "cutie-base": ("cutie", "cutie-base", cutie_reference),
+    "cutie-small": ("cutie", "cutie-small", cutie_reference),
+    "livos": ("livos", "livos", livos_reference),
+}
+"""Model -> its adapter, its folder of the parity tests, and how its reference is made."""
+
+
+def seeded_weights(folder: str, path: Path) -> Path:
+    """The weights of the parity tests as a checkpoint at ``path``."""
+    spec = importlib.util.spec_from_file_location("parity_recipe", PARITY / "recipe.py")
+    assert spec is not None
+    assert spec.loader is not None
+    recipe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    manifest = json.loads((PARITY / folder / "manifest.json").read_text())
+    torch.save(recipe.seeded_state_dict(manifest, 1), path)
+    return path
+
+
+def clip(frames: int, height: int, width: int, objects: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames ``(T, H, W, 3) uint8`` of drifting texture, and ids of frame 0 ``(H, W)``."""
+    rng = np.random.default_rng(3)
+    rows, columns = np.mgrid[:height, :width]
+    ids = np.zeros((height, width), np.uint8)
+    for index in range(objects):
+        y, x = rng.integers(height // 4, 3 * height // 4), rng.integers(width // 6, 5 * width // 6)
+        inside = ((rows - y) / (height / 6)) ** 2 + ((columns - x) / (width / 8)) ** 2 < 1
+        ids[inside] = index + 1
+    coarse = rng.integers(0, 256, (1, 3, height // 8 + 2, width // 8 + 2)).astype(np.float32)
+    texture = F.interpolate(torch.from_numpy(coarse), (height, width), mode="bicubic")[0]
+    picture = texture.clamp(0, 255).permute(1, 2, 0).numpy().astype(np.uint8)
+    return np.stack([np.roll(picture, (t, 2 * t), (0, 1)) for t in range(frames)]), ids
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    result = call()
+    return result, time.perf_counter() - start
+
+
+def compare(model: str, checkout: Path | None, weights: Path, objects: int, args: Any) -> str:
+    """One line: both speeds, their ratio and the largest difference of a probability."""
+    adapter, _, make = REFERENCES[model]
+    height, width = args.size
+    images, ids = clip(args.frames, height, width, objects)
+    options = {"size": -1, "ahead": args.ahead}
+    segmenter = adapters.load(adapter, weights=weights, **options)
+    answers: Iterator[Any] = segmenter.segment(Video.from_arrays(images, {0: ids}))
+    step = make(checkout, weights, objects) if checkout else None
+    planes = torch.from_numpy(np.stack([ids == i + 1 for i in range(objects)])).float()
+
+    ours = theirs = apart = 0.0
+    differ = 0
+    for index in range(args.frames):
+
+        def own() -> tuple[Any, np.ndarray]:
+            frame = next(answers)
+            return frame, frame.labels(height, width)
+
+        (frame, labels), seconds = timed(own)
+        ours += seconds if index >= WARM_UP else 0
+        if step is None:
+            continue
+
+        def reference(index: int = index, step: Step = step) -> tuple[Tensor, np.ndarray]:
+            image = torch.from_numpy(images[index]).permute(2, 0, 1).float() / 255
+            out = step(image, planes if index == 0 else None, index == args.frames - 1)
+            return out, out.argmax(0).numpy().astype(np.uint8)
+
+        with torch.inference_mode():
+            (out, expected), seconds = timed(reference)
+        theirs += seconds if index >= WARM_UP else 0
+        apart = max(apart, np.abs(frame.probabilities(height, width) - out[1:].numpy()).max())
+        differ += int((labels != expected).sum())
+    counted = args.frames - WARM_UP
+    line = f"{model} {objects} objects {height}x{width}: {counted / ours:.3f} frames/s"
+    if step is None:
+        return line
+    return (
+        f"{line}, reference {counted / theirs:.3f}, ratio {theirs / ours:.2f},"
+        f" largest difference {apart:.1e}, {differ} of {labels.size * args.frames} ids differ"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", choices=REFERENCES)
+    parser.add_argument("--reference", type=Path, help="checkout to compare with")
+    parser.add_argument("--weights", type=Path, help="checkpoint that both take")
+    parser.add_argument("--objects", type=int, nargs="+", default=[1, 3])
+    parser.add_argument("--frames", type=int, default=14)
+    parser.add_argument("--size", type=int, nargs=2, default=(480, 854), metavar="PIXELS")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--ahead", type=int, default=1, help="frames encoded in one batch")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = args.weights
+        if weights is None:
+            weights = seeded_weights(REFERENCES[args.model][1], Path(folder) / "seeded.pth")
+        for objects in args.objects:
+            print(compare(args.model, args.reference, weights, objects, args), flush=True)
+
+
+if __name__ == "__main__":
+    main()
