@@ -1,0 +1,114 @@
+"""``python -m adapters.finetune``: train a network as a recipe says."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.finetune.recipe import Recipe, load_recipe
+from mose.cli import EXIT_INTERRUPTED, EXIT_OK, Progress, run_command, say
+
+if TYPE_CHECKING:
+    import numpy as np
+
+HELP = """\
+A data set of a recipe has one of these layouts, with a label for every frame:
+
+  data.dataset/train/JPEGImages/<video>/00000.jpg     data.dataset/JPEGImages/<video>/00000.jpg
+  data.dataset/train/Annotations/<video>/00000.png    data.dataset/Annotations/<video>/00000.png
+
+The output folder gets state.pth (to resume from), log.csv, validation.csv, and the weights
+last.* and best.*, as .safetensors and .pth, under the names of the published checkpoints.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m adapters.finetune",
+        description="Fine-tune a network, or train a small one from nothing.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", required=True, help="a recipe, see configs/finetune")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="A.B=C", help="change a value of the recipe"
+    )
+    parser.add_argument("--output", help="folder of checkpoints (runs/finetune/<recipe>)")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="measure two steps; say what it would need"
+    )
+    parser.add_argument(
+        "--contact-sheet",
+        metavar="PNG",
+        help="write a picture of training clips as augmented, and nothing else",
+    )
+    chosen = parser.parse_args(arguments)
+    recipe = load_recipe(chosen.config, chosen.set)
+    name = Path(chosen.config).stem
+    output = Path(chosen.output or recipe.output or Path("runs") / "finetune" / name)
+    if chosen.contact_sheet:
+        from adapters.finetune.sheet import write_sheet
+
+        write_sheet(recipe, Path(chosen.contact_sheet))
+        say(f"wrote {chosen.contact_sheet}")
+        return EXIT_OK
+    if chosen.dry_run:
+        from adapters.finetune.estimate import estimate
+
+        say(estimate(recipe))
+        return EXIT_OK
+    return train(recipe, output, chosen.resume)
+
+
+def train(recipe: Recipe, output: Path, resume: bool) -> int:
+    """Train, with progress on standard error; returns the exit code."""
+    import torch
+
+    from adapters.base import check_device
+    from adapters.finetune.holdout import evaluator
+    from adapters.finetune.trainer import STATE, Trainer
+    from mose import InputError
+
+    check_device(recipe.device)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    if not resume and (output / STATE).exists():
+        raise InputError(f"{output} holds a training: add --resume, or give another --output")
+    evaluate = evaluator(recipe, video_score) if recipe.validation.every else None
+    trainer = Trainer(recipe, output, evaluate)
+    if resume:
+        trainer.resume()
+    progress = Progress(recipe.steps - trainer.step, "training")
+    try:
+        trainer.run(lambda step, note: progress.advance(note=f"step {step}, {note}"))
+    except KeyboardInterrupt:
+        kept = f"{output / STATE} is the last checkpoint: go on with --resume"
+        sys.stderr.write(f"\ninterrupted at step {trainer.step}; {kept}\n")
+        return EXIT_INTERRUPTED
+    progress.close()
+    if trainer.best >= 0:
+        say(f"best J&F on the hold-out {trainer.best:.1f}: {output / 'best.safetensors'}")
+    say(f"weights of the last step: {output / 'last.safetensors'}")
+    return EXIT_OK
+
+
+def video_score(found: list[np.ndarray], true: list[np.ndarray]) -> float:
+    """Mean J&F of the objects of a video, in [0, 1], as DAVIS counts."""
+    # The command may look at what depends on nothing but mose; the package does not.
+    from statistics import fmean
+
+    from selection.metrics import VideoScorer
+
+    scorer = VideoScorer("davis")
+    for prediction, truth in zip(found, true, strict=True):
+        scorer.add(prediction, truth)
+    objects = [scores["J&F"] or 0.0 for scores in scorer.scores().values() if scores is not None]
+    return fmean(objects) if objects else 1.0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,219 @@
+"""A network unrolled over a training clip as at inference, differentiable through time.
+
+The first frame's masks are given; every later frame is segmented from what is remembered,
+and its own prediction is fed back as its mask. All frames stay in memory, read as whole
+frames without top-k. Padded objects have empty masks and take no part in aggregation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adapters.finetune.clips import ClipBatch
+from adapters.finetune.recipe import UnrollOptions
+from adapters.networks.cutie import Cutie
+from adapters.networks.linear_matching import LinearState
+from adapters.networks.livos import LiVOS
+from adapters.networks.ops import aggregate, area_downsample, upsample
+from adapters.networks.tmo import TMO, bicubic
+from adapters.networks.xmem import XMem
+
+Encode = Callable[[Tensor], Any]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What losses need, of the F predicted frames of B clips, at the frames' size.
+
+    odds      ``(B, F, N + 1, H, W) float32`` exclusive log-odds, background first
+    masks     ``(B, F, N, H, W)`` what is true
+    valid     ``(B, F, N) bool``: the object is there to be predicted
+    aux       logits ``(B, F, N, h, w)`` of auxiliary heads, at stride 16
+    query     ``(B, F, C, h, w)`` features at stride 16, or None
+    memory    ``(B, C, h, w)`` the same of the first frame, or None
+    given     ``(B, N, H, W)`` masks of the first frame, or None
+    iou       ``(B, F, N)`` the IoU that the network says its masks have, or None
+    score     ``(B, F, N)`` logits of "the object is visible", or None
+    """
+
+    odds: Tensor
+    masks: Tensor
+    valid: Tensor
+    aux: tuple[Tensor, ...] = ()
+    query: Tensor | None = None
+    memory: Tensor | None = None
+    given: Tensor | None = None
+    iou: Tensor | None = None
+    score: Tensor | None = None
+
+
+def unroll(network: nn.Module, clips: ClipBatch, options: UnrollOptions, seed: int) -> Predictions:
+    """Predictions of a network for a batch of clips; ``seed`` decides what is drawn (TMO)."""
+    if isinstance(network, XMem):
+        return _xmem(network, clips, options)
+    if isinstance(network, Cutie):
+        return _cutie(network, clips, options)
+    if isinstance(network, LiVOS):
+        return _livos(network, clips)
+    assert isinstance(network, TMO)
+    return _tmo(network, clips, options, seed)
+
+
+def _xmem(network: XMem, clips: ClipBatch, options: UnrollOptions) -> Predictions:
+    frames, objects = _encoded(network.encode_images, clips), clips.valid
+    masks = clips.masks[:, 0]
+    sensory = _blank(frames[0].key, objects, network.config.sensory_dim)
+    value, sensory = network.encode_masks(clips.frames[:, 0], frames[0].pixels, masks, sensory)
+    memory, values, odds = [frames[0]], [value], []
+    for index in range(1, clips.length):
+        now = frames[index]
+        readout = _read(network, now, memory, values, objects)
+        logits, sensory = network.decode(now, readout, sensory)
+        # XMem enlarges, then aggregates.
+        odds.append(_aggregate(upsample(logits.float(), 4).sigmoid(), objects))
+        if _remembers(index, clips.length, options):
+            masks = odds[-1].softmax(1)[:, 1:]
+            value, sensory = network.encode_masks(
+                clips.frames[:, index], now.pixels, masks, sensory
+            )
+            memory.append(now)
+            values.append(value)
+    return _predictions(clips, odds, (), [frame.key for frame in frames])
+
+
+def _cutie(network: Cutie, clips: ClipBatch, options: UnrollOptions) -> Predictions:
+    frames, objects = _encoded(network.encode_images, clips), clips.valid
+    selector = objects[:, :, None, None]
+    masks = clips.masks[:, 0]
+    sensory = _blank(frames[0].key, objects, network.config.sensory_dim)
+    value, sensory, summaries = network.encode_masks(
+        clips.frames[:, 0], frames[0].pixels, masks, sensory
+    )
+    memory, values, odds, aux = [frames[0]], [value], [], []
+    for index in range(1, clips.length):
+        now = frames[index]
+        readout = _read(network, now, memory, values, objects)
+        small = area_downsample(masks, 16)
+        refined, heads = network.refine(
+            now.pixels, readout, sensory, small, summaries, selector, last_head=True
+        )
+        logits, sensory = network.decode((now.skip8, now.skip4), refined, sensory)
+        aux.append([*heads, network.sensory_head(now.pixels, sensory)])
+        # Cutie and LiVOS aggregate, then enlarge.
+        odds.append(upsample(_aggregate(logits.float().sigmoid(), objects), 4))
+        masks = odds[-1].softmax(1)[:, 1:]
+        if _remembers(index, clips.length, options):
+            value, sensory, more = network.encode_masks(
+                clips.frames[:, index], now.pixels, masks, sensory
+            )
+            summaries = summaries + more
+            memory.append(now)
+            values.append(value)
+    return _predictions(clips, odds, aux, [frame.key for frame in frames])
+
+
+def _livos(network: LiVOS, clips: ClipBatch) -> Predictions:
+    frames, objects = _encoded(network.encode_images, clips), clips.valid
+    selector = objects[:, :, None, None]
+    masks = clips.masks[:, 0]
+    sensory = _blank(frames[0].key, objects, network.config.sensory_dim)
+    state = LinearState.empty(frames[0].key.float(), network.config.value_dim)
+    state = state.extended(objects.shape[1])
+    summaries: Tensor | None = None
+    odds, aux = [], []
+    for index, now in enumerate(frames):
+        key = now.key.float()
+        if summaries is not None:
+            refined, heads = network.refine(
+                now.pixels,
+                state.read(key),
+                sensory,
+                area_downsample(masks, 16),
+                summaries,
+                selector,
+                last_head=True,
+            )
+            logits, sensory = network.decode((now.skip8, now.skip4), refined, sensory)
+            aux.append([*heads, network.sensory_head(now.pixels, sensory)])
+            odds.append(upsample(_aggregate(logits.float().sigmoid(), objects), 4))
+            masks = odds[-1].softmax(1)[:, 1:]
+        if index < clips.length - 1:
+            value, sensory, more = network.encode_masks(
+                clips.frames[:, index], now.pixels, masks, sensory
+            )
+            summaries = more if summaries is None else summaries + more
+            state = state.seen(key).written(key, value.float(), now.gate.float())
+    return _predictions(clips, odds, aux, [frame.key for frame in frames])
+
+
+def _tmo(network: TMO, clips: ClipBatch, options: UnrollOptions, seed: int) -> Predictions:
+    """One foreground per frame: the union of all objects, from frame and flow picture."""
+    batch, _, _, height, width = clips.frames.shape
+    images = clips.frames[:, 1:].flatten(0, 1)
+    assert clips.pictures is not None
+    generator = torch.Generator().manual_seed(seed)
+    still = torch.rand(batch, clips.length - 1, generator=generator) < options.rgb_share
+    pictures = clips.pictures[:, 1:].flatten(0, 1)
+    still = still.flatten().to(images.device)[:, None, None, None]
+    scores = network(images, torch.where(still, images, pictures)).float()
+    # The softmax of (0, margin) is that of the two scores.
+    margin = bicubic(scores[:, 1:] - scores[:, :1], (height, width))
+    odds = torch.cat([torch.zeros_like(margin), margin], 1).unflatten(0, (batch, -1))
+    union = clips.masks.amax(2, keepdim=True)[:, 1:]
+    valid = torch.ones_like(union[..., 0, 0], dtype=torch.bool)
+    return Predictions(odds, union, valid)
+
+
+def _encoded(encode: Encode, clips: ClipBatch) -> list[Any]:
+    """The features of all frames, encoded in one batch, as one entry of B images per frame."""
+    features = encode(clips.frames.transpose(0, 1).flatten(0, 1))
+    parts = [part.unflatten(0, (clips.length, -1)) for part in features]
+    return [type(features)(*(part[index] for part in parts)) for index in range(clips.length)]
+
+
+def _blank(like: Tensor, objects: Tensor, channels: int) -> Tensor:
+    return like.new_zeros(objects.numel(), channels, *like.shape[-2:])
+
+
+def _read(
+    network: XMem | Cutie, now: Any, memory: list[Any], values: list[Tensor], objects: Tensor
+) -> Tensor:
+    """The readout of T frames with values ``(B * N, V, h, w)``.
+
+    In full precision: similarity is a difference of large products.
+    """
+    with torch.autocast(now.key.device.type, enabled=False):
+        stored = torch.stack(values, 1).unflatten(0, objects.shape).float()
+        return network.read(_full(now), [_full(frame) for frame in memory], stored)
+
+
+def _full(features: Any) -> Any:
+    names = ("key", "shrinkage", "selection")
+    return features._replace(**{name: getattr(features, name).float() for name in names})
+
+
+def _aggregate(probabilities: Tensor, objects: Tensor) -> Tensor:
+    """Log-odds ``(B, N + 1, H, W)``; padded objects have probability 0."""
+    return aggregate(probabilities * objects[:, :, None, None], 1)
+
+
+def _remembers(index: int, length: int, options: UnrollOptions) -> bool:
+    return index % options.mem_every == 0 and index < length - 1
+
+
+def _predictions(clips: ClipBatch, odds: list[Tensor], aux: Any, keys: list[Tensor]) -> Predictions:
+    heads = tuple(torch.stack(head, 1) for head in zip(*aux, strict=True))
+    return Predictions(
+        torch.stack(odds, 1),
+        clips.masks[:, 1:],
+        clips.valid[:, None].expand(-1, clips.length - 1, -1),
+        heads,
+        torch.stack(keys[1:], 1),
+        keys[0],
+        clips.masks[:, 0],
+    )
