@@ -69,7 +69,7 @@ def test_runs_that_cannot_be_compared(tmp_path):
         compare_runs(first, tmp_path)
     with pytest.raises(InputError, match="no video in common"):
         compare_runs(first, make_run(tmp_path / "b", {"w": square()}))
-    with pytest.raises(InputError, match="6 masks .* and 4"):
+    with pytest.raises(InputError, match=r"6 masks .* and 4"):
         compare_runs(first, make_run(tmp_path / "c", {"v": square(4)}))
 
 

@@ -1,0 +1,90 @@
+"""python -m selection.export RUN --format coco|ytvis|training|overlay"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mose.cli import EXIT_OK, run_command, say
+from mose.errors import InputError
+
+FORMATS = ("coco", "ytvis", "training", "overlay")
+LAYOUT = """\
+what is written:
+  coco       OUTPUT, a JSON file: an image per frame, run-lengths per object and frame
+  ytvis      OUTPUT, a JSON file: a track per object of a video
+  training   OUTPUT, a folder: Annotations/<video>/00000.png  Ignore/<video>/00000.png
+             weights.json  JPEGImages (a link to the data set's frames)
+  overlay    OUTPUT, a folder: <video>.mp4"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="python -m selection.export",
+        description="Write the selected masks of a run in another form.",
+        epilog=LAYOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("run", help="the run folder")
+    p.add_argument("--format", required=True, choices=FORMATS)
+    p.add_argument("--output", help="(default: RUN/export/<format>, with .json for a file)")
+    p.add_argument("--videos", nargs="+", default=[], metavar="NAME", help="only these videos")
+    p.add_argument(
+        "--fps", type=float, default=12.0, help="overlay: frames per second (%(default)s)"
+    )
+    p.add_argument("--unsure", type=float, default=0.5, metavar="W",
+                   help="training: ignore objects on frames of less weight (0.5)")  # fmt: skip
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and export; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    if not arguments.fps > 0:
+        raise InputError(f"--fps {arguments.fps} is no speed: give a number above 0")
+    from selection.export import (
+        coco,
+        open_run_masks,
+        write_overlays,
+        write_training,
+        youtube_vis,
+    )
+
+    run = open_run_masks(arguments.run, tuple(arguments.videos))
+    to_file = {"coco": coco, "ytvis": youtube_vis}
+    suffix = ".json" if arguments.format in to_file else ""
+    target = Path(arguments.output or run.root / "export" / f"{arguments.format}{suffix}")
+    if arguments.format in to_file:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = to_file[arguments.format](run)
+        write_json(target, content)
+        say(f"{len(content['annotations'])} annotations of {len(run.videos)} videos: {target}")
+        return EXIT_OK
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"output {target} is not an empty folder: choose a new one")
+    target.mkdir(parents=True, exist_ok=True)
+    if arguments.format == "training":
+        count = write_training(run, target, arguments.unsure)
+    else:
+        count = write_overlays(run, target, arguments.fps)
+    say(f"{count} frames of {len(run.videos)} videos: {target}")
+    return EXIT_OK
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(json.dumps(content), encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    run_command(main)

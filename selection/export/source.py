@@ -1,0 +1,97 @@
+"""What exports read of a run: videos, their objects and frames, the selected masks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mose.errors import InputError
+from mose.masks import read_mask
+from mose.video import IMAGE_SUFFIXES, numbered_files
+
+
+@dataclass(frozen=True)
+class VideoMasks:
+    """One video of a run.
+
+    object_ids   ascending
+    stems        frame names, in order
+    size         (height, width)
+    folder       its selected masks
+    images       its frames, which may be gone
+    """
+
+    name: str
+    object_ids: tuple[int, ...]
+    stems: tuple[str, ...]
+    size: tuple[int, int]
+    folder: Path
+    images: Path
+
+    def masks(self) -> Iterator[np.ndarray]:
+        """``(H, W) uint8`` selected ids, frame by frame."""
+        for stem in self.stems:
+            ids = read_mask(self.folder / f"{stem}.png", binary=False)
+            if ids.shape != self.size:
+                raise InputError(
+                    f"mask {self.folder / stem}.png is {ids.shape[0]} x {ids.shape[1]}, the first"
+                    f" one of the video {self.size[0]} x {self.size[1]}: make the video again"
+                )
+            yield ids
+
+    def frame_names(self) -> tuple[str, ...]:
+        """File names of the frames: those that are there, else ``<frame>.jpg``."""
+        there = {}
+        if self.images.is_dir():
+            there = {p.stem: p.name for p in numbered_files(self.images, IMAGE_SUFFIXES, "frame")}
+        return tuple(there.get(stem, f"{stem}.jpg") for stem in self.stems)
+
+
+@dataclass(frozen=True)
+class RunMasks:
+    """The finished videos of a run; ``images`` is the data set's folder of frames."""
+
+    root: Path
+    images: Path
+    videos: tuple[VideoMasks, ...]
+
+
+def open_run_masks(root: str | Path, videos: tuple[str, ...] = ()) -> RunMasks:
+    """The finished videos of the run in ``root``, or those of them that are named.
+
+    Raises `InputError` for a folder that is no run and for a video that is not in it.
+    """
+    root = Path(root)
+    try:
+        environment = json.loads((root / "environment.json").read_text(encoding="utf-8"))
+        images = Path(environment["images"])
+    except (OSError, ValueError, KeyError):
+        raise InputError(f"{root} is no run folder (no environment.json): give one") from None
+    records = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(root.glob("selection/*.json"))
+    ]
+    names = {record["video"] for record in records}
+    for name in videos:
+        if name not in names:
+            raise InputError(f"run {root} has no finished video {name}: choose one it has")
+    found = []
+    for record in records:
+        name = record["video"]
+        if videos and name not in videos:
+            continue
+        folder = root / "masks" / name
+        paths = numbered_files(folder, (".png",), "mask")
+        if not paths:
+            raise InputError(f"folder {folder} holds no masks: run the video again")
+        height, width = read_mask(paths[0], binary=False).shape
+        stems = tuple(path.stem for path in paths)
+        ids = tuple(sorted(record["objects"]))
+        found.append(VideoMasks(name, ids, stems, (height, width), folder, images / name))
+    if not found:
+        raise InputError(f"run {root} has no finished video: nothing to export")
+    return RunMasks(root, images, tuple(found))

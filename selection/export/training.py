@@ -1,0 +1,79 @@
+"""The selected masks as training data: how much each is to be trusted, and what to leave out.
+
+::
+
+    Annotations/<video>/00000.png   the selected masks, palette PNGs of object ids
+    Ignore/<video>/00000.png        1 where a loss should not look, 0 elsewhere
+    JPEGImages                      a link to the frames of the data set
+    weights.json                    video -> frame -> object id -> weight in [0, 1]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from mose.masks import read_mask, write_mask
+from selection.evidence import Evidence
+from selection.export.source import RunMasks, VideoMasks
+
+UNSURE = 0.5
+"""Weight below which an object is ignored on a frame."""
+
+
+def write_training(run: RunMasks, target: Path, unsure: float = UNSURE) -> int:
+    """Write the layout above into ``target``, an empty folder; returns the number of masks.
+
+    Ignored are pixels on which the selected masks and the pseudo-label differ, and an object's
+    whole mask on frames on which its weight is below ``unsure``.
+    """
+    weights: dict[str, dict[str, dict[str, float]]] = {}
+    count = 0
+    for video in run.videos:
+        trust = video_weights(run, video)
+        weights[video.name] = trust
+        annotations, ignore = (target / kind / video.name for kind in ("Annotations", "Ignore"))
+        annotations.mkdir(parents=True)
+        ignore.mkdir(parents=True)
+        for stem, ids in zip(video.stems, video.masks(), strict=True):
+            fused = read_mask(run.root / "pseudo-labels" / video.name / f"{stem}.png", binary=False)
+            doubtful = [int(n) for n, weight in trust[stem].items() if weight < unsure]
+            left_out = (ids != fused) | np.isin(ids, doubtful)
+            shutil.copyfile(video.folder / f"{stem}.png", annotations / f"{stem}.png")
+            write_mask(ignore / f"{stem}.png", left_out.astype(np.uint8))
+            count += 1
+    (target / "weights.json").write_text(json.dumps(weights, indent=1), encoding="utf-8")
+    if run.images.is_dir():
+        os.symlink(run.images, target / "JPEGImages", target_is_directory=True)
+    return count
+
+
+def video_weights(run: RunMasks, video: VideoMasks) -> dict[str, dict[str, float]]:
+    """Frame -> object id -> weight."""
+    evidence = Evidence.load(run.root / "selection" / "timelines" / f"{video.name}.npz")
+    weights = frame_weights(evidence)
+    return {
+        stem: {
+            str(object_id): round(float(weight), 4)
+            for object_id, weight in zip(evidence.object_ids, row, strict=True)
+        }
+        for stem, row in zip(evidence.frames, weights, strict=True)
+    }
+
+
+def frame_weights(evidence: Evidence) -> np.ndarray:
+    """``(T, N)`` in [0, 1]: how well the members agree with the pseudo-label, each with its say.
+
+    The J&F of the members, averaged by their weights in the fusion; 1 where there is nothing to
+    compare (a given mask).
+    """
+    members = len(evidence.members)
+    agreement = (evidence["agreement_j"] + evidence["agreement_f"])[:, :members] / 2
+    say = np.where(np.isnan(agreement), 0.0, np.nan_to_num(evidence["weight"][:, :members]))
+    total = say.sum(axis=1)
+    mean = (np.nan_to_num(agreement) * say).sum(axis=1) / np.where(total > 0, total, 1.0)
+    return np.where(total > 0, mean, 1.0).clip(0, 1)

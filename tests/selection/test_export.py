@@ -1,0 +1,141 @@
+"""Exports: read back by the libraries they are for, they hold the masks that were selected."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as api
+from pycocotools.coco import COCO
+
+from mose import InputError
+from mose.masks import read_mask, write_mask
+from selection.evidence import Evidence
+from selection.export import __main__ as command
+from selection.export import frame_weights
+
+FRAMES, HEIGHT, WIDTH = 4, 33, 47
+NAMES = ("a video", "b")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Two videos with objects 3 and 200; 200 is gone from the second frame on."""
+    root, images = tmp_path / "run", tmp_path / "images"
+    (root / "selection" / "timelines").mkdir(parents=True)
+    stems = tuple(f"{t:05d}" for t in range(FRAMES))
+    for name in NAMES:
+        for folder in (root / "masks", root / "pseudo-labels", images):
+            (folder / name).mkdir(parents=True)
+        for index, stem in enumerate(stems):
+            ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+            ids[5:15, 4 + index : 20 + index] = 3
+            if index < 2:
+                ids[20:30, 30:40] = 200
+            write_mask(root / "masks" / name / f"{stem}.png", ids)
+            ids[5] = 0
+            write_mask(root / "pseudo-labels" / name / f"{stem}.png", ids)
+            Image.new("RGB", (WIDTH, HEIGHT), (20, 20, 20)).save(images / name / f"{stem}.png")
+        evidence = Evidence.blank(
+            name, ("m", "n", "pseudo-label"), np.full(3, 0.5), (3, 200), stems
+        )
+        for plane in ("agreement_j", "agreement_f"):
+            evidence[plane][1:, :, 0] = np.array([0.8, 0.4, 1.0])
+            evidence[plane][1:, :, 1] = 0.1
+        evidence["weight"][:, :2] = np.array([3.0, 1.0])[None, :, None]
+        evidence.save(root / "selection" / "timelines" / f"{name}.npz")
+        record = {"video": name, "objects": [3, 200]}
+        (root / "selection" / f"{name}.json").write_text(json.dumps(record))
+    (root / "environment.json").write_text(json.dumps({"images": str(images)}))
+    return root
+
+
+def selected(run, name, index):
+    return read_mask(run / "masks" / name / f"{index:05d}.png")
+
+
+def export(run, tmp_path, form, *more):
+    target = tmp_path / "out.json" if form in ("coco", "ytvis") else tmp_path / "out"
+    assert command.main([str(run), "--format", form, "--output", str(target), *more]) == 0
+    return target
+
+
+def test_coco_reads_back(run, tmp_path):
+    data = COCO(str(export(run, tmp_path, "coco")))
+    assert len(data.getImgIds()) == len(NAMES) * FRAMES
+    for image in data.loadImgs(data.getImgIds()):
+        name, file = image["file_name"].split("/")
+        ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+        for annotation in data.loadAnns(data.getAnnIds(imgIds=image["id"])):
+            plane = data.annToMask(annotation).astype(bool)
+            assert annotation["area"] == plane.sum()
+            x, y, width, height = annotation["bbox"]
+            assert plane[int(y) : int(y + height), int(x) : int(x + width)].sum() == plane.sum()
+            ids[plane] = annotation["track_id"]
+        assert file == f"{image['frame_id']:05d}.png"
+        assert (ids == selected(run, name, image["frame_id"])).all()
+
+
+def test_youtube_vis_has_a_track_per_object(run, tmp_path):
+    data = json.loads(export(run, tmp_path, "ytvis").read_text())
+    assert [video["name"] for video in data["videos"]] == list(NAMES)
+    assert len(data["annotations"]) == 4
+    for track in data["annotations"]:
+        video = data["videos"][track["video_id"] - 1]
+        assert len(track["segmentations"]) == len(video["file_names"]) == track["length"]
+        for index, code in enumerate(track["segmentations"]):
+            wanted = selected(run, video["name"], index) == track["track_id"]
+            assert (code is None) == (not wanted.any())
+            if code is not None:
+                assert (api.decode(code).astype(bool) == wanted).all()
+                assert track["areas"][index] == wanted.sum()
+
+
+def test_training_labels_say_what_to_trust(run, tmp_path):
+    folder = export(run, tmp_path, "training")
+    weights = json.loads((folder / "weights.json").read_text())
+    assert weights["b"]["00000"] == {"3": 1.0, "200": 1.0}
+    assert weights["b"]["00001"] == {"3": 0.7, "200": 0.1}
+    ids = selected(run, "b", 1)
+    assert (read_mask(folder / "Annotations/b/00001.png") == ids).all()
+    ignored = read_mask(folder / "Ignore/b/00001.png").astype(bool)
+    differs = np.zeros_like(ignored)
+    differs[5] = ids[5] > 0
+    assert (ignored == (differs | (ids == 200))).all()
+    assert not read_mask(folder / "Ignore/b/00000.png")[ids == 200].any()
+    assert (folder / "JPEGImages/b/00003.png").is_file()
+
+
+def test_weights_are_an_average_by_the_members_say():
+    evidence = Evidence.blank("v", ("m", "n", "pseudo-label"), np.full(3, 0.5), (1,), ("0", "1"))
+    evidence["agreement_j"][1, :, 0] = evidence["agreement_f"][1, :, 0] = 0.2, 1.0, 1.0
+    evidence["weight"][1, :, 0] = 0.0, 2.0, np.nan
+    assert frame_weights(evidence).tolist() == [[1.0], [1.0]]
+    evidence["weight"][1, :2, 0] = 1.0, 1.0
+    assert frame_weights(evidence)[1, 0] == pytest.approx(0.6)
+
+
+def test_overlay_video_plays(run, tmp_path):
+    folder = export(run, tmp_path, "overlay", "--videos", "b")
+    assert [path.name for path in folder.iterdir()] == ["b.mp4"]
+    video = cv2.VideoCapture(str(folder / "b.mp4"))
+    frames = []
+    while (read := video.read())[0]:
+        frames.append(read[1])
+    assert len(frames) == FRAMES
+    assert frames[0].shape == (HEIGHT - 1, WIDTH - 1, 3)
+    inside, outside = frames[1][10, 12].astype(int), frames[1][30, 4].astype(int)
+    assert abs(inside - outside).max() > 30
+
+
+def test_bad_input(run, tmp_path):
+    with pytest.raises(InputError, match="no run folder"):
+        export(tmp_path, tmp_path, "coco")
+    with pytest.raises(InputError, match="no finished video x"):
+        export(run, tmp_path, "coco", "--videos", "x")
+    with pytest.raises(InputError, match="not an empty folder"):
+        command.main([str(run), "--format", "training", "--output", str(run)])
+    (tmp_path / "images" / "b" / "00002.png").unlink()
+    with pytest.raises(InputError, match="00002"):
+        export(run, tmp_path, "overlay")
