@@ -48,7 +48,7 @@ class FlowOptions:
     """
 
     preset: str = "ultrafast"
-    short_side: int = 360
+    short_side: int = 180
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -71,7 +71,7 @@ class FlowSegmenter(Segmenter):
     def segment(self, video: Video) -> Iterator[FrameMasks]:
         video.check_prompts()
         height, width = working_size(video.height, video.width, self.options.short_side)
-        flow = DenseFlow(self.options.preset)
+        flow = DenseFlow(self.options.preset, finest=0)
         planes = np.zeros((0, height, width), dtype=np.float32)
         ids: tuple[int, ...] = ()
         given_area = steady = np.zeros(0, dtype=np.float32)

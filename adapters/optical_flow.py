@@ -30,10 +30,6 @@ PRESETS = {
 MIN_SIDE = 32
 """Smaller frames are padded to it: DIS fails, or crashes, on less than its coarsest patch."""
 
-FINEST_SIDE = 90
-"""The finest of DIS's scales keeps this many pixels on the shorter side. Its presets stop at
-a half or a quarter of any frame, which on small ones is too coarse to follow anything."""
-
 CACHE_BYTES = 64 << 20
 """Of flows that are kept for members that need the same ones; about 35 at 360 x 640."""
 
@@ -84,17 +80,20 @@ class DenseFlow:
     """DIS optical flow (Kroeger et al., ECCV 2016) between two frames, of any size.
 
     Frames are ``(h, w) uint8`` grey, or ``(h, w, 3)`` RGB. Flows that another instance of
-    the same preset has computed lately are not computed again.
+    the same kind has computed lately are not computed again.
     """
 
-    def __init__(self, preset: str):
-        self._preset = preset
+    def __init__(self, preset: str, finest: int | None = None):
+        """``finest``: the halvings at which the search ends, 0 at every pixel; None: the
+        preset's (1 or 2)."""
         self._dis = cv2.DISOpticalFlow.create(PRESETS[preset])
-        self._finest = self._dis.getFinestScale()
+        if finest is not None:
+            self._dis.setFinestScale(finest)
+        self._method = f"dis-{preset}-{self._dis.getFinestScale()}"
 
     def __call__(self, source: np.ndarray, target: np.ndarray) -> np.ndarray:
         """``(h, w, 2) float32``, read-only: ``source[p]`` is ``target[p + flow[p]]``."""
-        return _shared.get(f"dis-{self._preset}", _grey(source), _grey(target), self._compute)
+        return _shared.get(self._method, _grey(source), _grey(target), self._compute)
 
     def _compute(self, source: np.ndarray, target: np.ndarray) -> np.ndarray:
         height, width = source.shape
@@ -104,8 +103,6 @@ class DenseFlow:
                 cv2.copyMakeBorder(f, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
                 for f in (source, target)
             )
-        halvings = max(0, int(np.log2(min(source.shape) / FINEST_SIDE)))
-        self._dis.setFinestScale(min(self._finest, halvings))
         # None: no initial flow, which the stubs of OpenCV do not know.
         flow = self._dis.calc(source, target, None)  # type: ignore[call-overload]
         return np.asarray(flow)[:height, :width]
