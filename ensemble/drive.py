@@ -95,12 +95,12 @@ def run_pairs(
         while not scheduler.finished:
             timeout = scheduler.wake_at() - executor.now()
             events = executor.wait(min(max(0.0, timeout), LONGEST_WAIT))
+            now = executor.now()  # before listeners take time: deadlines are of what is known
             for event in events:
                 of: dict[str, Any] = {}
                 if isinstance(event, Done) and event.worker in running:
                     of = _settle(outcome, running.pop(event.worker), event)
                 tell(event, **of)
-            now = executor.now()
             for action in scheduler.handle(*events, Tick(now)):
                 tell(action, time=now)
                 if isinstance(action, (Run, Finish)):

@@ -105,12 +105,21 @@ class RayExecutor:
               the machine is never joined. A Ray that this process has initialised before
               is used as it is and left running.
     num_cpus  cores of the own instance; None: all that this process may use
+    wanted    of a cluster that grows: what to ask for in all, be it there yet or not. Workers
+              are requested up to it, and an autoscaler sees them as demand.
     """
 
-    def __init__(self, job: Job, address: str | None = None, num_cpus: int | None = None):
+    def __init__(
+        self,
+        job: Job,
+        address: str | None = None,
+        num_cpus: int | None = None,
+        wanted: Shape | None = None,
+    ):
         self._pickled_job = cloudpickle.dumps(job)
         self._address = address or os.environ.get("RAY_ADDRESS") or None
         self._num_cpus = num_cpus
+        self._wanted = wanted or Shape(0, 0, 0)
         self._actors: dict[int, Any] = {}
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._exit = contextlib.ExitStack()
@@ -138,6 +147,7 @@ class RayExecutor:
     def check(self, members: Sequence[MemberSpec]) -> None:
         """Compare every request with the nodes: Ray itself would wait for ever in silence."""
         nodes = [_room_of(node["Resources"]) for node in _alive_nodes()]
+        nodes.append(self._wanted)
         for member in members:
             if not any(member.shape.fits(node) for node in nodes):
                 raise InputError(
@@ -193,7 +203,7 @@ class RayExecutor:
             for node in _alive_nodes():
                 for name, amount in node["Resources"].items():
                     total[name] = total.get(name, 0.0) + amount
-            room = _room_of(total)
+            room = _at_least(_room_of(total), self._wanted)
             if room != self._room:
                 self._room = room
                 yield Capacity(now, room)
@@ -355,6 +365,12 @@ def _alive_nodes() -> list[dict[str, Any]]:
 def _room_of(resources: dict[str, float]) -> Shape:
     cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
     return Shape(cpus, gpus, int(resources.get("memory", 0)))
+
+
+def _at_least(room: Shape, wanted: Shape) -> Shape:
+    return Shape(
+        max(room.cpus, wanted.cpus), max(room.gpus, wanted.gpus), max(room.memory, wanted.memory)
+    )
 
 
 def _size(shape: Shape) -> tuple[float, float, int]:

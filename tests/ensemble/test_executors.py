@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import errno
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -67,7 +70,12 @@ class ToyJob:
 
 
 def run_toy(
-    name: str, members: str | list[MemberSpec], videos: list[str], on_event=None, limits=QUICK
+    name: str,
+    members: str | list[MemberSpec],
+    videos: list[str],
+    on_event=None,
+    limits=QUICK,
+    **options,
 ) -> tuple[Outcome, list[dict]]:
     specs = [MemberSpec(m) for m in members.split()] if isinstance(members, str) else members
     pairs = [Pair(spec.name, video, 0.05) for spec in specs for video in videos]
@@ -78,7 +86,7 @@ def run_toy(
         if on_event is not None:
             on_event(entry)
 
-    executor = make_executor(name, ToyJob())
+    executor = make_executor(name, ToyJob(), **options)
     return run_pairs(executor, specs, pairs, limits=limits, on_event=listen), log
 
 
@@ -148,6 +156,40 @@ def test_killing_and_hanging_pairs_are_given_up_and_the_rest_goes_on(ray_session
         ("hang-1", "suspect"),
     }
     assert set(outcome.finished) == set(SLEEPS)
+
+
+def test_killing_all_workers_again_and_again_loses_nothing(ray_session):
+    """Every 2 seconds, six times: whatever was running is done again, and nobody is blamed."""
+    pids: dict[int, int] = {}
+    over = threading.Event()
+
+    def kill_all() -> None:
+        for _ in range(6):
+            if over.wait(2.0):
+                return
+            for pid in list(pids.values()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def follow(entry: dict) -> None:
+        if entry["event"] == "WorkerUp":
+            pids[entry["worker"]] = entry["pid"]
+        elif entry["event"] in ("WorkerLost", "Stop"):
+            pids.pop(entry["worker"], None)
+
+    killer = threading.Thread(target=kill_all)
+    killer.start()
+    try:
+        limits = dataclasses.replace(QUICK, deadline_floor=30.0)
+        videos = [f"sleep-0.3-{i}" for i in range(60)]
+        outcome, _ = run_toy("ray", "a", videos, follow, limits)
+    finally:
+        over.set()
+        killer.join()
+    assert outcome.whole
+    assert len(outcome.done) == 60
+    assert outcome.counts["Done"] == 120, "each pair and each video once"
+    assert outcome.counts["WorkerLost"] >= 4
 
 
 def test_a_member_whose_workers_die_at_their_start_is_taken_out(ray_session):
