@@ -15,10 +15,11 @@ import cc3d
 import cv2
 import numpy as np
 
-from adapters.optical_flow import warp
+from adapters.optical_flow import sharpen, warp
 
-NOBODY = -1
-"""Label of foreground that belongs to no given object."""
+BACKGROUND, NOBODY = -1, 0
+"""Labels of pixels that are not foreground, and of foreground that is no given object's. The
+objects are 1, 2, ... in the order in which they were given."""
 
 FAR = 1e4
 """Distance to something that is nowhere."""
@@ -47,6 +48,9 @@ MISTAKEN, CERTAIN = 0.7, 0.4
 """A piece of an object goes to a neighbour whose appearance is at least as similar to it as
 the second, and of which the object's own similarity is less than the first."""
 
+STRANGE = 4.0
+"""Log-likelihood ratio from which pixels of an object are a piece by themselves."""
+
 TELLING = 0.3
 """Similarity to the given appearance below which a frame teaches nothing about an object."""
 
@@ -71,6 +75,7 @@ class Appearance:
     """
 
     COLOURS, LEVELS = 12, (4.0, 12.0)
+    BINS = COLOURS**3 * (len(LEVELS) + 1)
 
     def __init__(self, frame: np.ndarray):
         lab = cv2.cvtColor(frame, cv2.COLOR_RGB2LAB).astype(np.float32)
@@ -86,9 +91,8 @@ class Appearance:
 
     def histogram(self, mask: np.ndarray) -> np.ndarray:
         """Of the pixels of ``(h, w) bool``, blurred along the colours, with sum 1."""
-        shape = (len(self.LEVELS) + 1, *[self.COLOURS] * 3)
-        counts = np.bincount(self._bins[mask], minlength=int(np.prod(shape)))
-        smooth = counts.reshape(shape).astype(np.float32)
+        counts = np.bincount(self._bins[mask], minlength=self.BINS).astype(np.float32)
+        smooth = counts.reshape(-1, *[self.COLOURS] * 3)
         for axis in (1, 2, 3):
             ends = np.pad(smooth, [(1, 1) if i == axis else (0, 0) for i in range(4)])
             low, high = (np.take(ends, range(k, k + self.COLOURS), axis) for k in (0, 2))
@@ -109,7 +113,7 @@ def similarity(one: np.ndarray, other: np.ndarray) -> float:
 class _Thing:
     """What is remembered of an object, or of the foreground that is nobody's.
 
-    given     histogram on the frame on which it was given; None for nobody
+    given     histogram on the frame on which it was given; of nobody's: of the last frame
     recent    histogram of late
     usual     area in pixels that it usually has
     support   share of it that the foreground usually covers
@@ -117,7 +121,7 @@ class _Thing:
     lost      frames since then
     """
 
-    given: np.ndarray | None
+    given: np.ndarray
     recent: np.ndarray
     usual: float
     support: float = 1.0
@@ -130,19 +134,19 @@ class _Thing:
 
     @property
     def appearance(self) -> np.ndarray:
-        return self.recent if self.given is None else 0.5 * (self.given + self.recent)
+        return 0.5 * (self.given + self.recent)
 
 
 class Identities:
     """The objects of one video: `step` for every frame in order, `add` where masks are given.
 
-    Of a frame that has passed only labels and a few numbers per object are kept.
+    Of a frame that has passed only the masks and a few numbers per object are kept.
     """
 
     def __init__(self, height: int, width: int):
-        self._labels = np.zeros((height, width), dtype=np.int16)
-        self._objects: list[_Thing] = []
-        self._nobody: _Thing | None = None
+        # Labels of pixels, and places in both of these: NOBODY, then the objects.
+        self._things = [_Thing(np.zeros(Appearance.BINS), np.zeros(Appearance.BINS), 0.0)]
+        self._masks = np.zeros((1, height, width), dtype=np.float32)
         self._background: np.ndarray | None = None
 
     def add(self, planes: np.ndarray, frame: np.ndarray, foreground: np.ndarray) -> None:
@@ -158,14 +162,15 @@ class Identities:
             area = max(float(mask.sum()), 1.0)
             seen = float((solid & mask).sum()) / area
             histogram = look.histogram(mask)
-            thing = _Thing(histogram, histogram, area, seen, _middle(mask))
-            self._objects.append(thing)
-            self._labels[mask] = len(self._objects)
-        rest = solid & (self._labels <= 0)
+            self._things.append(_Thing(histogram, histogram, area, seen, _middle(mask)))
+        self._masks = np.concatenate([self._masks * (1.0 - planes.sum(axis=0)), planes])
+        labels = np.where(self._masks.max(axis=0) > 0.5, self._masks.argmax(axis=0), BACKGROUND)
+        rest = solid & (labels <= NOBODY)
         # Without the rim that a foreground has around a given mask.
         rest = cv2.morphologyEx(rest.astype(np.uint8), cv2.MORPH_OPEN, _square(5)) > 0
-        self._labels[rest] = NOBODY
-        self._learn(self._labels, look)
+        labels[rest] = NOBODY
+        self._masks[NOBODY] = labels == NOBODY
+        self._learn(labels, look)
 
     def step(self, frame: np.ndarray, foreground: np.ndarray, flow: np.ndarray) -> np.ndarray:
         """Split the next frame: ``(N, h, w) float32``, the sum is at most 1.
@@ -174,54 +179,45 @@ class Identities:
         foreground   ``(h, w) float32`` in [0, 1]
         flow         ``(h, w, 2) float32`` from this frame to the previous one
         """
-        count = len(self._objects)
-        if count == 0:
+        if len(self._things) == 1:
             return np.zeros((0, *foreground.shape), dtype=np.float32)
         look, solid = Appearance(frame), foreground > 0.5
-        things = self._things()
-        before = np.stack([self._labels == key for key in things]).astype(np.float32)
-        carried = dict(zip(things, warp(before, flow) > 0.5, strict=True))
-        gaps = {key: _distance(mask) for key, mask in carried.items()}
+        carried = sharpen(warp(self._masks, flow))
+        gaps = np.stack([_distance(mask > 0.5) for mask in carried])
 
-        labels = self._nearest(things, gaps, look, solid)
-        rest = solid & (labels == 0)
+        liking = np.stack([look.log_likelihood(thing.appearance) for thing in self._things])
+        labels = self._nearest(gaps, liking, solid)
+        rest = solid & (labels == BACKGROUND)
         labels[rest] = NOBODY
         self._assign_regions(labels, rest, gaps, look)
-        self._correct_pieces(labels, look)
+        self._correct_pieces(labels, liking, look)
         hidden = self._hidden(labels, carried, look, solid)
-        self._follow(labels, hidden, look, solid)
-        self._labels = np.where(labels != 0, labels, hidden)
+        self._follow(labels, hidden, look)
 
-        planes = np.zeros((count, *foreground.shape), dtype=np.float32)
-        for key, thing in enumerate(self._objects, 1):
-            planes[key - 1] = foreground * (labels == key)
-            planes[key - 1] += (1.0 - thing.support) * (1.0 - foreground) * (hidden == key)
-        return planes
+        split = np.arange(len(self._things))[:, None, None] == labels
+        self._masks = np.where(solid, split, hidden).astype(np.float32)
+        unseen = np.array([1.0 - thing.support for thing in self._things], dtype=np.float32)
+        planes = foreground * split + (1.0 - foreground) * unseen[:, None, None] * hidden
+        return planes[1:]
 
-    def _things(self) -> dict[int, _Thing]:
-        """Label -> what it stands for."""
-        things = dict(enumerate(self._objects, 1))
-        return things | ({NOBODY: self._nobody} if self._nobody else {})
+    def _nearest(self, gaps: np.ndarray, liking: np.ndarray, solid: np.ndarray) -> np.ndarray:
+        """Labels of the foreground within reach of what was carried there.
 
-    def _nearest(
-        self,
-        things: dict[int, _Thing],
-        gaps: dict[int, np.ndarray],
-        look: Appearance,
-        solid: np.ndarray,
-    ) -> np.ndarray:
-        """Labels of the foreground within reach of what was carried there; 0 elsewhere."""
-        liking = np.stack([look.log_likelihood(thing.appearance) for thing in things.values()])
-        liking = np.maximum(liking - liking.max(axis=0), -DOUBT)
-        cost = np.empty_like(liking)
-        for place, (key, thing) in enumerate(things.items()):
-            near = gaps[key] <= REACH * thing.size + 2
-            cost[place] = np.where(near, gaps[key] / (EDGE * thing.size) - liking[place], FAR)
-        keys = np.array(list(things), dtype=np.int16)
-        return np.where(solid & (cost.min(axis=0) < FAR), keys[cost.argmin(axis=0)], 0)
+        gaps     ``(1 + N, h, w)``: distance to what was carried
+        liking   ``(1 + N, h, w)``: log-likelihood of the appearance
+        """
+        cost = np.full_like(gaps, FAR)
+        found = [i for i, gap in enumerate(gaps) if gap.min() < FAR]
+        best = liking[found].max(axis=0) if found else 0.0
+        for i in found:
+            size = self._things[i].size
+            doubt = np.minimum(best - liking[i], DOUBT)
+            near = gaps[i] <= REACH * size + 2
+            cost[i] = np.where(near, gaps[i] / (EDGE * size) + doubt, FAR)
+        return np.where(solid & (cost.min(axis=0) < FAR), cost.argmin(axis=0), BACKGROUND)
 
     def _assign_regions(
-        self, labels: np.ndarray, rest: np.ndarray, gaps: dict[int, np.ndarray], look: Appearance
+        self, labels: np.ndarray, rest: np.ndarray, gaps: np.ndarray, look: Appearance
     ) -> None:
         """Give regions of nobody's foreground to objects, in place, the largest first.
 
@@ -231,14 +227,13 @@ class Identities:
         for mask, area in _regions(labels == NOBODY):
             fresh = bool((rest & mask).sum() > 0.5 * area)
             if area < SMALLEST:
-                labels[mask] = 0 if fresh else NOBODY
-                continue
-            candidates = {k: t for k, t in enumerate(self._objects, 1) if fresh or t.lost}
-            if not candidates:
+                labels[mask] = BACKGROUND if fresh else NOBODY
                 continue
             histogram, middle = look.histogram(mask), _middle(mask)
-            scores = {}
-            for key, thing in candidates.items():
+            best, claim = NOBODY, CLAIM
+            for key, thing in enumerate(self._things[1:], 1):
+                if not (fresh or thing.lost):
+                    continue
                 gap, near = float(gaps[key][mask].min()), NEAR
                 if thing.lost:
                     gap = float(np.hypot(*np.subtract(middle, thing.place)))
@@ -246,59 +241,57 @@ class Identities:
                 growth = (area + float((labels == key).sum())) / (GROWTH * thing.usual)
                 plausible = np.exp(-(max(0.0, np.log(growth)) ** 2))
                 close = np.exp(-gap / (near * thing.size))
-                scores[key] = similarity(histogram, thing.appearance) * close * plausible
-            best = max(scores, key=scores.__getitem__)
-            if scores[best] > CLAIM:
-                labels[mask] = best
+                score = similarity(histogram, thing.appearance) * close * plausible
+                if score > claim:
+                    best, claim = key, score
+            labels[mask] = best
 
-    def _correct_pieces(self, labels: np.ndarray, look: Appearance) -> None:
-        """Hand pieces of objects to the neighbour that they look like, in place."""
-        things = self._things()
-        for key, thing in enumerate(self._objects, 1):
-            for mask, area in _regions(labels == key):
+    def _correct_pieces(self, labels: np.ndarray, liking: np.ndarray, look: Appearance) -> None:
+        """Hand pieces of objects to the neighbour that they look like, in place.
+
+        A piece is what is connected, or is and looks more like another thing.
+        """
+        for key, thing in enumerate(self._things[1:], 1):
+            mine = labels == key
+            strange = mine & (liking.max(axis=0) - liking[key] > STRANGE)
+            for mask, area in _regions(strange) + _regions(mine):
                 ring = cv2.dilate(mask.astype(np.uint8), _square(5)) > mask
-                around = set(np.unique(labels[ring]).tolist()) & things.keys() - {key}
+                around = set(np.unique(labels[ring]).tolist()) - {key, BACKGROUND}
                 if area < SMALLEST or not around:
                     continue
                 histogram = look.histogram(mask)
-                alike = {k: similarity(histogram, things[k].appearance) for k in around}
+                alike = {k: similarity(histogram, self._things[k].appearance) for k in around}
                 best = max(alike, key=alike.__getitem__)
                 own = similarity(histogram, thing.appearance)
                 if alike[best] > CERTAIN and own < MISTAKEN * alike[best]:
                     labels[mask] = best
 
     def _hidden(
-        self,
-        labels: np.ndarray,
-        carried: dict[int, np.ndarray],
-        look: Appearance,
-        solid: np.ndarray,
+        self, labels: np.ndarray, carried: np.ndarray, look: Appearance, solid: np.ndarray
     ) -> np.ndarray:
-        """Labels of objects that are where they were carried to, though not in the foreground."""
-        hidden = np.zeros_like(labels)
-        if self._background is None:
-            return hidden
-        behind = look.log_likelihood(self._background)
-        for key, thing in enumerate(self._objects, 1):
-            rest = carried[key] & ~solid
-            if not rest.any() or (thing.lost and (labels == key).any()):
-                continue
-            there = look.log_likelihood(thing.appearance)[rest] > behind[rest]
-            if there.mean() > STILL_THERE:
-                hidden[rest] = key
+        """``(1 + N, h, w)``: what of the carried masks is kept where there is no foreground.
+
+        An object whose carried mask looks like the background there is gone, the sooner the
+        more the foreground usually covers it.
+        """
+        hidden = np.where(solid, 0.0, carried)
+        hidden[NOBODY] = 0.0
+        behind = look.log_likelihood(self._background) if self._background is not None else 0.0
+        for key, thing in enumerate(self._things[1:], 1):
+            rest = hidden[key] > 0.5
+            there = (look.log_likelihood(thing.appearance) > behind)[rest]
+            back = (labels == key).sum() > rest.sum() / 2
+            if (thing.lost and back) or (rest.any() and there.mean() < STILL_THERE * thing.support):
+                hidden[key] = 0.0
         return hidden
 
-    def _follow(
-        self, labels: np.ndarray, hidden: np.ndarray, look: Appearance, solid: np.ndarray
-    ) -> None:
-        """Update what is remembered of the objects; ``labels`` of lost ones are cleared."""
-        for key, thing in enumerate(self._objects, 1):
+    def _follow(self, labels: np.ndarray, hidden: np.ndarray, look: Appearance) -> None:
+        """Update what is remembered of the objects; ``labels`` of lost ones become nobody's."""
+        for key, thing in enumerate(self._things[1:], 1):
             mask = labels == key
-            area, unseen = float(mask.sum()), float((hidden == key).sum())
-            if unseen:
+            area, unseen = float(mask.sum()), float((hidden[key] > 0.5).sum())
+            if area + unseen:
                 thing.support += RATE * (area / (area + unseen) - thing.support)
-            elif area:
-                thing.support += RATE * (1.0 - thing.support)
             if area < max(LOST_SHARE * thing.usual, 1.0):
                 labels[mask] = NOBODY
                 thing.lost += 1
@@ -307,17 +300,17 @@ class Identities:
             thing.place = _middle(mask)
             thing.usual += RATE * (area + unseen - thing.usual)
             histogram = look.histogram(mask)
-            assert thing.given is not None
             if similarity(histogram, thing.given) > TELLING:
                 thing.recent = (1 - RATE) * thing.recent + RATE * histogram
-        self._learn(np.where(labels != 0, labels, hidden), look)
+        self._learn(np.where(hidden.max(axis=0) > 0.5, hidden.argmax(axis=0), labels), look)
 
     def _learn(self, labels: np.ndarray, look: Appearance) -> None:
         """The appearance of nobody's foreground and of the background."""
         mask = labels == NOBODY
         if mask.any():
-            self._nobody = _Thing(None, look.histogram(mask), float(mask.sum()))
-        now = look.histogram(labels == 0)
+            histogram = look.histogram(mask)
+            self._things[NOBODY] = _Thing(histogram, histogram, float(mask.sum()))
+        now = look.histogram(labels == BACKGROUND)
         if self._background is None:
             self._background = now
         self._background = (1 - RATE) * self._background + RATE * now

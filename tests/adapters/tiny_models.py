@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import tiny_cutie
+import tiny_tmo
+import tiny_xmem
 
 import adapters
 from adapters.catalogue import describe_all
@@ -35,6 +37,8 @@ make_weights: dict[str, Maker] = {
     "folder": held_masks,
     "cutie": tiny_cutie.make_cutie,
     "livos": tiny_cutie.make_livos,
+    "xmem": tiny_xmem.make_xmem,
+    "tmo": tiny_tmo.make_tmo,
 }
 """Adapter -> maker. A maker writes what the adapter needs into an empty folder, for the
 videos that it will see, and returns the keywords of `adapters.load`: ``{"weights": path,
