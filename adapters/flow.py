@@ -30,7 +30,7 @@ from adapters.optical_flow import (
 from mose import InputError, Video
 from mose.errors import unknown
 
-DRIFT = 0.25
+DRIFT = 0.4
 """Confidence is the product of the consistent shares to this power: the rank of the product,
 brought to the scale of the IoU."""
 
