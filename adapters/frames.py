@@ -6,7 +6,7 @@ a `Track`; everything else about a frame is here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -189,17 +189,21 @@ def follow(
 
 
 def ready(
-    network: NetworkType, device: str, options: TestTimeOptions, notes: list[str]
+    network: NetworkType,
+    device: str,
+    options: TestTimeOptions,
+    notes: list[str],
+    decisive: Collection[str] = DECISIVE,
 ) -> NetworkType:
     """A network for inference: channels last, compiled where asked for.
 
     Norms are folded into convolutions, and in full precision on a CPU the large convolutions
-    multiply less, see `accelerate`; but there the parts in `DECISIVE` stay as they are.
+    multiply less, see `accelerate`; but there the ``decisive`` parts stay as they are.
     """
     network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     exact = device == "cpu" and options.amp == "off"
     for name, part in network.named_children():
-        if not (exact and name in DECISIVE):
+        if not (exact and name in decisive):
             fold_batch_norm(part)
             if exact and not options.compile:
                 accelerate(part)

@@ -58,7 +58,8 @@ class LivosSegmenter(Segmenter):
         assert self.weights is not None
         self.notes: list[str] = []
         network = load_network(self.weights, "livos")
-        self.network = ready(network, self.device, self.options, self.notes)
+        # Every pixel reads the whole state: nothing is chosen, so no last bit decides.
+        self.network = ready(network, self.device, self.options, self.notes, decisive=())
 
     def segment(self, video: Video) -> Iterator[FrameMasks]:
         return augmented(self._run, video, self.options.variants())
