@@ -27,6 +27,9 @@ class SleepingWorker:
 
 
 class SleepingJob:
+    def check(self) -> None:
+        pass
+
     def start(self, member: str) -> SleepingWorker:
         return SleepingWorker()
 

@@ -20,6 +20,7 @@ from ensemble.finish import finish_video
 from ensemble.ladder import lighter
 from ensemble.predictions import PredictionWriter
 from ensemble.rundir import RunDirectory
+from mose import InputError
 from mose.dataset import Dataset
 from mose.prefetch import prefetched
 
@@ -55,6 +56,15 @@ class RunJob:
     @property
     def run(self) -> RunDirectory:
         return RunDirectory(self.root)
+
+    def check(self) -> None:
+        """Raise `InputError` where this node does not see the run folder or the data set."""
+        lease.check(self.root, self.lease)
+        if not self.dataset.images.is_dir():
+            raise InputError(
+                f"data set folder {self.dataset.images} is not there: put the data set on a file"
+                " system that all nodes share"
+            )
 
     def start(self, member: str) -> MemberWorker:
         """A worker with the member's model loaded; `InputError` if that cannot be."""

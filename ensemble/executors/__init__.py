@@ -27,6 +27,10 @@ class JobWorker(Protocol):
 class Job(Protocol):
     """The work of a run. Picklable and small: every worker gets a copy of its own."""
 
+    def check(self) -> None:
+        """Raise `mose.InputError` where this process cannot take part: what it needs of the
+        file system is not there. Asked once on every node of a cluster, before anything runs."""
+
     def start(self, member: str) -> JobWorker:
         """Load a member; `mose.InputError` says that it can never work."""
 

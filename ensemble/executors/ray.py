@@ -27,6 +27,7 @@ import ray
 from ray import cloudpickle
 from ray import exceptions as ray_errors
 from ray._private import worker as ray_worker
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ensemble.events import (
     Action,
@@ -54,6 +55,8 @@ from mose.errors import InputError
 
 OBJECT_STORE_BYTES = 200 << 20
 FOLDER_PREFIX = "stseg-ray-"
+NODE_ANSWER = 60.0
+"""Seconds that a node may take to say whether it can take the work."""
 CAPACITY_INTERVAL = 5.0
 """Seconds between looks at which nodes the cluster has."""
 
@@ -77,11 +80,7 @@ class _Actor:
                 self._hands = Hands(cloudpickle.loads(self._pickled_job))
             except Exception as error:
                 node = ray.util.get_node_ip_address()
-                message = (
-                    f"node {node} cannot take the work: {describe(error)}: install the same"
-                    " packages on every node"
-                )
-                return Report(0.0, "input", message)
+                return Report(0.0, "input", f"node {node} cannot take the work: {describe(error)}")
         return self._hands.load(member) if member else Report(0.0, None)
 
     def run(self, video: str, attempt: Attempt) -> Report:
@@ -94,6 +93,15 @@ class _Actor:
         if self._hands is None:
             raise RuntimeError("a worker that has loaded nothing was given work")
         return self._hands
+
+
+def _check_node(pickled_job: bytes) -> str:
+    """What hinders this node from taking the work; nothing if all is well."""
+    try:
+        cloudpickle.loads(pickled_job).check()
+    except Exception as error:
+        return describe(error)
+    return ""
 
 
 class RayExecutor:
@@ -145,7 +153,10 @@ class RayExecutor:
         return time.monotonic()
 
     def check(self, members: Sequence[MemberSpec]) -> None:
-        """Compare every request with the nodes: Ray itself would wait for ever in silence."""
+        """Compare every request with the nodes: Ray itself would wait for ever in silence.
+
+        On a cluster every node also says whether it can take the work.
+        """
         nodes = [_room_of(node["Resources"]) for node in _alive_nodes()]
         nodes.append(self._wanted)
         for member in members:
@@ -155,6 +166,23 @@ class RayExecutor:
                     f" node has that; the largest has {_words(max(nodes, key=_size))}: lower the"
                     " member's request or add such a node"
                 )
+        if self._address is not None:
+            self._ask_nodes()
+
+    def _ask_nodes(self) -> None:
+        ask = ray.remote(num_cpus=0, max_retries=0)(_check_node)
+        answers = {}
+        for node in _alive_nodes():
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            reference = ask.options(scheduling_strategy=there).remote(self._pickled_job)
+            answers[reference] = node["NodeManagerAddress"]
+        for reference, name in answers.items():
+            try:
+                sentence = ray.get(reference, timeout=NODE_ANSWER)
+            except ray_errors.RayError:
+                continue  # gone, or too busy to say: its workers will show
+            if sentence:
+                raise InputError(f"node {name} cannot take the work: {sentence}")
 
     def perform(self, action: Action) -> None:
         if isinstance(action, Start):
@@ -310,29 +338,35 @@ def joined_ray(address: str) -> Iterator[None]:
             f"'{address}' is no address of a Ray cluster: give host:port (or auto) from a machine"
             " of the cluster; from elsewhere use ray job submit"
         )
-    try:
-        if address != "auto":  # Ray itself would try for minutes
+    if address != "auto":  # Ray itself would try for minutes
+        try:
             socket.create_connection((host, int(port)), timeout=5.0).close()
-        started = _initialised(address=address)
-        started.__enter__()
-    except OSError as error:
-        raise InputError(
-            f"no Ray cluster answers at '{address}' ({error}): start one there, or leave"
-            " --address and RAY_ADDRESS out to run on this machine"
-        ) from None
-    with contextlib.ExitStack() as stack:
-        stack.push(started)
+        except OSError as error:
+            raise _no_cluster(address, error) from None
+    with _initialised(address=address):
         yield
 
 
+def _no_cluster(address: str, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[0]
+    return InputError(
+        f"cannot join a Ray cluster at '{address}' ({reason}): start one there, with the same"
+        " versions and its RAY_AUTH_TOKEN given here, or leave --address and RAY_ADDRESS out to"
+        " run on this machine"
+    )
+
+
 @contextlib.contextmanager
-def _initialised(**options: Any) -> Iterator[None]:
+def _initialised(address: str, **options: Any) -> Iterator[None]:
     # Ray prints the deaths of workers on standard output, and has no option against it;
     # the scheduler reports them.
     printer = getattr(ray_worker, "print_to_stdstream", None)
     setattr(ray_worker, "print_to_stdstream", lambda *args, **more: None)  # noqa: B010
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        except (ConnectionError, RuntimeError, ray_errors.RayError) as error:
+            raise _no_cluster(address, error) from None
         yield
     finally:
         ray.shutdown()

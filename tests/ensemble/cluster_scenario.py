@@ -17,6 +17,7 @@ from typing import Any
 from test_executors import run_toy
 
 from ensemble.events import Limits, MemberSpec, Shape
+from mose import InputError
 
 
 def replace_a_node(folder: str) -> None:
@@ -39,10 +40,17 @@ def replace_a_node(folder: str) -> None:
 
 
 def grow(folder: str) -> None:
-    """GPUs come when they are asked for, as an autoscaler sees it; no node has one at first."""
+    """First with a node that does not see the files. Then GPUs come when they are asked for,
+    as an autoscaler sees it; no node has one at first."""
     from ray.autoscaler.v2.sdk import get_cluster_status
 
     cluster = start_cluster(folder)
+    blind = cluster.add_node(num_cpus=1, env_vars={"TOY_BLIND": "1"})
+    try:
+        run_toy("ray", "a", ["sleep-0.1-1"], address=cluster.address)
+    except InputError as error:
+        print(json.dumps({"event": "refused", "message": str(error)}), flush=True)
+    cluster.remove_node(blind)
 
     def autoscale() -> None:
         demand: list[dict] = []

@@ -63,8 +63,10 @@ def test_a_killed_node_costs_little_and_a_new_one_is_used(folder, tmp_path):
     assert len(set(nodes[-6:])) == 2, "the end is shared by the two nodes that are there"
 
 
-def test_workers_that_are_wanted_are_demand_that_an_autoscaler_sees(folder, tmp_path):
+def test_every_node_is_asked_and_what_is_wanted_is_demand_for_an_autoscaler(folder, tmp_path):
     log = run_scenario("grow", folder, tmp_path / "token")
+    assert log[0]["event"] == "refused", "before anything was started"
+    assert log[0]["message"].endswith("cannot take the work: folder /data is not there: share it")
     (demand,) = [e["demand"] for e in log if e["event"] == "demand"]
     assert demand == [{"CPU": 1.0, "GPU": 1.0}] * 2
     assert len(pairs_done(log)) == 8

@@ -58,6 +58,10 @@ class ToyWorker:
 
 
 class ToyJob:
+    def check(self) -> None:
+        if "TOY_BLIND" in os.environ:
+            raise InputError("folder /data is not there: share it")
+
     def start(self, member: str) -> ToyWorker:
         if member == "missing":
             raise InputError("weights x.pth do not exist")
@@ -224,7 +228,7 @@ def test_what_no_node_has_is_said_at_once(ray_session, spec, words):
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("127.0.0.1:1", r"no Ray cluster answers at '127.0.0.1:1' .*refused"),
+        ("127.0.0.1:1", r"cannot join a Ray cluster at '127.0.0.1:1' .*refused"),
         ("ray://head:10001", r"'ray://head:10001' is no address"),
         ("head", r"'head' is no address of a Ray cluster: give host:port"),
     ],
