@@ -30,7 +30,8 @@ def make_network(recipe: Recipe) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             network = network_class(config)
-    return network.train().to(recipe.device)
+    # Half of the work is convolutions, which run faster on pixels with neighbouring channels.
+    return network.train().to(recipe.device, memory_format=torch.channels_last)
 
 
 def official_state(family: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
