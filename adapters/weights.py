@@ -25,6 +25,8 @@ from mose.cli import EXIT_INCOMPLETE, EXIT_OK, Progress, run_command, say
 from mose.errors import InputError, unknown
 
 CATALOGUE = Path(__file__).resolve().parents[1] / "configs" / "weights.yaml"
+PRETRAINED = Path(__file__).resolve().parent / "pretrained"
+"""Weights of small networks that ship with the project, each beside its card."""
 
 MEGABYTE = 1_000_000
 
@@ -99,7 +101,7 @@ def cache_folder() -> Path:
 
 
 def resolve(name_or_path: str | Path) -> Path:
-    """The file behind a path, or behind a name of the catalogue.
+    """The file behind a path, a name in `PRETRAINED` (demo-xmem), or a name of the catalogue.
 
     Nothing is fetched: a known checkpoint that is not here is an `InputError` with the
     command that brings it, anything else one with the nearest names.
@@ -109,6 +111,9 @@ def resolve(name_or_path: str | Path) -> Path:
         return path
     known = catalogue()
     name = str(name_or_path)
+    shipped = {file.stem: file for file in PRETRAINED.glob("*.safetensors")}
+    if name in shipped:
+        return shipped[name]
     if name in known:
         target = cache_folder() / known[name].file
         if target.is_file():
@@ -118,7 +123,7 @@ def resolve(name_or_path: str | Path) -> Path:
         )
     if path.suffix or len(path.parts) > 1:
         raise InputError(f"checkpoint {path} does not exist: give the path of a weights file")
-    raise unknown("checkpoint", name, known, " (it is no file either)")
+    raise unknown("checkpoint", name, [*shipped, *known], " (it is no file either)")
 
 
 def fetch(checkpoint: Checkpoint, report: Report | None = None) -> Path:

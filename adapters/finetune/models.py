@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adapters.checkpoints import FAMILIES, load_network
+from adapters.checkpoints import FAMILIES, describe, family_of, load_network, load_state
 from adapters.finetune.recipe import Recipe
+from adapters.weights import resolve
+from mose import InputError
 from mose.config import build
 
 
 def make_network(recipe: Recipe) -> nn.Module:
     """The recipe's network, in training mode, on its device."""
     if recipe.weights is not None:
-        from adapters.weights import resolve
-
         network: nn.Module = load_network(resolve(recipe.weights), recipe.network)
     else:
         module, network_class = _modules(recipe.network)
@@ -30,8 +30,31 @@ def make_network(recipe: Recipe) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             network = network_class(config)
+        if recipe.warm_start is not None:
+            take_shared(network, resolve(recipe.warm_start))
     # Half of the work is convolutions, which run faster on pixels with neighbouring channels.
-    return network.train().to(recipe.device, memory_format=torch.channels_last)
+    network = network.train().to(recipe.device)
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+def take_shared(network: nn.Module, path: Path) -> None:
+    """Start what a checkpoint of any model has of the same name and shape from there.
+
+    Raises `InputError` where that is nothing.
+    """
+    state = load_state(path)
+    family = family_of(state)
+    if family is None or FAMILIES[family].network is None:
+        raise InputError(f"checkpoint {path} {describe(state)}: it cannot start another network")
+    named = _modules(family)[0].NAMES.from_official(state)
+    own = network.state_dict()
+    shared = {n: t for n, t in named.items() if n in own and own[n].shape == t.shape}
+    if not shared:
+        raise InputError(f"checkpoint {path} shares no part with the sizes of the recipe")
+    network.load_state_dict(shared, strict=False)
 
 
 def official_state(family: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

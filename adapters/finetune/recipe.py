@@ -237,6 +237,8 @@ class Recipe:
     weights      checkpoint to start from, a path or a name from configs/weights.yaml;
                  nothing: random weights of the sizes below
     sizes        of a network that starts from random weights: fields of its configuration
+    warm_start   with sizes: checkpoint of any model; what has the same name and shape in it
+                 starts from there (encoders are shared between models)
     seed         of weights, clips and augmentation
     steps        of the optimiser
     batch        clips at a time
@@ -252,6 +254,7 @@ class Recipe:
     network: str
     weights: str | None = None
     sizes: Mapping[str, Any] = field(default_factory=dict)
+    warm_start: str | None = None
     seed: int = 0
     steps: int = 1000
     batch: int = 4
@@ -279,6 +282,8 @@ class Recipe:
                 "a recipe starts from weights or from random weights of given sizes:"
                 " give either 'weights' or 'sizes'"
             )
+        if self.warm_start is not None and not self.sizes:
+            raise InputError("warm_start goes with sizes: a recipe with weights starts from those")
         if self.network == "tmo" and self.data.size % 32:
             raise InputError(f"data.size is {self.data.size}, TMO needs a multiple of 32")
 
