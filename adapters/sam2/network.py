@@ -105,7 +105,18 @@ class Network:
         self.optimised = optimised
         self._device, self._amp = device, amp
         self._on_gpu = not device.startswith("cpu")
+        if not optimised:
+            self._keep_positions()
         self._notes = notes if notes is not None else []
+
+    def _keep_positions(self) -> None:
+        """Compute what depends on the weights alone once, not on every frame."""
+        trunk, prompts = self.model.image_encoder.trunk, self.model.sam_prompt_encoder
+        side = self.config.image_size // 4
+        with torch.inference_mode(), self.precision():
+            learned, dense = trunk._get_pos_embed((side, side)), prompts.get_dense_pe()
+        trunk._get_pos_embed = lambda size: learned
+        prompts.get_dense_pe = lambda: dense
 
     @property
     def batch(self) -> int:
@@ -150,10 +161,6 @@ class Network:
 
         ``length`` is the number of frames of the video: in videos shorter than the number of
         pointers the network measures distances by it.
-
-        On a CPU the masks are decoded one object at a time. The decoder's small matrix products
-        are all that rounds differently in a batch; so every bit is that of an object followed
-        alone, and rounding memory to bfloat16 cannot blow a last bit up.
         """
         memory, position, pointer_tokens = self._memory(views, length)
         batch, channels = len(views), self.config.d_model
@@ -173,7 +180,7 @@ class Network:
                 high_res_features=[level.expand(len(row), -1, -1, -1) for level in features.fine],
                 multimask_output=True,
             )
-            for row in conditioned.split(len(views) if self._on_gpu else 1)
+            for row in conditioned.split(self._rows(batch))
         ]
         _, _, iou, logits, full, pointer, score = (torch.cat(p) for p in zip(*rows, strict=True))
         return Masks(logits, score, iou.amax(dim=1), pointer, full)
@@ -188,24 +195,37 @@ class Network:
         if full is None:
             size = (self.config.image_size,) * 2
             full = F.interpolate(masks.logits, size=size, mode="bilinear", align_corners=False)
-        probability = torch.sigmoid(full)
-        scaled = probability * scale[:, None, None, None] + bias[:, None, None, None]
-        encoded = self.model.memory_encoder(features.coarse, scaled, skip_mask_sigmoid=True)
-        remembered = encoded["vision_features"]
+        scaled = torch.sigmoid(full) * scale[:, None, None, None] + bias[:, None, None, None]
+        encoded = torch.cat(
+            [
+                self.model.memory_encoder(features.coarse, row, skip_mask_sigmoid=True)[
+                    "vision_features"
+                ]
+                for row in scaled.split(self._rows(len(scaled)))
+            ]
+        )
         if self.model.no_obj_embed_spatial is not None:
-            absent = (masks.score <= 0).to(remembered.dtype)
-            remembered = remembered + (absent * self.model.no_obj_embed_spatial)[..., None, None]
-        # The package stores them so, on every device; a copy, because the outputs of
-        # compiled modules are overwritten by their next call.
-        return remembered.flatten(2).transpose(1, 2).to(torch.bfloat16, copy=True)
+            absent = (masks.score <= 0).to(encoded.dtype)
+            encoded = encoded + (absent * self.model.no_obj_embed_spatial)[..., None, None]
+        # The package stores them so, on every device.
+        return encoded.flatten(2).transpose(1, 2).to(torch.bfloat16)
+
+    def _rows(self, batch: int) -> int:
+        """Objects that the decoder and the memory encoder take at once.
+
+        On a CPU one: their small products and convolutions would round differently in a batch,
+        and rounding memory to bfloat16 can blow a last bit up. Memory attention, most of the
+        work, does not: so every bit is that of an object followed alone.
+        """
+        return batch if self._on_gpu else 1
 
     def _pixels(self, frame: np.ndarray) -> Tensor:
         """``(1, 3, size, size) float32``: a square, whatever the aspect, as SAM 2 has it."""
         size = self.config.image_size
-        square = np.array(Image.fromarray(frame).resize((size, size)))
-        pixels = self._moved(torch.from_numpy(square)).permute(2, 0, 1)[None].float() / 255
+        square = torch.from_numpy(np.array(Image.fromarray(frame).resize((size, size))))
+        pixels = self._moved(square).permute(2, 0, 1).contiguous().float()
         mean, std = self._normalisation
-        return (pixels - mean) / std
+        return pixels.div_(255).sub_(mean).div_(std)[None]
 
     @cached_property
     def _normalisation(self) -> tuple[Tensor, Tensor]:
