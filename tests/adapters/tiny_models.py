@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import tiny_cutie
+import tiny_sam2
 import tiny_tmo
 import tiny_xmem
 
@@ -39,6 +40,7 @@ make_weights: dict[str, Maker] = {
     "livos": tiny_cutie.make_livos,
     "xmem": tiny_xmem.make_xmem,
     "tmo": tiny_tmo.make_tmo,
+    "sam2": tiny_sam2.make_sam2,
 }
 """Adapter -> maker. A maker writes what the adapter needs into an empty folder, for the
 videos that it will see, and returns the keywords of `adapters.load`: ``{"weights": path,
