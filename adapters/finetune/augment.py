@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adapters.finetune.recipe import AugmentOptions
+from adapters.finetune.clip_options import AugmentOptions
 
 LUMA = (0.299, 0.587, 0.114)
 

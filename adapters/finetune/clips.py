@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from adapters.finetune.augment import augment
-from adapters.finetune.recipe import SYNTHETIC, AugmentOptions, DataOptions, ValidationOptions
+from adapters.finetune.clip_options import SYNTHETIC, AugmentOptions, DataOptions
+from adapters.finetune.recipe import ValidationOptions
 from adapters.optical_flow import DenseFlow, flow_picture
 from mose import InputError
 from mose.dataset import ANNOTATIONS, Dataset, open_dataset

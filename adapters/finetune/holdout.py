@@ -9,7 +9,8 @@ from statistics import fmean
 import numpy as np
 
 import adapters
-from adapters.finetune.clips import SYNTHETIC, chosen_videos, open_labelled
+from adapters.finetune.clip_options import SYNTHETIC
+from adapters.finetune.clips import chosen_videos, open_labelled
 from adapters.finetune.recipe import Recipe, ValidationOptions
 from mose import InputError, Video
 from mose.masks import read_mask

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from adapters.finetune import losses
-from adapters.finetune.recipe import LossOptions
+from adapters.finetune.training_options import LossOptions
 from adapters.finetune.unroll import Predictions
 from adapters.networks.ops import aggregate, area_downsample
 from mose import InputError

@@ -32,7 +32,8 @@ from torch import Tensor, nn
 from adapters.finetune.clips import Batches, ClipBatch, in_order, open_clips
 from adapters.finetune.models import make_network, torch_bytes, write_bytes, write_weights
 from adapters.finetune.objective import total_loss
-from adapters.finetune.recipe import OptimiserOptions, Recipe
+from adapters.finetune.recipe import Recipe
+from adapters.finetune.training_options import OptimiserOptions
 from adapters.finetune.unroll import unroll
 from mose import InputError
 from mose.config import to_dict

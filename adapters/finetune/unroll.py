@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from adapters.finetune.clips import ClipBatch
-from adapters.finetune.recipe import UnrollOptions
+from adapters.finetune.training_options import UnrollOptions
 from adapters.networks.cutie import Cutie
 from adapters.networks.linear_matching import LinearState
 from adapters.networks.livos import LiVOS

@@ -13,8 +13,9 @@ import torch
 
 import adapters
 from adapters.finetune.augment import augment
+from adapters.finetune.clip_options import AugmentOptions, DataOptions
 from adapters.finetune.clips import Batches, in_order, open_clips
-from adapters.finetune.recipe import AugmentOptions, DataOptions, Recipe, load_recipe
+from adapters.finetune.recipe import Recipe, load_recipe
 from adapters.finetune.trainer import Trainer
 from mose import InputError, Video
 from mose.config import CONFIG_FOLDER, build

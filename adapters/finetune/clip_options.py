@@ -1,0 +1,95 @@
+"""What a recipe may say of its clips and their augmentation. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from mose import InputError
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where clips come from and what they are like.
+
+    dataset      root folder of a data set in any layout of `mose.dataset`, or ``synthetic``
+    split        of the data set
+    labels       folder of full labels; nothing: the given masks are full labels
+    videos       names or shell patterns; empty: all
+    exclude      names or shell patterns to leave out
+    preset       difficulty of synthetic clips
+    synthetic    knobs of `mose.synthetic.SyntheticConfig` over the preset
+    size         height and width of a clip, a multiple of 16 (TMO: of 32)
+    frames       frames of a clip
+    objects      at most so many objects
+    frame_step   (low, high) distance between a clip's frames in a data set's video
+    crop         least side of a crop, as a share of the shorter side of a video
+    """
+
+    dataset: str = SYNTHETIC
+    split: str = "train"
+    labels: str | None = None
+    videos: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    preset: str = "default"
+    synthetic: Mapping[str, Any] = field(default_factory=dict)
+    size: int = 128
+    frames: int = 4
+    objects: int = 2
+    frame_step: tuple[int, ...] = (1, 5)
+    crop: float = 0.6
+
+    def __post_init__(self) -> None:
+        for name, value, low in (
+            ("size", self.size, 32),
+            ("frames", self.frames, 2),
+            ("objects", self.objects, 1),
+        ):
+            if value < low:
+                raise InputError(f"data.{name} is {value}, expected at least {low}")
+        if self.size % 16:
+            raise InputError(f"data.size is {self.size}, expected a multiple of 16")
+        if len(self.frame_step) != 2 or not 1 <= self.frame_step[0] <= self.frame_step[1]:
+            raise InputError(f"data.frame_step is {self.frame_step}, expected two rising numbers")
+        if not 0 < self.crop <= 1:
+            raise InputError(f"data.crop is {self.crop}, expected a share in (0, 1]")
+
+
+@dataclass(frozen=True)
+class AugmentOptions:
+    """Ranges of what is drawn; 0 is off.
+
+    flip          share of clips that are mirrored
+    rotation      degrees to either side
+    shear         degrees to either side
+    scale         enlargement up to ``1 + scale``, or shrinking down to ``1 / (1 + scale)``
+    shift         to either side, as a share of the clip's side
+    brightness    of the clip: a factor in ``1 - x .. 1 + x``
+    contrast      of the clip, likewise
+    saturation    of the clip, likewise
+    jitter        of every frame: brightness, contrast and saturation likewise
+    grey          share of frames without colour
+    """
+
+    flip: float = 0.0
+    rotation: float = 0.0
+    shear: float = 0.0
+    scale: float = 0.0
+    shift: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    jitter: float = 0.0
+    grey: float = 0.0
+
+    def __post_init__(self) -> None:
+        limits = {"rotation": 180.0, "shear": 60.0, "scale": 4.0}
+        for option in fields(self):
+            value, limit = getattr(self, option.name), limits.get(option.name, 1.0)
+            if not 0 <= value <= limit:
+                raise InputError(
+                    f"augment.{option.name} is {value}, expected a number from 0 to {limit:g}"
+                )

@@ -1,0 +1,112 @@
+"""What a recipe may say of unrolling, losses and the optimiser. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from mose import InputError
+from mose.config import one_of
+
+SCHEDULES = ("cosine", "step")
+
+
+@dataclass(frozen=True)
+class UnrollOptions:
+    """How clips are unrolled.
+
+    mem_every   every so many frames one is remembered (XMem, Cutie); LiVOS remembers all
+    rgb_share   share of the clips in which TMO sees the frame in place of its flow picture
+    """
+
+    mem_every: int = 1
+    rgb_share: float = 0.5
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """Weights of the losses in the total, see `adapters.finetune.losses`; 0 is off.
+
+    cross_entropy   over background and objects
+    hardest         share of the pixels that cross-entropy counts in the end, see ``hardening``
+    hardening       (start, end) as shares of the schedule, between which it falls from 1
+    dice, focal     of every object's mask
+    mask_iou        of the IoU that a network predicts of its masks
+    object_score    of whether an object is visible
+    similarity      of an object's features in the first frame and later
+    auxiliary       cross-entropy and Dice of heads at stride 16, each like the main one
+    """
+
+    cross_entropy: float = 1.0
+    hardest: float = 0.15
+    hardening: tuple[float, ...] = (0.15, 0.5)
+    dice: float = 1.0
+    focal: float = 0.0
+    mask_iou: float = 0.0
+    object_score: float = 0.0
+    similarity: float = 0.0
+    auxiliary: float = 0.0
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            if option.name != "hardening" and getattr(self, option.name) < 0:
+                raise InputError(f"loss.{option.name} is negative: expected 0 or more")
+        if not 0 < self.hardest <= 1:
+            raise InputError(f"loss.hardest is {self.hardest}, expected a share in (0, 1]")
+        if len(self.hardening) != 2 or not 0 <= self.hardening[0] <= self.hardening[1] <= 1:
+            raise InputError(
+                f"loss.hardening is {self.hardening}, expected two rising shares in [0, 1]"
+            )
+
+
+@dataclass(frozen=True)
+class OptimiserOptions:
+    """AdamW and its schedule.
+
+    rate           the largest rate
+    weight_decay   of matrices and convolutions; biases, norms and embeddings have none
+    betas          of AdamW
+    clip           largest norm of the gradient; 0: any
+    schedule       cosine, or step: a tenth at every milestone
+    warm_up        steps of linear rise
+    final          share of ``rate`` at the end of a cosine
+    milestones     shares of the schedule
+    rates          factors by patterns of parameter names, the first match counts; 0 freezes
+    freeze_norms   batch norms keep their statistics (fine-tuning)
+    ema            decay of the moving average of the weights; 0: none
+    """
+
+    rate: float = 1e-4
+    weight_decay: float = 0.01
+    betas: tuple[float, ...] = (0.9, 0.999)
+    clip: float = 1.0
+    schedule: str = "cosine"
+    warm_up: int = 0
+    final: float = 0.01
+    milestones: tuple[float, ...] = (0.8,)
+    rates: Mapping[str, Any] = field(default_factory=dict)
+    freeze_norms: bool = False
+    ema: float = 0.0
+
+    def __post_init__(self) -> None:
+        one_of("optimiser.schedule", self.schedule, SCHEDULES)
+        if not 0 <= self.ema < 1:
+            raise InputError(f"optimiser.ema is {self.ema}, expected a decay in [0, 1)")
+        if len(self.betas) != 2:
+            raise InputError(f"optimiser.betas is {self.betas}, expected two numbers")
+        if self.rate <= 0 or self.warm_up < 0 or self.clip < 0:
+            raise InputError("optimiser.rate must be positive, warm_up and clip 0 or more")
+        for pattern, factor in self.rates.items():
+            if isinstance(factor, bool) or not isinstance(factor, (int, float)) or factor < 0:
+                raise InputError(f"optimiser.rates: {pattern} is {factor!r}, expected a factor")
+
+    def rate_at(self, step: int, steps: int) -> float:
+        """The rate of step 0 .. ``steps`` - 1."""
+        if step < self.warm_up:
+            return self.rate * (step + 1) / (self.warm_up + 1)
+        if self.schedule == "step":
+            return self.rate * 0.1 ** sum(step >= share * steps for share in self.milestones)
+        done = (step - self.warm_up) / max(steps - self.warm_up, 1)
+        return self.rate * (self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2)
