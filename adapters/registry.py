@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import Segmenter
+from adapters.weights import resolve
 from mose import InputError
 from mose.errors import unknown
 
@@ -65,5 +66,11 @@ def get(name: str) -> type[Segmenter]:
 def load(
     name: str, weights: str | Path | None = None, device: str = "cpu", **options: Any
 ) -> Segmenter:
-    """A ready adapter: ``adapters.load("xmem", weights="XMem.pth", device="cpu", mem_every=5)``."""
-    return get(name)(weights=weights, device=device, **options)
+    """A ready adapter: ``adapters.load("xmem", weights="XMem.pth", device="cpu", mem_every=5)``.
+
+    weights   path of a checkpoint, or a name that `adapters.weights.resolve` knows
+    """
+    adapter = get(name)
+    if weights is not None and adapter.needs_weights:
+        weights = resolve(weights)
+    return adapter(weights=weights, device=device, **options)
