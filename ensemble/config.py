@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ensemble.fusion import RULES, FusionOptions
+from ensemble.rules import RULES, FusionOptions
 from mose import InputError
 from mose.config import CONFIG_FOLDER, assign, assignment, build, one_of, read_yaml, to_dict
 from mose.errors import unknown

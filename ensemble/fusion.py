@@ -1,83 +1,32 @@
-"""Fusion rules: the masks of all members on one frame -> the pseudo-label of that frame.
+"""Fusion: the masks of all members on one frame -> the pseudo-label of that frame.
 
-Pure functions. A rule sees arrays whose first axes are members (M) and objects (N); whatever
-follows is pixels, so the same code works on ``(M, N, height, width)`` maps and on
-``(M, N, P)`` values at chosen pixels. `fuse_frame` uses the second form: where the members'
-ids agree their common answer stands under every rule but `boxes` (a pixel whose largest
-probability is object k in each member has k as its largest weighted mean, maximum and vote),
-so only the disputed pixels are expanded from the members' soft masks and put to the rule.
+Where the members' ids agree their common answer stands under every rule but `boxes` (a pixel
+whose largest probability is object k in each member has k as its largest weighted mean,
+maximum and vote), so only the disputed pixels are expanded from the members' soft masks and
+put to the rule, see `ensemble.rules`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from adapters.base import FrameMasks
 from ensemble.cleanup import clean_up
-from ensemble.staple import estimate_truth
+from ensemble.rules import (
+    EVERY_PIXEL,
+    RULES,
+    FusionOptions,
+    Points,
+    Views,
+    prior_weights,
+)
 
-MIN_CONFIDENCE = 0.05
-"""A member that is sure of nothing still has a small say."""
-
-
-@dataclass(frozen=True)
-class FusionOptions:
-    """Options of the rules.
-
-    rule            one of `RULES`
-    agreement_iou   `pgmr`: members whose masks of an object overlap at least this much
-                    (IoU) agree on it
-    gate_margin     `pgmr`: how far the gate reaches beyond the weighted average of the
-                    members' boxes, in box heights and widths
-    sure            `pixel-check`: the first member keeps the pixels on which its largest
-                    probability (background included) is at least this
-    clean_radius    close gaps and holes up to this many pixels across per object, where that
-                    does no harm; 0: leave them
-    """
-
-    rule: str = "pgmr"
-    agreement_iou: float = 0.5
-    gate_margin: float = 0.1
-    sure: float = 0.75
-    clean_radius: int = 0
-
-
-@dataclass(frozen=True)
-class Views:
-    """What the members say of a frame as a whole.
-
-    priors       ``(M,) float64`` expected J&F of each member in (0, 1)
-    confidence   ``(M, N) float32`` in [0, 1]
-    areas        ``(M, N) int64`` pixels of each mask
-    boxes        ``(M, N, 4) int64`` top, bottom, left, right, half open; zeros where empty
-    overlaps     ``(N, M, M) float64`` IoU of the members' masks; 1 where both are empty
-    """
-
-    priors: np.ndarray
-    confidence: np.ndarray
-    areas: np.ndarray
-    boxes: np.ndarray
-    overlaps: np.ndarray
-
-
-@dataclass(frozen=True)
-class Points:
-    """What the members say of some pixels.
-
-    probabilities   ``(M, N, P) float32``
-    choices         ``(M, P) uint8`` position of the object that each member gives the pixel
-                    to, N for the background
-    rows, columns   ``(P,)`` coordinates in the frame
-    """
-
-    probabilities: np.ndarray
-    choices: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
+__all__ = ["EVERY_PIXEL", "RULES", "Fused", "FusionOptions", "Gathered", "fuse_frame"]
 
 
 @dataclass(frozen=True)
@@ -98,140 +47,116 @@ class Fused:
     overlaps: np.ndarray
 
 
-Rule = Callable[[Views, Points, FusionOptions], tuple[np.ndarray, np.ndarray]]
-"""(views, points, options) -> fused probabilities ``(N, P)`` and weights ``(M, N)``."""
+class Gathered:
+    """What the members say of one frame, in the form that every rule needs; made once.
 
-
-def prior_weights(priors: np.ndarray) -> np.ndarray:
-    """The say of a member by its expected J&F p: the odds p / (1 - p).
-
-    Grows faster than p: members are very unequal, and a vote of equals loses to the best.
+    frames       one per member, all of the same frame
+    priors       ``(M,)`` expected J&F of each member, in (0, 1)
+    object_ids   the objects to decide on, ascending; a member that lacks one does not see it
     """
-    p = np.clip(np.asarray(priors, dtype=np.float64), 0.01, 0.99)
-    return p / (1.0 - p)
 
+    def __init__(
+        self,
+        frames: Sequence[FrameMasks],
+        priors: np.ndarray,
+        object_ids: tuple[int, ...],
+        height: int,
+        width: int,
+    ):
+        self.frames, self.object_ids, self.size = frames, object_ids, (height, width)
+        self.priors = np.asarray(priors, dtype=np.float64)
+        self.labels = [frame.labels(height, width) for frame in frames]
+        self.box = joint_box(self.labels) if object_ids else None
 
-def average(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Mean probability, weighted by priors."""
-    weights = _by_prior(views)
-    return weighted_mean(points.probabilities, weights), weights
+    @cached_property
+    def choices(self) -> np.ndarray:
+        """``(M, h, w) uint8`` inside `box`: position of the object of each pixel, N: background."""
+        assert self.box is not None
+        y0, y1, x0, x1 = self.box
+        position = np.full(256, len(self.object_ids), dtype=np.uint8)
+        position[list(self.object_ids)] = np.arange(len(self.object_ids))
+        return np.stack([cv2.LUT(plane[y0:y1, x0:x1], position) for plane in self.labels])
 
+    @cached_property
+    def disputed(self) -> np.ndarray:
+        """``(h, w) bool`` inside `box`: pixels on which members differ."""
+        return (self.choices[1:] != self.choices[0]).any(axis=0)
 
-def maximum(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Largest probability of any member, without weights (STSeg's comparison "max").
+    @cached_property
+    def views(self) -> Views:
+        """The members' areas, boxes, overlaps and confidences."""
+        assert self.box is not None
+        confidence = np.stack(
+            [align(f.confidence, f.object_ids, self.object_ids) for f in self.frames]
+        )
+        origin = self.box[0], self.box[2]
+        views = survey(self.choices, len(self.object_ids), origin, self.priors, confidence)
+        return replace(views, copies=self._copies(views))
 
-    The background competes as one more class, by the largest background of any member.
-    """
-    weights = np.ones_like(_by_prior(views))
-    background = (1.0 - points.probabilities.sum(axis=1)).max(axis=0)
-    best = points.probabilities.max(axis=0)
-    return best / np.maximum(best.sum(axis=0) + background, 1e-6), weights
+    @cached_property
+    def disputed_points(self) -> Points:
+        """What the members say of the disputed pixels."""
+        return self.points(self.disputed)
 
+    def fuse(self, options: FusionOptions) -> Fused:
+        """The pseudo-label of the frame under the rule of ``options``."""
+        count, members = len(self.object_ids), len(self.frames)
+        ids = np.zeros(self.size, dtype=np.uint8)
+        if self.box is None:
+            alike = np.ones((count, members, members))
+            areas = np.zeros((members + 1, count), np.int64)
+            return Fused(ids, areas, np.ones((members, count)), 0.0, alike)
+        views = self.views
+        everywhere = options.rule in EVERY_PIXEL
+        chosen = np.ones_like(self.disputed) if everywhere else self.disputed
+        points = self.points(chosen) if everywhere else self.disputed_points
+        fused, weights = RULES[options.rule](views, points, options)
+        decided = self.choices[0].copy()
+        decided[chosen] = decide(fused)
+        if options.clean_radius:
+            by_prior = prior_weights(views.priors)
+            decided = clean_up(decided, self.choices, by_prior, count, options.clean_radius)
+        names = np.zeros(256, dtype=np.uint8)
+        names[:count] = self.object_ids
+        y0, y1, x0, x1 = self.box
+        ids[y0:y1, x0:x1] = cv2.LUT(decided, names)
+        sizes = [np.count_nonzero(decided == n) for n in range(count)]
+        areas = np.vstack([views.areas, sizes])
+        return Fused(ids, areas, weights, float(chosen.mean()), views.overlaps)
 
-def vote(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Share of the members that give the pixel to the object; one member, one vote."""
-    weights = np.ones_like(_by_prior(views))
-    return weighted_mean(_one_hot(points.choices, views.areas.shape[1]), weights), weights
+    def points(self, chosen: np.ndarray) -> Points:
+        """What the members say of the pixels of ``chosen``, ``(h, w) bool`` inside `box`."""
+        assert self.box is not None
+        y0, _, x0, x1 = self.box
+        where = np.flatnonzero(chosen)
+        rows, columns = np.divmod(where, x1 - x0)
+        rows += y0
+        columns += x0
+        sampled = [
+            align(f.probabilities_at(*self.size, rows, columns), f.object_ids, self.object_ids)
+            for f in self.frames
+        ]
+        choices = self.choices.reshape(len(self.frames), -1)[:, where]
+        return Points(np.stack(sampled), choices, rows, columns)
 
+    def _copies(self, views: Views) -> np.ndarray:
+        """How many members say what each one says, to the last probability.
 
-def boxes(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Each mask becomes its filled bounding box, then the boxes are averaged by priors."""
-    weights = _by_prior(views)
-    top, bottom, left, right = np.moveaxis(views.boxes[..., None], 2, 0)
-    inside = (points.rows >= top) & (points.rows < bottom)
-    inside &= (points.columns >= left) & (points.columns < right)
-    fused = weighted_mean(inside.astype(np.float32), weights)
-    return fused / np.maximum(fused.sum(axis=0), 1.0), weights
-
-
-def staple(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarray, np.ndarray]:
-    """STAPLE (Warfield et al. 2004) per object, on the disputed pixels only.
-
-    Each member's sensitivity and specificity are estimated from the members themselves; the
-    priors have no say. On the whole frame the background would drown both.
-    """
-    count = views.areas.shape[1]
-    chosen = _one_hot(points.choices, count) > 0
-    fused = np.stack([estimate_truth(chosen[:, n]).truth for n in range(count)])
-    return fused / np.maximum(fused.sum(axis=0), 1.0), np.ones_like(_by_prior(views))
-
-
-def pixel_check(
-    views: Views, points: Points, options: FusionOptions
-) -> tuple[np.ndarray, np.ndarray]:
-    """The member of the best prior, refined by the weighted mean of all where it is unsure."""
-    weights = _by_prior(views) * np.maximum(views.confidence, MIN_CONFIDENCE)
-    first = points.probabilities[int(views.priors.argmax())]
-    background = 1.0 - first.sum(axis=0)
-    sure = np.maximum(first.max(axis=0), background) >= options.sure
-    return np.where(sure, first, weighted_mean(points.probabilities, weights)), weights
-
-
-def pgmr(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Pseudo-label-guided refinement: consistency, confidence, presence, gate, weighted vote."""
-    prior = _by_prior(views)
-    kept = consistent(views.overlaps, prior, options.agreement_iou)
-    weights = prior * np.maximum(views.confidence, MIN_CONFIDENCE) * kept
-    fused = weighted_mean(points.probabilities, weights)
-    fused *= visible(views.areas, weights)[:, None]
-    fused *= gate(views, weights, points, options.gate_margin)
-    return fused, weights
-
-
-RULES: dict[str, Rule] = {
-    "average": average,
-    "max": maximum,
-    "vote": vote,
-    "boxes": boxes,
-    "staple": staple,
-    "pixel-check": pixel_check,
-    "pgmr": pgmr,
-}
-EVERY_PIXEL = ("boxes",)
-"""Rules that may change pixels on which all members agree."""
-
-
-def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """``(M, N, ...)`` values, ``(M, N)`` weights -> ``(N, ...)`` float32."""
-    total = np.maximum(weights.sum(axis=0), 1e-12)
-    share = (weights / total).astype(np.float32)
-    return np.einsum("mn...,mn->n...", values, share)
-
-
-def consistent(overlaps: np.ndarray, weights: np.ndarray, agreement_iou: float) -> np.ndarray:
-    """Consistency check: ``(M, N) bool``, False for members left out of an object.
-
-    Per object, the members that agree with the medoid (the member of largest weighted
-    overlap with the others) form a group. If the group holds more than half of the weight,
-    the members outside it are left out.
-
-    overlaps   ``(N, M, M)`` IoU;  weights   ``(M, N)``
-    """
-    support = np.einsum("nab,bn->an", overlaps, weights)
-    medoid = support.argmax(axis=0)
-    group = agreement_iou <= overlaps[np.arange(len(overlaps)), medoid].T
-    majority = (weights * group).sum(axis=0) > 0.5 * weights.sum(axis=0)
-    return group | ~majority
-
-
-def visible(areas: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Presence vote: ``(N,) bool``, True where at least half of the weight sees the object."""
-    return (weights * (areas > 0)).sum(axis=0) >= 0.5 * np.maximum(weights.sum(axis=0), 1e-12)
-
-
-def gate(views: Views, weights: np.ndarray, points: Points, margin: float) -> np.ndarray:
-    """``(N, P) bool``: pixels inside the weighted average of the members' boxes.
-
-    Members that do not see the object have no box and no say here. The average is widened
-    by ``margin`` of its own size on each side.
-    """
-    say = weights * (views.areas > 0)
-    total = say.sum(axis=0)
-    mean = np.einsum("mnk,mn->nk", views.boxes.astype(np.float64), say)
-    top, bottom, left, right = (mean / np.maximum(total, 1e-12)[:, None]).T[:, :, None]
-    down, across = margin * (bottom - top), margin * (right - left)
-    inside = (points.rows >= top - down) & (points.rows < bottom + down)
-    return inside & (points.columns >= left - across) & (points.columns < right + across)
+        Members that only give labels may well agree to the pixel and are no copies for it.
+        """
+        copies = np.ones(len(self.frames), dtype=np.int64)
+        soft = [frame.expansion.rule != "labels" for frame in self.frames]
+        for a in range(len(copies)):
+            for b in range(a):
+                if (
+                    (soft[a] and soft[b] and views.areas[a].any())
+                    and (views.overlaps[:, a, b] == 1).all()
+                    and np.array_equal(views.confidence[a], views.confidence[b])
+                    and np.array_equal(*self.disputed_points.probabilities[[a, b]])
+                ):
+                    copies[a] += 1
+                    copies[b] += 1
+        return copies
 
 
 def fuse_frame(
@@ -242,54 +167,8 @@ def fuse_frame(
     width: int,
     options: FusionOptions | None = None,
 ) -> Fused:
-    """Fuse the members' masks of one frame at ``height`` x ``width``.
-
-    frames       one per member, all of the same frame
-    priors       ``(M,)`` expected J&F of each member, in (0, 1)
-    object_ids   the objects to decide on, ascending; a member that lacks one does not see it
-    """
-    options = options or FusionOptions()
-    labels = [frame.labels(height, width) for frame in frames]
-    count = len(object_ids)
-    ids = np.zeros((height, width), dtype=np.uint8)
-    box = joint_box(labels)
-    rule = RULES[options.rule]
-    if box is None or count == 0:
-        shape = (len(frames), count)
-        alike = np.ones((count, shape[0], shape[0]))
-        return Fused(ids, np.zeros((shape[0] + 1, count), np.int64), np.ones(shape), 0.0, alike)
-    y0, y1, x0, x1 = box
-    position = np.full(256, count, dtype=np.uint8)
-    position[list(object_ids)] = np.arange(count)
-    choices = np.stack([cv2.LUT(plane[y0:y1, x0:x1], position) for plane in labels])
-    confidence = np.stack([align(f.confidence, f.object_ids, object_ids) for f in frames])
-    views = survey(choices, count, (y0, x0), np.asarray(priors, dtype=np.float64), confidence)
-    if options.rule in EVERY_PIXEL:
-        disputed = np.ones(choices.shape[1:], dtype=bool)
-    else:
-        disputed = (choices[1:] != choices[0]).any(axis=0)
-    where = np.flatnonzero(disputed)
-    rows, columns = np.divmod(where, x1 - x0)
-    rows += y0
-    columns += x0
-    chosen = choices.reshape(len(frames), -1)[:, where]
-    sampled = [
-        align(f.probabilities_at(height, width, rows, columns), f.object_ids, object_ids)
-        for f in frames
-    ]
-    fused, weights = rule(views, Points(np.stack(sampled), chosen, rows, columns), options)
-    decided = choices[0].reshape(-1).copy()
-    decided[where] = decide(fused)
-    if options.clean_radius:
-        by_prior = prior_weights(views.priors)
-        decided = clean_up(decided.reshape(choices.shape[1:]), choices, by_prior, count,
-                           options.clean_radius).reshape(-1)  # fmt: skip
-    names = np.zeros(256, dtype=np.uint8)
-    names[:count] = object_ids
-    ids[y0:y1, x0:x1] = cv2.LUT(decided.reshape(y1 - y0, x1 - x0), names)
-    sizes = [np.count_nonzero(decided == n) for n in range(count)]
-    areas = np.vstack([views.areas, sizes])
-    return Fused(ids, areas, weights, len(where) / decided.size, views.overlaps)
+    """Fuse the members' masks of one frame at ``height`` x ``width``, see `Gathered`."""
+    return Gathered(frames, priors, object_ids, height, width).fuse(options or FusionOptions())
 
 
 def decide(fused: np.ndarray) -> np.ndarray:
@@ -310,9 +189,9 @@ def survey(
     priors: np.ndarray,
     confidence: np.ndarray,
 ) -> Views:
-    """`Views` from the members' choices ``(M, h, w) uint8`` (``count`` is the background).
+    """`Views` from the members' choices ``(M, h, w) uint8``, not looking for copies.
 
-    ``origin`` is the (row, column) of the crop in the frame.
+    ``count`` is the background, ``origin`` is the (row, column) of the crop in the frame.
     """
     members = len(choices)
     areas = np.zeros((members, count), dtype=np.int64)
@@ -332,7 +211,7 @@ def survey(
                 shared = int(np.bitwise_count(packed[a] & packed[b]).sum())
                 union = areas[a, n] + areas[b, n] - shared
                 overlaps[n, a, b] = overlaps[n, b, a] = shared / union if union else 1.0
-    return Views(priors, confidence, areas, boxes, overlaps)
+    return Views(priors, confidence, areas, boxes, overlaps, np.ones(members, np.int64))
 
 
 def joint_box(labels: Sequence[np.ndarray]) -> tuple[int, int, int, int] | None:
@@ -361,15 +240,6 @@ def align(values: np.ndarray, have: tuple[int, ...], want: tuple[int, ...]) -> n
         if object_id in at:
             out[row] = values[at[object_id]]
     return out
-
-
-def _by_prior(views: Views) -> np.ndarray:
-    return np.repeat(prior_weights(views.priors)[:, None], views.areas.shape[1], axis=1)
-
-
-def _one_hot(choices: np.ndarray, count: int) -> np.ndarray:
-    hot = choices[:, None] == np.arange(count).reshape(-1, *(1,) * (choices.ndim - 1))
-    return hot.astype(np.float32)
 
 
 def _box(mask: np.ndarray, origin: tuple[int, int]) -> tuple[int, int, int, int]:

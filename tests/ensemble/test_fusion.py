@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from adapters.base import FrameMasks
 from adapters.expansion import Expansion
-from ensemble.fusion import RULES, FusionOptions, fuse_frame, prior_weights
+from ensemble.fusion import RULES, FusionOptions, Gathered, fuse_frame
+from ensemble.rules import prior_weights
 
 HEIGHT, WIDTH = 24, 32
 
@@ -60,12 +61,46 @@ def test_order_of_members_does_not_matter(rule, seed, data):
 
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=20, deadline=None)
-def test_duplicated_members_do_not_change_a_weighted_average(seed):
+def test_duplicated_ensemble_does_not_change_a_weighted_average(seed):
     frames = [member(seed + k) for k in range(3)]
     priors = np.array([0.5, 0.6, 0.7])
     once = fuse(frames, "average", priors)
     twice = fuse([*frames, *frames], "average", np.concatenate([priors, priors]))
     np.testing.assert_array_equal(once.ids, twice.ids)
+
+
+@pytest.mark.parametrize("rule", ["average", "boxes", "pixel-check", "pgmr"])
+@given(seed=st.integers(0, 10_000), twice=st.integers(0, 2))
+@settings(max_examples=15, deadline=None)
+def test_copies_of_a_member_have_the_say_of_one(rule, seed, twice):
+    frames = [member(seed + k) for k in range(3)]
+    priors = np.array([0.5, 0.6, 0.7])
+    once = fuse(frames, rule, priors)
+    more = fuse(
+        [*frames, frames[twice], frames[twice]], rule, np.append(priors, [priors[twice]] * 2)
+    )
+    np.testing.assert_array_equal(once.ids, more.ids)
+
+
+def test_members_that_see_nothing_are_no_copies():
+    empty = np.zeros((HEIGHT, WIDTH), np.uint8)
+    seen = hard(blob(1, 3, 3))
+    fused = fuse([hard(empty), hard(empty), seen], "pgmr", [0.6, 0.6, 0.65])
+    assert not fused.ids.any()
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+@given(seed=st.integers(0, 10_000), sharp=st.floats(0.1, 8))
+@settings(max_examples=15, deadline=None)
+def test_probabilities_and_weights_stay_in_range(rule, seed, sharp):
+    frames = [member(seed + k, sharp=sharp) for k in range(3)]
+    gathered = Gathered(frames, np.array([0.3, 0.5, 0.8]), (1, 4, 9), HEIGHT, WIDTH)
+    options = FusionOptions(rule=rule)
+    fused, weights = RULES[rule](gathered.views, gathered.disputed_points, options)
+    assert fused.min() >= 0
+    assert fused.max() <= 1 + 1e-6
+    assert fused.sum(axis=0).max() <= 1 + 1e-5
+    assert (weights >= 0).all()
 
 
 @pytest.mark.parametrize("rule", ["average", "max", "vote"])

@@ -26,9 +26,10 @@ def test_equal_to_simpleitk(seed, members):
     filter_.SetForegroundValue(1.0)
     images = [SimpleITK.GetImageFromArray(mask.astype(np.uint8)) for mask in masks]
     theirs = SimpleITK.GetArrayFromImage(filter_.Execute(images))
-    np.testing.assert_allclose(ours.truth.reshape(theirs.shape), theirs, atol=1e-4)
-    np.testing.assert_allclose(ours.sensitivity, filter_.GetSensitivity(), atol=1e-4)
-    np.testing.assert_allclose(ours.specificity, filter_.GetSpecificity(), atol=1e-4)
+    # ITK stops a little before the fixed point
+    np.testing.assert_allclose(ours.truth.reshape(theirs.shape), theirs, atol=1e-3)
+    np.testing.assert_allclose(ours.sensitivity, filter_.GetSensitivity(), atol=1e-3)
+    np.testing.assert_allclose(ours.specificity, filter_.GetSpecificity(), atol=1e-3)
 
 
 def test_finds_the_truth_and_the_worst_rater():
