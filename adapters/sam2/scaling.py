@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 
-from adapters.expansion import sigmoid
 from mose import InputError
 from mose.errors import unknown
 
@@ -125,10 +125,8 @@ def merged(answers: Sequence[Answer], weights: Sequence[float]) -> Answer:
     probability = np.zeros(answers[0].logits.shape, dtype=np.float64)
     for answer, part in zip(answers, share, strict=True):
         if part:
-            probability += part * sigmoid(answer.logits)
-    with np.errstate(divide="ignore"):
-        logits = np.log(probability) - np.log1p(-probability)
+            probability += part * expit(answer.logits.astype(np.float64))
     agreed = for_it / votes.sum()
     confidence = float(agreed * sum(p * a.confidence for p, a in zip(share, answers, strict=True)))
-    logits = logits.clip(-_LOGIT_LIMIT, _LOGIT_LIMIT).astype(np.float32)
+    logits = logit(probability).clip(-_LOGIT_LIMIT, _LOGIT_LIMIT).astype(np.float32)
     return Answer(logits, True, max(presence, 0.5), confidence)

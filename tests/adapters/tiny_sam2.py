@@ -55,6 +55,9 @@ SMALLEST = Sam2Config(
     fuser_layers=1,
 )
 
+COMING_AND_GOING = 0.5
+"""Added to the object score of `SMALLEST`: objects come and go."""
+
 
 def weights(config: Sam2Config, score: float = 2.3) -> dict[str, torch.Tensor]:
     """Random weights under which masks depend on the object and what is remembered of it.
