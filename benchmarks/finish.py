@@ -76,6 +76,7 @@ def main() -> None:
     p.add_argument("--members", type=int, default=5)
     p.add_argument("--repeat", type=int, default=5)
     p.add_argument("--rule", default="pgmr")
+    p.add_argument("--no-report", action="store_true", help="without the report's stills")
     p.add_argument("--profile", action="store_true")
     arguments = p.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -94,7 +95,7 @@ def main() -> None:
         config = RunConfig(
             members=tuple(MemberConfig(n, "hold", prior=60 + 3 * i) for i, n in enumerate(names)),
             fusion=FusionOptions(rule=arguments.rule),
-            output=OutputConfig(keep_soft=True),
+            output=OutputConfig(keep_soft=True, report=not arguments.no_report),
         )
         dataset = open_dataset(root / "data")
         run = RunDirectory(root / "run")

@@ -17,22 +17,20 @@ from typing import Any
 import numpy as np
 
 from ensemble.config import RunConfig
-from ensemble.fusion import Fused, FusionOptions, fuse_frame
+from ensemble.fusion import Fused, fuse_frame
 from ensemble.predictions import CorruptPrediction, Prediction, StoredFrame
+from ensemble.record import describe
 from ensemble.rundir import RunDirectory, appearing, write_json
+from ensemble.stills import add_still, making_stills
 from mose import InputError, Video
 from mose.dataset import Dataset
 from mose.masks import read_mask, write_mask
-from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_objects
+from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.metrics import Regions, object_score
-from selection.report.stills import StillsWriter
-from selection.selectors import Choice, compose, mean_over_frames, select
+from selection.selectors import Choice, compose, select
 
 Labels = Callable[[int], np.ndarray | None]
 """Frame index -> ``(H, W) uint8`` true ids, or None where a frame has no label."""
-
-COMPARED = {"box average": "boxes", "max fusion": "max"}
-"""Fusions shown beside the pseudo-label: layer name -> rule."""
 
 
 def finish_video(
@@ -114,18 +112,11 @@ def fuse_video(
         video.frame_names,
     )
     known: tuple[int, ...] = ()
+    shown = (config.output.report, run, video, evidence.candidates, labels is not None)
     with (
-        appearing(run.stills(video.name), may_write) as pictures,
+        making_stills(*shown, may_write) as stills,
         appearing(run.pseudo_labels(video.name), may_write) as folder,
     ):
-        stills = StillsWriter(
-            pictures,
-            len(video),
-            video.height,
-            video.width,
-            evidence.candidates,
-            labels is not None,
-        )
         for index, stem in enumerate(video.frame_names):
             frames = [prediction[index] for prediction in predictions]
             scored = known
@@ -135,9 +126,8 @@ def fuse_video(
             write_mask(folder / f"{stem}.png", ids)
             note(evidence, index, known, frames, fused)
             truth = labels(index) if labels else None
-            if index in stills.indices:
-                layers = still_layers(evidence, frames, ids, priors, known, stills.size)
-                stills.add(stem, picture(video, index), layers, truth)
+            if stills is not None and index in stills.indices:
+                add_still(stills, video, index, frames, ids, priors, known, truth)
             if scored:
                 pseudo = Regions(ids)
                 candidates = [Regions(f.labels(video.height, video.width)) for f in frames]
@@ -145,35 +135,7 @@ def fuse_video(
                 keep(evidence, "agreement", index, candidates, pseudo, scored)
                 if truth is not None:
                     keep(evidence, "truth", index, candidates, Regions(truth), scored)
-        stills.close()
     return evidence
-
-
-def picture(video: Video, index: int) -> np.ndarray:
-    """``(H, W, 3) uint8`` frame for the report; black where it cannot be read any more."""
-    try:
-        return video[index]
-    except InputError:
-        return np.zeros((video.height, video.width, 3), np.uint8)
-
-
-def still_layers(
-    evidence: Evidence,
-    frames: Sequence[StoredFrame],
-    ids: np.ndarray,
-    priors: np.ndarray,
-    known: tuple[int, ...],
-    size: tuple[int, int],
-) -> dict[str, np.ndarray]:
-    """What the report shows of a frame: every candidate, and the two plain fusions beside them.
-
-    The box average and the maximum (STSeg's comparison figure) are made at the stills' size.
-    """
-    masks = [frame.labels(*ids.shape) for frame in frames]
-    layers = dict(zip(evidence.candidates, [*masks, ids], strict=True))
-    for name, rule in COMPARED.items():
-        layers[name] = fuse_frame(frames, priors, known, *size, FusionOptions(rule=rule)).ids
-    return layers
 
 
 def with_given(ids: np.ndarray, video: Video, index: int) -> np.ndarray:
@@ -259,78 +221,6 @@ def selected_frames(
             path = run.pseudo_labels(video.name) / f"{stem}.png"
             labels[PSEUDO_LABEL] = read_mask(path, binary=False)
         yield with_given(compose(choice, index, labels), video, index)
-
-
-def describe(config: RunConfig, evidence: Evidence, choice: Choice) -> dict[str, Any]:
-    """The selection record: every candidate's scores, the winner, the rule, the margin."""
-    agreement, truth = evidence.agreement(), evidence.truth()
-    means = {"agreement": mean_over_objects(agreement), "truth": mean_over_objects(truth)}
-    missing = [m.name for m in config.members if m.name not in evidence.members]
-    rows = []
-    for row, name in enumerate(evidence.candidates):
-        entry: dict[str, Any] = {
-            "name": name,
-            "prior": round(float(evidence.priors[row]), 4),
-            "agreement": _rounded(means["agreement"][row]),
-            "objects": _by_object(evidence, agreement[row]),
-        }
-        if name in choice.scores:
-            entry["score"] = round(choice.scores[name], 6)
-        if name != PSEUDO_LABEL:
-            confidence = evidence["confidence"][:, row]
-            said = ~np.isnan(confidence)
-            mean = float(confidence[said].mean()) if said.any() else 0.0
-            entry["confidence"] = round(mean, 4)
-        if evidence.labelled:
-            entry["truth"] = _rounded(means["truth"][row])
-            entry["truth_objects"] = _by_object(evidence, truth[row])
-        rows.append(entry)
-    return {
-        "video": evidence.video,
-        "frames": len(evidence.frames),
-        "objects": list(evidence.object_ids),
-        "fusion": config.fusion.rule,
-        "policy": config.selection.policy,
-        "granularity": config.selection.granularity,
-        **choice.json(),
-        "candidates": rows,
-        **_against_labels(evidence, choice),
-        "disputed": round(float(evidence.disputed.mean()), 6),
-        "missing_members": missing,
-    }
-
-
-def _rounded(score: float) -> float | None:
-    return None if np.isnan(score) else round(float(score), 6)
-
-
-def _against_labels(evidence: Evidence, choice: Choice) -> dict[str, Any]:
-    """The best candidate in hindsight and the selection's own J&F, where there are labels."""
-    if not evidence.labelled:
-        return {}
-    oracle = int(np.nan_to_num(mean_over_objects(evidence.truth())).argmax())
-    return {
-        "oracle": evidence.candidates[oracle],
-        "selected_truth_objects": _by_object(evidence, selected_truth(evidence, choice)),
-    }
-
-
-def selected_truth(evidence: Evidence, choice: Choice) -> np.ndarray:
-    """``(N,)`` J&F of the selection, each object as its candidates scored on their frames."""
-    jf = (evidence["truth_j"] + evidence["truth_f"])[:-1] / 2
-    taken = np.full((jf.shape[0], jf.shape[2]), np.nan)
-    for t in range(jf.shape[0]):
-        for n, candidate in choice.at(t).items():
-            column = evidence.object_ids.index(n)
-            taken[t, column] = jf[t, evidence.candidates.index(candidate), column]
-    return mean_over_frames(taken[:, None])[0]
-
-
-def _by_object(evidence: Evidence, scores: np.ndarray) -> dict[str, float | None]:
-    return {
-        str(object_id): _rounded(score)
-        for object_id, score in zip(evidence.object_ids, scores, strict=True)
-    }
 
 
 def label_reader(dataset: Dataset, name: str, video: Video) -> Labels:

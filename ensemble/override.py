@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.config import RunConfig, load_config
-from ensemble.finish import describe, open_prediction, write_selected
+from ensemble.finish import open_prediction, write_selected
 from ensemble.lease import held
 from ensemble.plan import open_data
+from ensemble.record import describe
 from ensemble.rundir import RunDirectory, read_json, write_json, write_text
 from mose.dataset import Dataset
 from mose.errors import InputError, unknown
