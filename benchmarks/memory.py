@@ -62,8 +62,8 @@ def make_job(root: Path, frames: int, size: int) -> tuple[RunJob, str]:
     config = RunConfig(
         data=DataConfig(str(data)), members=MEMBERS, output=OutputConfig(keep_soft=True)
     )
-    keys = {member.name: {video: "key"} for member in MEMBERS}
-    return RunJob(config, dataset, run, keys, {video: "key"}, {}), video
+    keys = {member.name: "key" for member in MEMBERS}
+    return RunJob(config, dataset, run, keys, "key", {}), video
 
 
 def main() -> None:

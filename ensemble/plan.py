@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from ensemble.config import BUILT_IN_DATASET, MemberConfig, RunConfig
 from ensemble.events import Pair
+from ensemble.memory import Input, Memory, read_memory
+from ensemble.resume import Results, look_at_all
 from ensemble.rundir import RunDirectory, digest, file_digest
 from ensemble.worker import RunJob, find_weights
-from mose import InputError, Video
+from mose import InputError
 from mose.config import to_dict
 from mose.dataset import Dataset, open_dataset
 from mose.errors import unknown
@@ -28,7 +29,8 @@ class Plan:
 
     job         the work, as workers get it
     videos      names of all videos of the run, in order
-    finished    video -> selection record, for those that are whole
+    inputs      what the videos look like, but for the broken ones
+    finished    videos that are whole
     whole       member -> videos whose prediction is whole (of videos not finished)
     pairs       what is left to run
     broken      video -> sentence, for those that cannot be run at all
@@ -36,59 +38,64 @@ class Plan:
 
     job: RunJob
     videos: tuple[str, ...]
-    finished: dict[str, dict[str, Any]]
+    inputs: dict[str, Input]
+    finished: frozenset[str]
     whole: dict[str, tuple[str, ...]]
     pairs: tuple[Pair, ...]
     broken: dict[str, str]
 
 
-def make_plan(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str = "") -> Plan:
+def make_plan(
+    config: RunConfig,
+    dataset: Dataset,
+    run: RunDirectory,
+    lease: str = "",
+    memory: Memory | None = None,
+) -> Plan:
     """Compare what is wanted with what is there. Decodes no frame.
 
-    lease   token of the driver's lease, which workers check before they write
+    lease    token of the driver's lease, which workers check before they write
+    memory   of the run directory; None: as its file has it
     """
+    memory = read_memory(run)[0] if memory is None else memory
+    videos = choose_videos(dataset, config.data.videos)
+    job = make_job(config, dataset, run, lease)
+    with memory.together():
+        inputs, broken = look_at_all(dataset, videos, memory)
+        results = Results(run, job, memory, clear=bool(lease))
+        finished: set[str] = set()
+        whole: dict[str, list[str]] = {member.name: [] for member in config.members}
+        pairs: list[Pair] = []
+        for name, found in inputs.items():
+            if results.is_finished(name, found.fingerprint):
+                finished.add(name)
+                continue
+            for member in whole:
+                if results.is_whole(member, name, found.fingerprint):
+                    whole[member].append(name)
+                else:
+                    pairs.append(Pair(member, name, found.units))
+    held = {member: tuple(names) for member, names in whole.items()}
+    return Plan(job, videos, inputs, frozenset(finished), held, tuple(pairs), broken)
+
+
+def make_job(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str) -> RunJob:
+    """The work of a run, with what its resume keys are made of."""
     hashes = {member.name: weights_hash(member) for member in config.members}
     member_keys = {
         member.name: digest(RESULT_VERSION, member.adapter, member.options, hashes[member.name])
         for member in config.members
     }
-    pair_keys: dict[str, dict[str, str]] = {member.name: {} for member in config.members}
-    video_keys: dict[str, str] = {}
-    finished: dict[str, dict[str, Any]] = {}
-    whole: dict[str, list[str]] = {member.name: [] for member in config.members}
-    pairs: list[Pair] = []
-    broken: dict[str, str] = {}
-    videos = choose_videos(dataset, config.data.videos)
-    how = digest(RESULT_VERSION, to_dict(config.fusion), to_dict(config.selection))
-    for name in videos:
-        try:
-            video = dataset.video(name)
-            video.check_prompts()
-            print_ = video.fingerprint()
-            units = float(cost_units(video))
-        except (InputError, OSError) as error:
-            broken[name] = str(error)
-            continue
-        for member in config.members:
-            pair_keys[member.name][name] = digest(member_keys[member.name], print_)
-        priors = {member.name: member.prior for member in config.members}
-        labelled = dataset.labels is not None
-        keys = [pair_keys[member.name][name] for member in config.members]
-        video_keys[name] = digest(how, keys, priors, labelled)
-        record = run.finished(name, video_keys[name])
-        if record is not None and not record["missing_members"]:
-            kept = [run.whole_pair(m.name, name, pair_keys[m.name][name]) for m in config.members]
-            if not config.output.keep_soft or all(kept):
-                finished[name] = record
-                continue
-        for member in config.members:
-            if run.whole_pair(member.name, name, pair_keys[member.name][name]):
-                whole[member.name].append(name)
-            else:
-                pairs.append(Pair(member.name, name, units))
-    job = RunJob(config, dataset, run.root.resolve(), pair_keys, video_keys, hashes, lease)
-    held = {member: tuple(names) for member, names in whole.items()}
-    return Plan(job, videos, finished, held, tuple(pairs), broken)
+    priors = {member.name: member.prior for member in config.members}
+    how = digest(
+        RESULT_VERSION,
+        to_dict(config.fusion),
+        to_dict(config.selection),
+        list(member_keys.items()),
+        priors,
+        dataset.labels is not None,
+    )
+    return RunJob(config, dataset, run.root.resolve(), member_keys, how, hashes, lease)
 
 
 def choose_videos(dataset: Dataset, patterns: Iterable[str]) -> tuple[str, ...]:
@@ -100,11 +107,6 @@ def choose_videos(dataset: Dataset, patterns: Iterable[str]) -> tuple[str, ...]:
         if not any(fnmatchcase(name, pattern) for name in dataset.videos):
             raise unknown("video", pattern, dataset.videos, f" in {dataset.root}")
     return tuple(n for n in dataset.videos if any(fnmatchcase(n, p) for p in patterns))
-
-
-def cost_units(video: Video) -> int:
-    """Frames x objects x pixels: what a pair's cost grows with."""
-    return len(video) * max(len(video.object_ids), 1) * video.height * video.width
 
 
 def weights_hash(member: MemberConfig) -> str | None:

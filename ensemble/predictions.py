@@ -33,6 +33,7 @@ from adapters.base import FrameMasks
 from adapters.expansion import Expansion
 
 FORMAT = 1
+FRAMES = "frames.bin"
 LOGIT_LIMIT = 32.0
 """Logits are stored between -32 and 32, as 8 bits of their inverse hyperbolic sine: steps of
 0.03 around 0, where masks end, and of 3 % far from it."""
@@ -75,7 +76,7 @@ class PredictionWriter:
         self._partial = self.folder.with_name(f".{self.folder.name}.{token}.partial")
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
-        self._file = open(self._partial / "frames.bin", "wb")  # noqa: SIM115
+        self._file = open(self._partial / FRAMES, "wb")  # noqa: SIM115
         self._index: list[tuple[int, int]] = []
 
     def __enter__(self) -> PredictionWriter:
@@ -127,7 +128,7 @@ class Prediction:
         self.size = (int(manifest["height"]), int(manifest["width"]))
         try:
             self._index = np.load(self.folder / "index.npy", allow_pickle=False)
-            self._file = open(self.folder / "frames.bin", "rb")  # noqa: SIM115
+            self._file = open(self.folder / FRAMES, "rb")  # noqa: SIM115
         except (OSError, ValueError) as error:
             raise CorruptPrediction(self.folder, f"cannot be read ({error})") from None
         if self._index.shape != (manifest["frames"], 2):
@@ -159,7 +160,7 @@ def read_manifest(folder: str | Path) -> dict[str, Any] | None:
     folder = Path(folder)
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
-        whole = (folder / "frames.bin").stat().st_size == manifest["bytes"]
+        whole = (folder / FRAMES).stat().st_size == manifest["bytes"]
     except (OSError, ValueError, KeyError):
         return None
     return manifest if whole and manifest.get("format") == FORMAT else None

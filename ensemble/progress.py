@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.events import FINISH
+from ensemble.memory import open_log
 from mose.cli import Progress
 
 
@@ -24,7 +25,7 @@ class RunLog:
     """
 
     def __init__(self, path: Path, pairs: Mapping[str, int], frames: Mapping[str, int]):
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+        self._file = open_log(path)
         self._frames = frames
         total = sum(pairs.values())
         self._bar = Progress(total + len(frames), f"{total} pairs, {len(frames)} videos:")

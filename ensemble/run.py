@@ -21,6 +21,7 @@ from mose.errors import InputError, unknown
 if TYPE_CHECKING:
     from ensemble.config import RunConfig
     from ensemble.drive import Outcome
+    from ensemble.memory import Memory
     from ensemble.plan import Plan
     from ensemble.rundir import RunDirectory
     from selection.summary import Summary
@@ -126,6 +127,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     from adapters.base import check_device
     from adapters.registry import check_name
     from ensemble.lease import held
+    from ensemble.memory import open_memory
     from ensemble.plan import choose_videos, make_plan, open_data
     from ensemble.rundir import RunDirectory, open_run
     from mose.config import to_dict
@@ -149,13 +151,13 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     if dry_run:
         say(describe_plan(make_plan(config, dataset, directory)))
         return EXIT_OK
-    with held(root) as lease:
-        plan = make_plan(config, dataset, directory, lease)
-        outcome = execute(config, plan, directory)
+    with held(root) as lease, open_memory(directory) as memory:
+        plan = make_plan(config, dataset, directory, lease, memory)
+        outcome = execute(config, plan, directory, memory)
         if any(CORRUPT in item.message for item in outcome.unfinished):
             # A stored prediction was damaged and has been removed: make it again, once.
-            plan = make_plan(config, dataset, directory, lease)
-            outcome = execute(config, plan, directory)
+            plan = make_plan(config, dataset, directory, lease, memory)
+            outcome = execute(config, plan, directory, memory)
         summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
     say(summary.table())
     report_end(config, summary, directory)
@@ -172,12 +174,13 @@ def absolute_paths(config: RunConfig) -> RunConfig:
     return dataclasses.replace(config, members=tuple(members))
 
 
-def execute(config: RunConfig, plan: Plan, directory: RunDirectory) -> Outcome:
+def execute(config: RunConfig, plan: Plan, directory: RunDirectory, memory: Memory) -> Outcome:
     """Run what the plan left to do."""
     from ensemble.drive import Outcome, run_pairs
     from ensemble.events import MemberSpec
     from ensemble.executors import make_executor
     from ensemble.progress import RunLog
+    from ensemble.resume import note_done
 
     done = [(member, video) for member, videos in plan.whole.items() for video in videos]
     if not plan.pairs and not done:
@@ -199,11 +202,15 @@ def execute(config: RunConfig, plan: Plan, directory: RunDirectory) -> Outcome:
     executor = make_executor(
         config.execution.executor, plan.job, config.execution.address, **options
     )
-    open_videos = sorted({video for _, video in done} | {pair.video for pair in plan.pairs})
-    frames = {name: len(plan.job.dataset.video(name)) for name in open_videos}
+    frames = {n: f.frames for n, f in sorted(plan.inputs.items()) if n not in plan.finished}
     counts = Counter(pair.member for pair in plan.pairs)
     pairs = {member.name: counts[member.name] for member in config.members}
     log = RunLog(directory.events, pairs, frames)
+
+    def listen(entry: dict[str, Any]) -> None:
+        log(entry)
+        note_done(memory, plan.job, plan.inputs, entry)
+
     try:
         return run_pairs(
             executor,
@@ -211,7 +218,7 @@ def execute(config: RunConfig, plan: Plan, directory: RunDirectory) -> Outcome:
             plan.pairs,
             done=done,
             fence=f"{plan.job.lease}-",
-            on_event=log,
+            on_event=listen,
         )
     finally:
         log.close()
@@ -281,15 +288,14 @@ def describe_plan(plan: Plan) -> str:
         share = sum(pair.units for pair in mine) / units if units else 0.0
         rows.append([member.name, member.adapter, str(len(mine)), str(whole), f"{100 * share:.0f}"])
     table = format_table(["member", "adapter", "to run", "whole", "% of cost"], rows)
-    sizes = [(v.height * v.width, n) for n in plan.job.video_keys
-             if (v := plan.job.dataset.info(n))]  # fmt: skip
+    sizes = [(found.height * found.width, name) for name, found in plan.inputs.items()]
     largest = max(sizes, default=(0, ""))
     members = len(plan.job.config.members)
     # Per member: ids, soft masks and scoring maps of one frame; nothing grows with length.
     finish = largest[0] * (members + 1) * 12 / 2**20
     lines = [
         f"{len(plan.videos)} videos: {len(plan.finished)} finished,"
-        f" {len(plan.job.video_keys) - len(plan.finished)} to do, {len(plan.broken)} unusable",
+        f" {len(plan.inputs) - len(plan.finished)} to do, {len(plan.broken)} unusable",
         f"{len(plan.pairs)} pairs to run, {units / 1e9:.2f} Gpx (frames x objects x pixels)",
         table,
         f"memory of finishing a video: about {finish:.0f} MiB above the interpreter"

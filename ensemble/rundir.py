@@ -3,7 +3,7 @@
 ::
 
     runs/<name>/
-      config.yaml  environment.json  events.jsonl
+      config.yaml  environment.json  events.jsonl  resume.jsonl  lease.json
       predictions/<member>/<video>/       removed when the video is finished
       pseudo-labels/<video>/00000.png
       masks/<video>/00000.png             the selected masks
@@ -29,7 +29,7 @@ from typing import Any
 
 import yaml
 
-from ensemble.predictions import read_manifest
+from ensemble.predictions import FRAMES, read_manifest
 from mose import InputError
 from selection.report.document import stills_folder
 
@@ -42,8 +42,11 @@ class RunDirectory:
 
     root: Path
 
+    def predictions(self, member: str) -> Path:
+        return self.root / "predictions" / member
+
     def prediction(self, member: str, video: str) -> Path:
-        return self.root / "predictions" / member / video
+        return self.predictions(member) / video
 
     def pseudo_labels(self, video: str) -> Path:
         return self.root / "pseudo-labels" / video
@@ -72,13 +75,33 @@ class RunDirectory:
         record = read_json(self.evidence(video))
         if record is None or record.get("key") != key:
             return None
-        whole = self.masks(video).is_dir() and self.pseudo_labels(video).is_dir()
+        folders = (self.masks(video), self.pseudo_labels(video))
+        whole = all(count_files(folder) == record.get("frames") for folder in folders)
         return record if whole else None
 
     def whole_pair(self, member: str, video: str, key: str) -> dict[str, Any] | None:
         """The manifest of a prediction that is whole and was made under ``key``."""
         manifest = read_manifest(self.prediction(member, video))
         return manifest if manifest and manifest.get("key") == key else None
+
+    def prediction_stamp(self, member: str, video: str) -> tuple[int, ...]:
+        """Changes when a prediction does: size and time of its frames. `OSError` without one."""
+        # A plain string: a path's joints take longer than the look at the file.
+        found = os.stat(f"{self.root}/predictions/{member}/{video}/{FRAMES}")
+        return found.st_size, found.st_mtime_ns
+
+    def finished_stamp(self, video: str) -> tuple[int, ...]:
+        """Changes when anything of a finished video does: its record, or a file that comes or
+        goes among its masks. `OSError` where there is none."""
+        record = os.stat(f"{self.root}/selection/{video}.json")
+        masks = os.stat(f"{self.root}/masks/{video}")
+        pseudo_labels = os.stat(f"{self.root}/pseudo-labels/{video}")
+        return (
+            record.st_size,
+            record.st_mtime_ns,
+            masks.st_mtime_ns,
+            pseudo_labels.st_mtime_ns,
+        )
 
 
 def open_run(
@@ -139,6 +162,11 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
+def quick_digest(*parts: str) -> str:
+    """`digest` for keys that are made by the million."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
 def file_digest(path: str | Path) -> str:
     """sha256 of a file."""
     total = hashlib.sha256()
@@ -146,6 +174,14 @@ def file_digest(path: str | Path) -> str:
         while block := file.read(1 << 20):
             total.update(block)
     return total.hexdigest()
+
+
+def count_files(folder: Path) -> int:
+    """How many files a folder has, hidden ones aside; 0 without it."""
+    try:
+        return sum(not name.startswith(".") for name in os.listdir(folder))
+    except OSError:
+        return 0
 
 
 def write_text(path: Path, text: str) -> None:

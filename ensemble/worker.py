@@ -19,7 +19,7 @@ from ensemble.config import MemberConfig, RunConfig
 from ensemble.finish import finish_video
 from ensemble.ladder import lighter
 from ensemble.predictions import PredictionWriter
-from ensemble.rundir import RunDirectory
+from ensemble.rundir import RunDirectory, quick_digest
 from mose import InputError
 from mose.dataset import Dataset
 from mose.prefetch import prefetched
@@ -39,8 +39,8 @@ class RunJob:
     config      the run's configuration
     dataset     the data set, with absolute paths
     root        run directory, absolute
-    pair_keys   member -> video -> resume key of the pair
-    video_keys  video -> resume key of the finished video
+    member_keys member -> digest of what its predictions depend on beside the video
+    how         digest of what finished videos depend on beside the video
     hashes      member -> sha256 of its weights, where it has any
     lease       token of the driver's lease; a result for a driver that lost it is left out
     """
@@ -48,14 +48,22 @@ class RunJob:
     config: RunConfig
     dataset: Dataset
     root: Path
-    pair_keys: Mapping[str, Mapping[str, str]]
-    video_keys: Mapping[str, str]
+    member_keys: Mapping[str, str]
+    how: str
     hashes: Mapping[str, str | None]
     lease: str = ""
 
     @property
     def run(self) -> RunDirectory:
         return RunDirectory(self.root)
+
+    def pair_key(self, member: str, fingerprint: str) -> str:
+        """Resume key of a member's prediction of the video with this fingerprint."""
+        return quick_digest(self.member_keys[member], fingerprint)
+
+    def video_key(self, fingerprint: str) -> str:
+        """Resume key of the finished video with this fingerprint."""
+        return quick_digest(self.how, fingerprint)
 
     def check(self) -> None:
         """Raise `InputError` where this node does not see the run folder or the data set."""
@@ -74,10 +82,12 @@ class RunJob:
 
     def finish(self, video: str, members: tuple[str, ...]) -> dict[str, Any]:
         """Fuse, score, select and write one video from the predictions of ``members``."""
-        return finish_video(
-            self.config, self.dataset, self.run, video, members, self.video_keys[video],
+        key = self.video_key(self.dataset.video(video).fingerprint())
+        record = finish_video(
+            self.config, self.dataset, self.run, video, members, key,
             lambda: lease.check(self.root, self.lease),
         )  # fmt: skip
+        return {**record, "stamp": self.run.finished_stamp(video)}
 
 
 class MemberWorker:
@@ -106,6 +116,7 @@ class MemberWorker:
         """Segment ``video`` and store the prediction; returns a small record."""
         opened = self.job.dataset.video(video)
         opened.check_prompts()
+        key = self.job.pair_key(self.member.name, opened.fingerprint())
         folder = self.job.run.prediction(self.member.name, video)
         segmenter, reduced = self._lighter(attempt.step, min(opened.height, opened.width))
         start = time.monotonic()
@@ -119,7 +130,7 @@ class MemberWorker:
             lease.check(self.job.root, self.job.lease)
             size = writer.commit(
                 {
-                    "key": self.job.pair_keys[self.member.name][video],
+                    "key": key,
                     "member": self.member.name,
                     "adapter": self.member.adapter,
                     "weights": self.member.weights,
@@ -131,7 +142,13 @@ class MemberWorker:
                     "seconds": round(seconds, 3),
                 }
             )
-        return {"seconds": seconds, "frames": len(opened), "bytes": size}
+        return {
+            "seconds": seconds,
+            "frames": len(opened),
+            "bytes": size,
+            "key": key,
+            "stamp": self.job.run.prediction_stamp(self.member.name, video),
+        }
 
 
 def find_weights(name: str | None) -> Path | None:

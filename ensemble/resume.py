@@ -1,0 +1,207 @@
+"""What of a run is whole already, found without opening every file of a large one.
+
+A video, a prediction or a finished video that the run remembers (`ensemble.memory`) is taken
+as remembered while its files' sizes and times of modification say so; any other is looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ensemble.memory import Input, Memory, Whole
+from ensemble.rundir import RunDirectory
+from ensemble.worker import RunJob
+from mose import InputError, Video
+from mose.dataset import Dataset
+
+Entry = Mapping[str, Any]
+"""A line of the run's log."""
+
+LOOK_AT_ALL = 1000
+"""Runs of up to so many videos look at every file of theirs again at each start; of larger ones
+a video whose folders and given masks are as they were is taken as the run remembers it."""
+STAMPED_MASKS = 8
+"""So many of a video's given masks are stamped."""
+SETTLED = 2.0
+"""Seconds. What changed more recently may change again without a new time of modification."""
+
+
+def look_at_all(
+    dataset: Dataset, videos: Sequence[str], memory: Memory
+) -> tuple[dict[str, Input], dict[str, str]]:
+    """What each video looks like, and why those that cannot be run cannot."""
+    inputs: dict[str, Input] = {}
+    broken: dict[str, str] = {}
+    for name in videos:
+        known = memory.inputs.get(name)
+        if known and len(videos) > LOOK_AT_ALL and unchanged(dataset, name, known):
+            inputs[name] = known
+            continue
+        try:
+            inputs[name] = found = look_at(dataset, name)
+        except (InputError, OSError) as error:
+            broken[name] = str(error)
+            continue
+        if found.stamps and found != known:
+            memory.note_input(name, found)
+        elif found != known:
+            memory.forget_input(name)
+    return inputs, broken
+
+
+def look_at(dataset: Dataset, name: str) -> Input:
+    """Open a video and look at all its files' names and sizes, and at its given masks.
+
+    Raises `InputError` for a video that cannot be run. Decodes no frame. An input without
+    stamps changed a moment ago: it is not to be remembered.
+    """
+    folders = _folders(dataset, name)
+    stamps = [_modified(folder) for folder in folders]
+    video = dataset.video(name)
+    files = _mask_files(video, dataset)
+    for file in files:
+        stamps += _size_and_time(_path(folders, file))
+    video.check_prompts()
+    found = Input(video.fingerprint(), len(video), len(video.object_ids), video.height, video.width)
+    if max(stamps) > (time.time() - SETTLED) * 1e9:
+        return found
+    return found._replace(files=files, stamps=tuple(stamps))
+
+
+def unchanged(dataset: Dataset, name: str, known: Input) -> bool:
+    """Whether a video's folders and given masks are as they were. A frame that was overwritten
+    in place does not show."""
+    folders = _folders(dataset, name)
+    try:
+        stamps = [_modified(folder) for folder in folders]
+        for file in known.files:
+            stamps += _size_and_time(_path(folders, file))
+    except (OSError, ValueError, IndexError):
+        return False
+    return tuple(stamps) == known.stamps
+
+
+def _folders(dataset: Dataset, name: str) -> list[str]:
+    return [f"{folder}/{name}" for folder in (dataset.images, *dataset.annotations)]
+
+
+def _modified(path: str) -> int:
+    """In nanoseconds; 0 where there is nothing: not every folder of masks has every video."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _size_and_time(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns
+
+
+def _mask_files(video: Video, dataset: Dataset) -> tuple[str, ...]:
+    masks = video.prompts.paths()[:STAMPED_MASKS]
+    return tuple(f"{dataset.annotations.index(p.parents[1]) + 1}/{p.name}" for p in masks)
+
+
+def _path(folders: list[str], file: str) -> str:
+    number, _, name = file.partition("/")
+    return f"{folders[int(number)]}/{name}"
+
+
+class Results:
+    """What is whole in a run directory. Its large folders are listed once.
+
+    clear   remove what killed writers left: only for whoever holds the run's lease
+    """
+
+    def __init__(self, run: RunDirectory, job: RunJob, memory: Memory, clear: bool):
+        self._run, self._job, self._memory = run, job, memory
+        self._predictions = {
+            member.name: listed(run.predictions(member.name), clear)
+            for member in job.config.members
+        }
+        self._masks = listed(run.root / "masks", clear)
+        for name in ("pseudo-labels", "selection", "selection/timelines"):
+            listed(run.root / name, clear)
+
+    def is_finished(self, video: str, fingerprint: str) -> bool:
+        """Whether a video needs nothing more."""
+        if video not in self._masks:
+            return False
+        key = self._job.video_key(fingerprint)
+        known = self._memory.videos.get(video)
+        if not holds(known, key, lambda: self._run.finished_stamp(video)):
+            record = self._run.finished(video, key)
+            if record is None or record["missing_members"]:
+                return False
+            self._memory.note_video(video, Whole(key, self._run.finished_stamp(video)))
+        if not self._job.config.output.keep_soft:
+            return True
+        return all(self.is_whole(member, video, fingerprint) for member in self._predictions)
+
+    def is_whole(self, member: str, video: str, fingerprint: str) -> bool:
+        """Whether a member's prediction need not be made again."""
+        if video not in self._predictions[member]:
+            return False
+        key = self._job.pair_key(member, fingerprint)
+        known = self._memory.pairs.get(member, {}).get(video)
+        if holds(known, key, lambda: self._run.prediction_stamp(member, video)):
+            return True
+        if self._run.whole_pair(member, video, key) is None:
+            return False
+        self._memory.note_pair(member, video, Whole(key, self._run.prediction_stamp(member, video)))
+        return True
+
+
+def holds(known: Whole | None, key: str, look: Callable[[], tuple[int, ...]]) -> bool:
+    """Whether something was made under ``key`` and is as it was then."""
+    if known is None or known.key != key:
+        return False
+    try:
+        return look() == known.stamp
+    except OSError:
+        return False
+
+
+def note_done(memory: Memory, job: RunJob, inputs: Mapping[str, Input], entry: Entry) -> None:
+    """Remember what a run's log entry says was done.
+
+    A key that is not the expected one tells that the video is not what it was when the run was
+    planned: it is to be looked at again.
+    """
+    if entry["event"] != "Done" or "video" not in entry:
+        return
+    member, video, record = entry["member"], entry["video"], entry["record"]
+    whole = Whole(record["key"], tuple(record["stamp"]))
+    fingerprint = inputs[video].fingerprint
+    if member:
+        expected = job.pair_key(member, fingerprint)
+        memory.note_pair(member, video, whole)
+    else:
+        expected = job.video_key(fingerprint)
+        if not record["missing_members"]:
+            memory.note_video(video, whole)
+    if whole.key != expected:
+        memory.forget_input(video)
+
+
+def listed(folder: Path, clear: bool = False) -> frozenset[str]:
+    """Names in a folder, read once; with ``clear`` what killed writers left is removed."""
+    names: list[str] = []
+    left: list[str] = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            (left if entry.name.startswith(".") else names).append(entry.name)
+    if clear:
+        for name in left:
+            if name.endswith(".partial"):
+                shutil.rmtree(folder / name, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    (folder / name).unlink(missing_ok=True)
+    return frozenset(names)
