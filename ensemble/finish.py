@@ -21,12 +21,13 @@ from ensemble.fusion import Fused, fuse_frame
 from ensemble.predictions import CorruptPrediction, Prediction, StoredFrame
 from ensemble.record import describe
 from ensemble.rundir import RunDirectory, appearing, write_json
+from ensemble.scoring import Colours, Scorer
 from ensemble.stills import add_still, making_stills
 from mose import InputError, Video
 from mose.dataset import Dataset
 from mose.masks import read_mask, write_mask
 from selection.evidence import PSEUDO_LABEL, Evidence
-from selection.metrics import Regions, object_score
+from selection.metrics import Regions
 from selection.selectors import Choice, compose, select
 
 Labels = Callable[[int], np.ndarray | None]
@@ -111,6 +112,7 @@ def fuse_video(
         video.object_ids,
         video.frame_names,
     )
+    scorer = Scorer(evidence, Colours(video))
     known: tuple[int, ...] = ()
     shown = (config.output.report, run, video, evidence.candidates, labels is not None)
     with (
@@ -124,18 +126,29 @@ def fuse_video(
             fused = fuse_frame(frames, priors, known, video.height, video.width, config.fusion)
             ids = with_given(fused.ids, video, index)
             write_mask(folder / f"{stem}.png", ids)
-            note(evidence, index, known, frames, fused)
             truth = labels(index) if labels else None
             if stills is not None and index in stills.indices:
                 add_still(stills, video, index, frames, ids, priors, known, truth)
-            if scored:
-                pseudo = Regions(ids)
-                candidates = [Regions(f.labels(video.height, video.width)) for f in frames]
-                candidates.append(pseudo)
-                keep(evidence, "agreement", index, candidates, pseudo, scored)
-                if truth is not None:
-                    keep(evidence, "truth", index, candidates, Regions(truth), scored)
+            pseudo = Regions(ids)
+            candidates = [Regions(f.labels(video.height, video.width)) for f in frames]
+            score(scorer, index, known, scored, (frames, fused), [*candidates, pseudo], truth)
     return evidence
+
+
+def score(
+    scorer: Scorer,
+    index: int,
+    known: tuple[int, ...],
+    scored: tuple[int, ...],
+    said: tuple[Sequence[StoredFrame], Fused],
+    candidates: Sequence[Regions],
+    truth: np.ndarray | None,
+) -> None:
+    """Note everything of one frame; ``candidates`` end with the pseudo-label."""
+    scorer.say(index, known, *said)
+    scorer.look(index, scored, candidates, Regions(truth) if truth is not None else None)
+    if scored:
+        scorer.agree(index, scored, candidates, candidates[-1])
 
 
 def with_given(ids: np.ndarray, video: Video, index: int) -> np.ndarray:
@@ -149,47 +162,6 @@ def with_given(ids: np.ndarray, video: Video, index: int) -> np.ndarray:
     if index == next(iter(video.prompts)):
         return given
     return np.where(given > 0, given, ids)
-
-
-def note(
-    evidence: Evidence,
-    index: int,
-    known: tuple[int, ...],
-    frames: Sequence[StoredFrame],
-    fused: Fused,
-) -> None:
-    """Keep what the members say of a frame as a whole."""
-    evidence.disputed[index] = fused.disputed
-    if known:
-        evidence.overlap[index] = fused.overlaps.mean(axis=0)
-    column = {object_id: n for n, object_id in enumerate(evidence.object_ids)}
-    for row, frame in enumerate(frames):
-        for presence, confidence, object_id in zip(
-            frame.presence, frame.confidence, frame.object_ids, strict=True
-        ):
-            if object_id in column:
-                evidence["presence"][index, row, column[object_id]] = presence
-                evidence["confidence"][index, row, column[object_id]] = confidence
-    at = [column[object_id] for object_id in known]
-    evidence["weight"][index, :-1, at] = fused.weights.T
-    evidence["area"][index][:, at] = fused.areas
-
-
-def keep(
-    evidence: Evidence,
-    kind: str,
-    index: int,
-    candidates: Sequence[Regions],
-    reference: Regions,
-    object_ids: tuple[int, ...],
-) -> None:
-    """Score every candidate's objects on one frame against ``reference``, and keep J and F."""
-    for row, candidate in enumerate(candidates):
-        for object_id in object_ids:
-            score = object_score(candidate, reference, object_id)
-            column = evidence.object_ids.index(object_id)
-            evidence[f"{kind}_j"][index, row, column] = score.J
-            evidence[f"{kind}_f"][index, row, column] = score.F
 
 
 def write_selected(

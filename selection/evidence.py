@@ -25,6 +25,8 @@ PLANES = (
     "weight",
     "truth_j",
     "truth_f",
+    "stability",
+    "appearance",
 )
 """Per-frame arrays ``(T, C, N)``, NaN where there is nothing to say (before an object is given,
 on the frame on which it is given, for the pseudo-label's confidence, without labels):
@@ -34,7 +36,13 @@ area                       pixels of the mask
 confidence, presence       the member's own, in [0, 1]
 weight                     the member's say in the fusion
 truth_j, truth_f           J and boundary F against the labels
+stability                  IoU of the mask with the same candidate's on the frame before
+appearance                 likeness of the colours inside the mask to those of the object as it
+                           was given, on some frames, in [0, 1]
 """
+
+EXTRAS = ("overlap", "true_area", "cycle")
+"""Arrays of other shapes."""
 
 
 @dataclass
@@ -50,6 +58,9 @@ class Evidence:
     planes       name -> ``(T, C, N) float32``, see `PLANES`
     overlap      ``(T, M, M) float32`` IoU of the members with each other, mean over objects;
                  NaN on frames without a known object
+    true_area    ``(T, N) float32`` pixels of the object in the labels; NaN without
+    cycle        ``(C, N) float32`` J&F, against the given masks, of a member's last masks
+                 followed back to them; NaN where that was not run
     """
 
     video: str
@@ -59,13 +70,23 @@ class Evidence:
     frames: tuple[str, ...]
     disputed: np.ndarray
     planes: dict[str, np.ndarray] = field(default_factory=dict)
-    overlap: np.ndarray = field(default_factory=lambda: np.full((0, 0, 0), np.nan, np.float32))
+    overlap: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    true_area: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    cycle: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
-        if not self.overlap.size:
-            members = len(self.candidates) - 1
-            shape = (len(self.frames), members, members)
-            self.overlap = np.full(shape, np.nan, np.float32)
+        frames, count = len(self.frames), len(self.candidates)
+        shape = (frames, count, len(self.object_ids))
+        for name in PLANES:
+            self.planes.setdefault(name, np.full(shape, np.nan, np.float32))
+        shapes = {
+            "overlap": (frames, count - 1, count - 1),
+            "true_area": (frames, len(self.object_ids)),
+            "cycle": shape[1:],
+        }
+        for name, wanted in shapes.items():
+            if not getattr(self, name).size:
+                setattr(self, name, np.full(wanted, np.nan, np.float32))
 
     @classmethod
     def blank(
@@ -77,11 +98,8 @@ class Evidence:
         frames: tuple[str, ...],
     ) -> Evidence:
         """All NaN, to be filled frame by frame."""
-        shape = (len(frames), len(candidates), len(object_ids))
-        planes = {name: np.full(shape, np.nan, dtype=np.float32) for name in PLANES}
-        return cls(
-            video, candidates, priors, object_ids, frames, np.zeros(len(frames), np.float32), planes
-        )
+        disputed = np.zeros(len(frames), np.float32)
+        return cls(video, candidates, priors, object_ids, frames, disputed)
 
     def __getitem__(self, plane: str) -> np.ndarray:
         return self.planes[plane]
@@ -118,7 +136,7 @@ class Evidence:
             "frames": self.frames,
         }
         arrays: dict[str, Any] = {**self.planes, "disputed": self.disputed}
-        arrays["overlap"] = self.overlap
+        arrays |= {name: getattr(self, name) for name in EXTRAS}
         partial = path.with_name(f".{path.name}.partial")
         with open(partial, "wb") as file:
             np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)
@@ -136,8 +154,8 @@ class Evidence:
                 tuple(head["object_ids"]),
                 tuple(head["frames"]),
                 stored["disputed"],
-                {name: stored[name] for name in PLANES},
-                *([stored["overlap"]] if "overlap" in stored else []),
+                {name: stored[name] for name in PLANES if name in stored},
+                **{name: stored[name] for name in EXTRAS if name in stored},
             )
 
 
