@@ -14,15 +14,24 @@ from torch import Tensor, nn
 
 from adapters.checkpoints import FAMILIES, describe, family_of, load_network, load_state
 from adapters.finetune.recipe import Recipe
+from adapters.sam2.config import Sam2Config
 from adapters.weights import resolve
 from mose import InputError
 from mose.config import build
+
+OWN = {"sam2": "adapters.finetune.sam2:make_sam2"}
+"""``module:function`` of families whose network is not the project's own."""
 
 
 def make_network(recipe: Recipe) -> nn.Module:
     """The recipe's network, in training mode, on its device."""
     if recipe.weights is not None:
-        network: nn.Module = load_network(resolve(recipe.weights), recipe.network)
+        path = resolve(recipe.weights)
+        network: nn.Module = (
+            _modules("sam2")[0].load_sam2(path)
+            if recipe.network == "sam2"
+            else load_network(path, recipe.network)
+        )
     else:
         module, network_class = _modules(recipe.network)
         kind = _config_class(module, recipe.network)
@@ -47,7 +56,7 @@ def take_shared(network: nn.Module, path: Path) -> None:
     """
     state = load_state(path)
     family = family_of(state)
-    if family is None or FAMILIES[family].network is None:
+    if family is None or (FAMILIES[family].network is None and family not in OWN):
         raise InputError(f"checkpoint {path} {describe(state)}: it cannot start another network")
     named = _modules(family)[0].NAMES.from_official(state)
     own = network.state_dict()
@@ -63,10 +72,17 @@ def official_state(family: str, state: Mapping[str, Tensor]) -> dict[str, Tensor
     return module.NAMES.to_official(state)
 
 
-def write_weights(stem: Path, family: str, state: Mapping[str, Tensor], half: bool = False) -> None:
+def write_weights(
+    stem: Path,
+    family: str,
+    state: Mapping[str, Tensor],
+    half: bool = False,
+    config: Sam2Config | None = None,
+) -> None:
     """Write ``<stem>.safetensors`` and ``<stem>.pth`` with official names, each atomically.
 
-    half   in float16, as small weights are shipped
+    half     in float16, as small weights are shipped
+    config   of a SAM 2 network, whose shapes do not tell all of it; stored with the weights
     """
     from safetensors.torch import save
 
@@ -77,8 +93,10 @@ def write_weights(stem: Path, family: str, state: Mapping[str, Tensor], half: bo
         .contiguous()
         for name, tensor in official_state(family, state).items()
     }
-    write_bytes(stem.with_suffix(".safetensors"), save(official))
-    write_bytes(stem.with_suffix(".pth"), torch_bytes(official))
+    note = None if config is None else {"config": config.json()}
+    write_bytes(stem.with_suffix(".safetensors"), save(official, note))
+    whole = official if note is None else {"model": official, **note}
+    write_bytes(stem.with_suffix(".pth"), torch_bytes(whole))
 
 
 def torch_bytes(content: Any) -> bytes:
@@ -103,12 +121,18 @@ def write_bytes(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _modules(family: str) -> tuple[Any, type[nn.Module]]:
-    module_name, _, class_name = str(FAMILIES[family].network).partition(":")
+def _modules(family: str) -> tuple[Any, Any]:
+    where = OWN.get(family) or str(FAMILIES[family].network)
+    module_name, _, class_name = where.partition(":")
     module = importlib.import_module(module_name)
     return module, getattr(module, class_name)
 
 
 def _config_class(module: Any, family: str) -> type:
-    names = {"xmem": "XMemConfig", "cutie": "CutieConfig", "livos": "CutieConfig"}
+    names = {
+        "xmem": "XMemConfig",
+        "cutie": "CutieConfig",
+        "livos": "CutieConfig",
+        "sam2": "Sam2Config",
+    }
     return getattr(module, names.get(family, "TMOConfig"))

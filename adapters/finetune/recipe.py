@@ -12,7 +12,7 @@ from adapters.finetune.training_options import LossOptions, OptimiserOptions, Un
 from mose import InputError
 from mose.config import assign, build, one_of, read_yaml
 
-NETWORKS = ("xmem", "cutie", "livos", "tmo")
+NETWORKS = ("xmem", "cutie", "livos", "tmo", "sam2")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ValidationOptions:
 class Recipe:
     """A training run.
 
-    network      xmem, cutie, livos or tmo
+    network      xmem, cutie, livos, tmo or sam2
     weights      checkpoint to start from, a path or a name from configs/weights.yaml;
                  nothing: random weights of the sizes below
     sizes        of a network that starts from random weights: fields of its configuration

@@ -35,6 +35,7 @@ from adapters.finetune.objective import total_loss
 from adapters.finetune.recipe import Recipe
 from adapters.finetune.training_options import OptimiserOptions
 from adapters.finetune.unroll import unroll
+from adapters.sam2.config import Sam2Config
 from mose import InputError
 from mose.config import to_dict
 
@@ -121,8 +122,13 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "average": self.average,
         }
-        write_weights(self.output / "last", self.recipe.network, self.weights())
+        self._write(self.output / "last")
         write_bytes(self.output / STATE, torch_bytes(state))
+
+    def _write(self, stem: Path) -> None:
+        config = getattr(self.network, "config", None)
+        config = config if isinstance(config, Sam2Config) else None
+        write_weights(stem, self.recipe.network, self.weights(), config=config)
 
     def make_batches(self) -> Batches:
         """What makes the batches of this training."""
@@ -183,7 +189,7 @@ class Trainer:
 
     def _validate(self, evaluate: Evaluate) -> None:
         stem = self.output / "candidate"
-        write_weights(stem, self.recipe.network, self.weights())
+        self._write(stem)
         candidates = [stem.with_suffix(suffix) for suffix in (".safetensors", ".pth")]
         try:
             score = evaluate(candidates[0])

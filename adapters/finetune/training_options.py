@@ -19,10 +19,13 @@ class UnrollOptions:
 
     mem_every   every so many frames one is remembered (XMem, Cutie); LiVOS remembers all
     rgb_share   share of the clips in which TMO sees the frame in place of its flow picture
+    video_frames   length of the video of which SAM 2 takes a clip to be a part, by which it
+                   measures how long ago a pointer was; 0: the clip's own
     """
 
     mem_every: int = 1
     rgb_share: float = 0.5
+    video_frames: int = 0
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,11 @@ def unroll(network: nn.Module, clips: ClipBatch, options: UnrollOptions, seed: i
         return _cutie(network, clips, options)
     if isinstance(network, LiVOS):
         return _livos(network, clips)
-    assert isinstance(network, TMO)
-    return _tmo(network, clips, options, seed)
+    if isinstance(network, TMO):
+        return _tmo(network, clips, options, seed)
+    from adapters.finetune.sam2 import unroll_sam2
+
+    return unroll_sam2(network, clips, options)
 
 
 def _xmem(network: XMem, clips: ClipBatch, options: UnrollOptions) -> Predictions:
