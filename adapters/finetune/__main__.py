@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ A data set of a recipe has one of these layouts, with a label for every frame:
 
 The output folder gets state.pth (to resume from), log.csv, validation.csv, and the weights
 last.* and best.*, as .safetensors and .pth, under the names of the published checkpoints.
+Several workers, one GPU each: --set device=cuda --set launch.workers=4.
 """
 
 
@@ -66,34 +68,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train(recipe: Recipe, output: Path, resume: bool) -> int:
     """Train, with progress on standard error; returns the exit code."""
-    import torch
-
-    from adapters.base import check_device
-    from adapters.finetune.holdout import evaluator
-    from adapters.finetune.trainer import STATE, Trainer
+    from adapters.finetune.launch import Task, train_here, train_on_ray
+    from adapters.finetune.log import best_score
+    from adapters.finetune.trainer import STATE
     from mose import InputError
 
-    check_device(recipe.device)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
     if not resume and (output / STATE).exists():
         raise InputError(f"{output} holds a training: add --resume, or give another --output")
-    evaluate = evaluator(recipe, video_score) if recipe.validation.every else None
-    trainer = Trainer(recipe, output, evaluate)
-    if resume:
-        trainer.resume()
-    progress = Progress(recipe.steps - trainer.step, "training")
+    shown = Shown(recipe.steps)
+    task = Task(recipe, output, resume, video_score)
     try:
-        trainer.run(lambda step, note: progress.advance(note=f"step {step}, {note}"))
+        if recipe.launch.on_ray:
+            train_on_ray(task, cluster, shown)
+        else:
+            train_here(task, shown)
     except KeyboardInterrupt:
         kept = f"{output / STATE} is the last checkpoint: go on with --resume"
-        sys.stderr.write(f"\ninterrupted at step {trainer.step}; {kept}\n")
+        sys.stderr.write(f"\ninterrupted at step {shown.step}; {kept}\n")
         return EXIT_INTERRUPTED
-    progress.close()
-    if trainer.best >= 0:
-        say(f"best J&F on the hold-out {trainer.best:.1f}: {output / 'best.safetensors'}")
+    shown.close()
+    best = best_score(output)
+    if best is not None:
+        say(f"best J&F on the hold-out {best:.1f}: {output / 'best.safetensors'}")
     say(f"weights of the last step: {output / 'last.safetensors'}")
     return EXIT_OK
+
+
+class Shown:
+    """The progress of a training; the first report tells from where it went on."""
+
+    def __init__(self, steps: int):
+        self.steps = steps
+        self.step = 0
+        self._progress: Progress | None = None
+
+    def __call__(self, step: int, note: str) -> None:
+        if self._progress is None:
+            # Steps are counted from the first one on: what came before took no time of ours.
+            self._progress = Progress(self.steps - step + 1, "training")
+            self.step = step - 1
+        self._progress.advance(step - self.step, f"step {step}, {note}")
+        self.step = step
+
+    def close(self) -> None:
+        if self._progress is not None:
+            self._progress.close()
+
+
+@contextmanager
+def cluster(recipe: Recipe) -> Iterator[None]:
+    """The Ray of a recipe: joined where it names one, else this process's own."""
+    # The command may look at what depends on nothing but mose; the package does not.
+    from ensemble.executors.ray import embedded_ray, joined_ray, usable_cores
+
+    launch = recipe.launch
+    if launch.address is not None:
+        with joined_ray(launch.address):
+            yield
+    else:
+        with embedded_ray(max(usable_cores(), launch.workers * launch.cpus)):
+            yield
 
 
 def video_score(found: list[np.ndarray], true: list[np.ndarray]) -> float:

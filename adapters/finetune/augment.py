@@ -1,21 +1,24 @@
-"""Augmentation of clips: one geometry and one light for a clip, jitter for every frame.
+"""Augmentation of clips with kornia: one geometry, light and blur for a clip, jitter for every
+frame.
 
-All geometry is one matrix and one sampling, so that frames are blurred once, and masks,
-moved by the nearest neighbour, stay masks.
+Masks go through the same geometry with the nearest neighbour, so that they stay masks; beyond
+the border both are mirrored. What is drawn depends on the generator alone.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from adapters.finetune.clip_options import AugmentOptions
+from mose import InputError
 
-LUMA = (0.299, 0.587, 0.114)
+SHORTEST_BLUR = 3
 
 
 def augment(
@@ -25,71 +28,80 @@ def augment(
 
     frames ``(T, 3, H, W) float32`` in [0, 1], labels ``(T, H, W) uint8``; so are the results.
     """
-    matrix = draw_geometry(options, rng)
-    if matrix is not None:
-        frames, labels = warped(frames, labels, matrix)
-    strengths = (options.brightness, options.contrast, options.saturation)
-    frames = adjusted(frames, *(_factor(strength, rng) for strength in strengths))
-    if options.jitter:
-        factors = [[_factor(options.jitter, rng) for _ in range(3)] for _ in frames]
-        frames = torch.cat(
-            [adjusted(f[None], *own) for f, own in zip(frames, factors, strict=True)]
+    clip, frame = steps(options)
+    if clip is None and not frame:
+        return frames, labels
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**62)))
+        if clip is not None:
+            moved, planes = clip(frames[None], labels[None, :, None].float())
+            frames, labels = moved[0], planes[0, :, 0].round().to(labels.dtype)
+        for step in frame:
+            frames = step(frames)
+    return frames.clamp(0, 1), labels
+
+
+@lru_cache
+def steps(options: AugmentOptions) -> tuple[nn.Module | None, Sequence[nn.Module]]:
+    """What changes a clip as a whole, with its masks (None: nothing does), and what changes
+    every frame by itself."""
+    kornia = _kornia()
+    clip: list[nn.Module] = []
+    if options.flip:
+        clip.append(kornia.RandomHorizontalFlip(p=options.flip))
+    if options.rotation or options.shear or options.scale or options.shift:
+        largest = 1 + options.scale
+        clip.append(
+            kornia.RandomAffine(
+                degrees=options.rotation,
+                translate=(options.shift, options.shift),
+                scale=(1 / largest, largest),
+                shear=(-options.shear, options.shear),
+                padding_mode="reflection",
+                align_corners=False,
+                p=1.0,
+            )
         )
+    if options.brightness or options.contrast or options.saturation:
+        clip.append(
+            kornia.ColorJitter(options.brightness, options.contrast, options.saturation, p=1.0)
+        )
+    if options.motion_blur:
+        clip.append(
+            kornia.RandomMotionBlur(
+                kernel_size=(SHORTEST_BLUR, options.blur_length),
+                angle=180.0,
+                direction=0.0,
+                border_type="replicate",
+                resample="bilinear",
+                p=options.motion_blur,
+            )
+        )
+    frame: list[nn.Module] = []
+    if options.jitter:
+        frame.append(kornia.ColorJitter(options.jitter, options.jitter, options.jitter, p=1.0))
     if options.grey:
-        chosen = torch.tensor(rng.random(len(frames)) < options.grey)
-        frames = torch.where(chosen[:, None, None, None], luma(frames), frames)
-    return frames, labels
+        frame.append(kornia.RandomGrayscale(p=options.grey))
+    if not clip:
+        return None, frame
+    together = kornia.VideoSequential(*clip, data_format="BTCHW", same_on_frame=True)
+    nearest = {"resample": "nearest", "align_corners": False}
+    return kornia.AugmentationSequential(
+        together, data_keys=["input", "mask"], extra_args={_mask_key(): nearest}
+    ), frame
 
 
-def draw_geometry(options: AugmentOptions, rng: np.random.Generator) -> np.ndarray | None:
-    """``(2, 3)``: where a result's point lies in the source, in [-1, 1]; None: unchanged."""
-    mirrored = rng.random() < options.flip
-    angle, shear = (
-        math.radians(limit * rng.uniform(-1, 1)) for limit in (options.rotation, options.shear)
-    )
-    zoom = math.exp(math.log1p(options.scale) * rng.uniform(-1, 1))
-    shift = 2 * options.shift * rng.uniform(-1, 1, 2)
-    if not (mirrored or angle or shear or zoom != 1 or shift.any()):
-        return None
-    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    lean = np.array([[1, math.tan(shear)], [0, 1]])
-    mirror = np.diag([-1.0 if mirrored else 1.0, 1.0])
-    return np.column_stack([turn @ lean @ mirror / zoom, shift])
+def _kornia() -> Any:
+    try:
+        import kornia.augmentation
+    except ImportError as error:
+        raise InputError(
+            f"training needs kornia, which cannot be imported ({error}): pip install 'stseg[train]'"
+        ) from None
+    return kornia.augmentation
 
 
-def warped(frames: Tensor, labels: Tensor, matrix: np.ndarray) -> tuple[Tensor, Tensor]:
-    """A clip seen through a matrix of `draw_geometry`; beyond the border it is mirrored.
+def _mask_key() -> Any:
+    from kornia.constants import DataKey
 
-    For square clips: in others a rotation shears.
-    """
-    theta = torch.tensor(matrix, dtype=torch.float32)[None]
-    grid = F.affine_grid(theta, [1, 1, *frames.shape[2:]], align_corners=False)
-    # All frames of a clip as channels of one image: the grid is worked on once.
-    together = frames.flatten(0, 1)[None]
-    moved = F.grid_sample(together, grid, "bilinear", "reflection", align_corners=False)
-    ids = F.grid_sample(labels[None].float(), grid, "nearest", "reflection", align_corners=False)
-    return moved[0].unflatten(0, (-1, 3)).clamp(0, 1), ids[0].to(labels.dtype)
-
-
-def adjusted(frames: Tensor, brightness: float, contrast: float, saturation: float) -> Tensor:
-    """``(T, 3, H, W)`` times ``brightness``, away from the mean grey by ``contrast``, away
-    from each pixel's grey by ``saturation``; 1 changes nothing."""
-    if brightness != 1:
-        frames = (frames * brightness).clamp(0, 1)
-    if contrast != 1:
-        mean = luma(frames).mean()
-        frames = (mean + (frames - mean) * contrast).clamp(0, 1)
-    if saturation != 1:
-        grey = luma(frames)
-        frames = (grey + (frames - grey) * saturation).clamp(0, 1)
-    return frames
-
-
-def luma(frames: Tensor) -> Tensor:
-    """Grey ``(T, 1, H, W)`` of RGB (ITU-R BT.601)."""
-    weights = frames.new_tensor(LUMA)[:, None, None]
-    return (frames * weights).sum(1, keepdim=True)
-
-
-def _factor(strength: float, rng: np.random.Generator) -> float:
-    return 1 + strength * rng.uniform(-1, 1)
+    return DataKey.MASK

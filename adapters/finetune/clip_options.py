@@ -72,6 +72,10 @@ class AugmentOptions:
     saturation    of the clip, likewise
     jitter        of every frame: brightness, contrast and saturation likewise
     grey          share of frames without colour
+    motion_blur   share of clips that are blurred along one direction
+    blur_length   of the longest such blur, in pixels, odd
+    paste         share of clips that get an object of another clip, to follow or to mislead
+    occlude       share of clips in which something passes before an object
     """
 
     flip: float = 0.0
@@ -84,10 +88,20 @@ class AugmentOptions:
     saturation: float = 0.0
     jitter: float = 0.0
     grey: float = 0.0
+    motion_blur: float = 0.0
+    blur_length: int = 9
+    paste: float = 0.0
+    occlude: float = 0.0
 
     def __post_init__(self) -> None:
         limits = {"rotation": 180.0, "shear": 60.0, "scale": 4.0}
+        if not (3 <= self.blur_length <= 31 and self.blur_length % 2):
+            raise InputError(
+                f"augment.blur_length is {self.blur_length}, expected an odd number from 3 to 31"
+            )
         for option in fields(self):
+            if option.name == "blur_length":
+                continue
             value, limit = getattr(self, option.name), limits.get(option.name, 1.0)
             if not 0 <= value <= limit:
                 raise InputError(

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from multiprocessing import get_context
 from typing import Protocol
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from adapters.finetune.augment import augment
 from adapters.finetune.clip_options import SYNTHETIC, AugmentOptions, DataOptions
+from adapters.finetune.compose import composed
 from adapters.finetune.recipe import ValidationOptions
 from adapters.optical_flow import DenseFlow, flow_picture
 from mose import InputError
@@ -43,12 +45,14 @@ class ClipBatch:
     masks      ``(B, T, N, H, W) float32`` 0 or 1, one object per pixel at most
     valid      ``(B, N) bool``: there is such an object, and it is in the first frame
     pictures   ``(B, T, 3, H, W)`` pictures of the flow like frames, or None
+    first      place of the first clip in the batch of which these are a worker's share
     """
 
     frames: Tensor
     masks: Tensor
     valid: Tensor
     pictures: Tensor | None = None
+    first: int = 0
 
     @property
     def length(self) -> int:
@@ -58,7 +62,11 @@ class ClipBatch:
         """On another device."""
         pictures = None if self.pictures is None else self.pictures.to(device)
         return ClipBatch(
-            self.frames.to(device), self.masks.to(device), self.valid.to(device), pictures
+            self.frames.to(device),
+            self.masks.to(device),
+            self.valid.to(device),
+            pictures,
+            self.first,
         )
 
 
@@ -175,6 +183,7 @@ class Batches:
     """Makes batch ``number``: drawn, augmented, as tensors.
 
     pictures   also make the pictures of the flow from frame to frame
+    first      clips ``first .. first + size - 1`` of the batch: a worker's share
     """
 
     source: ClipSource
@@ -183,16 +192,19 @@ class Batches:
     size: int
     seed: int
     pictures: bool = False
+    first: int = 0
 
     def __call__(self, number: int) -> ClipBatch:
         # One thread: the trainer's own need the cores, and workers are processes already.
         cv2.setNumThreads(1)
         clips = []
-        for index in range(self.size):
+        for index in range(self.first, self.first + self.size):
             rng = np.random.default_rng([self.seed, number, index])
-            clips.append(self._clip(*self.source(rng), rng))
+            clip = self.source(rng)
+            clip = composed(clip, partial(self.source, rng), self.augmentation, rng)
+            clips.append(self._clip(*clip, rng))
         frames, masks, valid, pictures = (torch.stack(part) for part in zip(*clips, strict=True))
-        return ClipBatch(frames, masks, valid, pictures if self.pictures else None)
+        return ClipBatch(frames, masks, valid, pictures if self.pictures else None, self.first)
 
     def _clip(
         self, frames: np.ndarray, labels: np.ndarray, rng: np.random.Generator

@@ -11,11 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adapters.finetune.parallel import shared_count
+
 
 def mean_over(values: Tensor, valid: Tensor) -> Tensor:
-    """The mean of ``values`` where ``valid`` (of the same shape) is true; 0 where it never is."""
+    """The mean of ``values`` where ``valid`` (of the same shape) is true; 0 where it never is.
+
+    Of several workers each returns its share, which on average is the mean over all of them.
+    """
     chosen = torch.where(valid, values, torch.zeros_like(values))
-    return chosen.sum() / valid.sum().clamp(min=1)
+    return chosen.sum() / shared_count(valid.sum())
 
 
 def cross_entropy(odds: Tensor, labels: Tensor, hardest: float = 1.0) -> Tensor:

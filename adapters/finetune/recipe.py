@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from adapters.finetune.clip_options import SYNTHETIC, AugmentOptions, DataOptions
-from adapters.finetune.training_options import LossOptions, OptimiserOptions, UnrollOptions
+from adapters.finetune.training_options import (
+    LaunchOptions,
+    LossOptions,
+    OptimiserOptions,
+    UnrollOptions,
+)
 from mose import InputError
-from mose.config import assign, build, one_of, read_yaml
+from mose.config import assign, build, one_of, read_yaml, to_dict
 
 NETWORKS = ("xmem", "cutie", "livos", "tmo", "sam2")
 
@@ -65,6 +72,7 @@ class Recipe:
     amp          bfloat16 where autocast sees fit
     save_every   steps between two checkpoints
     output       folder of checkpoints and log; nothing: runs/finetune/<name of the recipe>
+    tensorboard  write curves for TensorBoard beside log.csv
     """
 
     network: str
@@ -81,12 +89,14 @@ class Recipe:
     amp: bool = False
     save_every: int = 100
     output: str | None = None
+    tensorboard: bool = False
     data: DataOptions = field(default_factory=DataOptions)
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     unroll: UnrollOptions = field(default_factory=UnrollOptions)
     loss: LossOptions = field(default_factory=LossOptions)
     optimiser: OptimiserOptions = field(default_factory=OptimiserOptions)
     validation: ValidationOptions = field(default_factory=ValidationOptions)
+    launch: LaunchOptions = field(default_factory=LaunchOptions)
 
     def __post_init__(self) -> None:
         one_of("network", self.network, NETWORKS)
@@ -100,6 +110,11 @@ class Recipe:
             )
         if self.warm_start is not None and not self.sizes:
             raise InputError("warm_start goes with sizes: a recipe with weights starts from those")
+        if self.batch % self.launch.workers:
+            raise InputError(
+                f"a batch of {self.batch} clips cannot be shared evenly by {self.launch.workers}"
+                " workers: change batch or launch.workers"
+            )
         if self.network == "tmo" and self.data.size % 32:
             raise InputError(f"data.size is {self.data.size}, TMO needs a multiple of 32")
 
@@ -110,3 +125,35 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         assign(values, override)
     return build(Recipe, values, str(path))
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """A hash of all in a recipe that the course of the training depends on.
+
+    What is at its default does not count, so that options may be added later.
+    """
+    free = replace(
+        recipe,
+        workers=0,
+        threads=0,
+        save_every=1,
+        output=None,
+        tensorboard=False,
+        launch=LaunchOptions(),
+    )
+    chosen = _beyond(to_dict(free), to_dict(Recipe(network=recipe.network, sizes={"": 0})))
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+
+def _beyond(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What of nested values differs from the defaults."""
+    changed: dict[str, Any] = {}
+    for name, value in values.items():
+        default = defaults.get(name)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            value = _beyond(value, default)
+            if value:
+                changed[name] = value
+        elif name not in defaults or value != default:
+            changed[name] = value
+    return changed

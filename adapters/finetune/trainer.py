@@ -5,6 +5,7 @@ The output folder holds::
     state.pth                    everything that the next step depends on
     log.csv                      a row per step
     validation.csv               a row per validation
+    tensorboard/                 the same as curves, where the recipe asks for them
     last.safetensors, last.pth   weights of the latest checkpoint, in official names
     best.safetensors, best.pth   of the best validation
 
@@ -14,30 +15,26 @@ after a kill are the same, to the bit on the same machine, as they would have be
 
 from __future__ import annotations
 
-import csv
-import fnmatch
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import replace
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from adapters.finetune.clips import Batches, ClipBatch, in_order, open_clips
+from adapters.finetune.failures import in_words
+from adapters.finetune.log import LOG, SCORE, VALIDATION, Events, Log
 from adapters.finetune.models import make_network, torch_bytes, write_bytes, write_weights
 from adapters.finetune.objective import total_loss
-from adapters.finetune.recipe import Recipe
-from adapters.finetune.training_options import OptimiserOptions
+from adapters.finetune.optimiser import follow, freeze_norms, parameter_groups
+from adapters.finetune.parallel import Team, shared_norms
+from adapters.finetune.recipe import Recipe, fingerprint
 from adapters.finetune.unroll import unroll
 from adapters.sam2.config import Sam2Config
 from mose import InputError
-from mose.config import to_dict
 
 STATE = "state.pth"
 Evaluate = Callable[[Path], float]
@@ -50,11 +47,21 @@ class Trainer:
     """Trains one network as a recipe says.
 
     evaluate   scores a checkpoint; None: no validation, and no best checkpoint
+    team       the workers that share every batch; all take the same steps, rank 0 writes
     """
 
-    def __init__(self, recipe: Recipe, output: Path, evaluate: Evaluate | None = None):
+    def __init__(
+        self,
+        recipe: Recipe,
+        output: Path,
+        evaluate: Evaluate | None = None,
+        team: Team | None = None,
+    ):
         self.recipe, self.output, self.evaluate = recipe, output, evaluate
+        self.team = team or Team()
         self.network = make_network(recipe)
+        if self.team.size > 1:
+            shared_norms(self.network)
         groups = parameter_groups(self.network, recipe.optimiser)
         beta1, beta2 = recipe.optimiser.betas
         self.optimiser = torch.optim.AdamW(groups, lr=recipe.optimiser.rate, betas=(beta1, beta2))
@@ -88,23 +95,43 @@ class Trainer:
     def run(self, report: Report | None = None) -> None:
         """Train to the recipe's last step.
 
-        Raises `InputError` for a clip that cannot be read and for a loss or gradient that is
-        not finite, `OSError` for a full disk; the latest checkpoint stays as it was.
+        Raises `InputError` for a clip that cannot be read, a loss or gradient that is not
+        finite and memory that ran out, `OSError` for a full disk; the latest checkpoint stays
+        as it was.
         """
+        try:
+            self._run(report)
+        except (RuntimeError, MemoryError) as error:
+            sentence = in_words(error, self.recipe, self.output)
+            if sentence is None:
+                raise
+            raise InputError(sentence) from None
+
+    def _run(self, report: Report | None) -> None:
         recipe = self.recipe
         self.output.mkdir(parents=True, exist_ok=True)
-        log = Log(self.output / "log.csv", self.step)
         first, last = self.step * recipe.accumulate, recipe.steps * recipe.accumulate
-        with closing(in_order(self.make_batches(), first, last, recipe.workers)) as batches:
+        batches = in_order(self.make_batches(), first, last, recipe.workers)
+        with ExitStack() as stack:
+            stack.enter_context(closing(batches))
+            log = Log(self.output / LOG, self.step) if self.team.rank == 0 else None
+            events = None
+            if recipe.tensorboard and log is not None:
+                events = stack.enter_context(closing(Events(self.output, self.step)))
             while self.step < recipe.steps:
                 row = self._advance(batches)
-                log.add(row)
+                if log is not None:
+                    log.add(row)
+                if events is not None:
+                    events.add("training", row)
                 if report is not None:
                     report(self.step, f"loss {row['loss']:.4f}")
                 ended = self.step == recipe.steps
                 every = recipe.validation.every
                 if self.evaluate and every and (self.step % every == 0 or ended):
-                    self._validate(self.evaluate)
+                    found = self._validate(self.evaluate)
+                    if events is not None:
+                        events.add("validation", found)
                 if self.step % recipe.save_every == 0 or ended:
                     self.save()
 
@@ -113,7 +140,9 @@ class Trainer:
         return self.network.state_dict() if self.average is None else self.average
 
     def save(self) -> None:
-        """Write the checkpoint of this step."""
+        """Write the checkpoint of this step; of several workers the first does."""
+        if self.team.rank:
+            return
         state = {
             "recipe": fingerprint(self.recipe),
             "step": self.step,
@@ -133,13 +162,15 @@ class Trainer:
     def make_batches(self) -> Batches:
         """What makes the batches of this training."""
         recipe = self.recipe
+        ours = self.team.share(recipe.batch)
         return Batches(
             open_clips(recipe.data),
             recipe.augment,
             recipe.data.objects,
-            recipe.batch,
+            len(ours),
             recipe.seed,
             pictures=recipe.network == "tmo",
+            first=ours.start,
         )
 
     def _advance(self, batches: Iterator[ClipBatch]) -> dict[str, float]:
@@ -158,6 +189,8 @@ class Trainer:
             number = self.step * recipe.accumulate + part
             for name, value in self._backward(clips, number).items():
                 sums[name] = sums.get(name, 0.0) + value / recipe.accumulate
+        self.team.average_gradients(self.network.parameters())
+        sums = self.team.average(sums, recipe.device)
         limit = recipe.optimiser.clip or math.inf
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
         if not (math.isfinite(sums["loss"]) and math.isfinite(norm)):
@@ -187,95 +220,19 @@ class Trainer:
         # The first steps are far from where the average should end: let it run after them.
         return min(self.recipe.optimiser.ema, (1 + self.step) / (10 + self.step))
 
-    def _validate(self, evaluate: Evaluate) -> None:
+    def _validate(self, evaluate: Evaluate) -> dict[str, float]:
         stem = self.output / "candidate"
         self._write(stem)
         candidates = [stem.with_suffix(suffix) for suffix in (".safetensors", ".pth")]
         try:
             score = evaluate(candidates[0])
-            log = Log(self.output / "validation.csv", self.step - 1)
-            log.add({"step": self.step, "J&F": score})
+            row = {"step": self.step, SCORE: score}
+            Log(self.output / VALIDATION, self.step - 1).add(row)
             if score > self.best:
                 self.best = score
                 for path in candidates:
                     path.replace(path.with_stem("best"))
+            return row
         finally:
             for path in candidates:
                 path.unlink(missing_ok=True)
-
-
-class Log:
-    """A CSV file with a row per step; rows after ``step`` are from before a kill and go."""
-
-    def __init__(self, path: Path, step: int):
-        self.path = path
-        self.rows = 0
-        if path.exists():
-            with open(path, newline="", encoding="utf-8") as file:
-                head, *rows = list(csv.reader(file)) or [[]]
-            kept = [row for row in rows if len(row) == len(head) and int(row[0]) <= step]
-            self.rows = len(kept)
-            lines = [",".join(row) for row in ([head, *kept] if kept else [])]
-            write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
-
-    def add(self, row: dict[str, Any]) -> None:
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if not self.rows:
-                writer.writerow(row)
-            writer.writerow(row.values())
-        self.rows += 1
-
-
-def parameter_groups(network: nn.Module, options: OptimiserOptions) -> list[dict[str, Any]]:
-    """Parameters by rate factor and weight decay; those with factor 0 need no gradient.
-
-    Raises `InputError` for a pattern that no parameter's name matches.
-    """
-    used: set[str] = set()
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        pattern = next((p for p in options.rates if fnmatch.fnmatchcase(name, p)), None)
-        factor = 1.0 if pattern is None else float(options.rates[pattern])
-        if pattern is not None:
-            used.add(pattern)
-        parameter.requires_grad_(factor > 0)
-        if factor > 0:
-            decay = options.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((factor, decay), []).append(parameter)
-    for pattern in options.rates:
-        if pattern not in used:
-            example = next(name for name, _ in network.named_parameters())
-            raise InputError(
-                f"optimiser.rates: no parameter is left for the pattern '{pattern}'"
-                f" (names look like {example}): change or move it"
-            )
-    if not groups:
-        raise InputError("optimiser.rates freezes every parameter: leave one to train")
-    return [
-        {"params": parameters, "factor": factor, "weight_decay": decay}
-        for (factor, decay), parameters in groups.items()
-    ]
-
-
-def freeze_norms(network: nn.Module) -> None:
-    """Batch norms use and keep the statistics that they have."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
-
-
-@torch.no_grad()
-def follow(average: dict[str, Tensor], state: dict[str, Tensor], decay: float) -> None:
-    """Move an average towards a state, in place; what is no float is copied."""
-    for name, value in state.items():
-        if value.is_floating_point():
-            average[name].lerp_(value, 1 - decay)
-        else:
-            average[name].copy_(value)
-
-
-def fingerprint(recipe: Recipe) -> str:
-    """A hash of all in a recipe that the course of the training depends on."""
-    free = replace(recipe, workers=0, threads=0, save_every=1, output=None)
-    return hashlib.sha256(json.dumps(to_dict(free), sort_keys=True).encode()).hexdigest()

@@ -11,6 +11,7 @@ from mose import InputError
 from mose.config import one_of
 
 SCHEDULES = ("cosine", "step")
+MODES = ("auto", "inline", "ray")
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,15 @@ class UnrollOptions:
     """How clips are unrolled.
 
     mem_every   every so many frames one is remembered (XMem, Cutie); LiVOS remembers all
+    checkpointing   networks keep less for the backward pass and compute it again: less
+                memory, a third more time, the same result
     rgb_share   share of the clips in which TMO sees the frame in place of its flow picture
     video_frames   length of the video of which SAM 2 takes a clip to be a part, by which it
                    measures how long ago a pointer was; 0: the clip's own
     """
 
     mem_every: int = 1
+    checkpointing: bool = False
     rgb_share: float = 0.5
     video_frames: int = 0
 
@@ -113,3 +117,35 @@ class OptimiserOptions:
             return self.rate * 0.1 ** sum(step >= share * steps for share in self.milestones)
         done = (step - self.warm_up) / max(steps - self.warm_up, 1)
         return self.rate * (self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2)
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """Where a training runs.
+
+    mode      inline: in this process; ray: with Ray Train; auto: with Ray Train for several
+              workers or on a cluster
+    workers   processes that share every batch; each has a GPU of its own with device cuda
+    cpus      cores of each
+    address   ``host:port`` of a Ray cluster to join; nothing: this machine alone
+    """
+
+    mode: str = "auto"
+    workers: int = 1
+    cpus: int = 1
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        one_of("launch.mode", self.mode, MODES)
+        for name in ("workers", "cpus"):
+            if getattr(self, name) < 1:
+                raise InputError(f"launch.{name} is {getattr(self, name)}, expected at least 1")
+        if self.mode == "inline" and (self.workers > 1 or self.address):
+            raise InputError(
+                "launch.mode=inline trains in one process here: leave launch.workers and"
+                " launch.address out, or choose launch.mode=ray"
+            )
+
+    @property
+    def on_ray(self) -> bool:
+        return self.mode == "ray" or self.workers > 1 or self.address is not None

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from adapters.finetune.clips import ClipBatch
+from adapters.finetune.rerun import Rerun
 from adapters.finetune.training_options import UnrollOptions
 from adapters.networks.cutie import Cutie
 from adapters.networks.linear_matching import LinearState
@@ -54,17 +55,18 @@ class Predictions:
 
 def unroll(network: nn.Module, clips: ClipBatch, options: UnrollOptions, seed: int) -> Predictions:
     """Predictions of a network for a batch of clips; ``seed`` decides what is drawn (TMO)."""
+    steps: Any = Rerun(network) if options.checkpointing else network
     if isinstance(network, XMem):
-        return _xmem(network, clips, options)
+        return _xmem(steps, clips, options)
     if isinstance(network, Cutie):
-        return _cutie(network, clips, options)
+        return _cutie(steps, clips, options)
     if isinstance(network, LiVOS):
-        return _livos(network, clips)
+        return _livos(steps, clips)
     if isinstance(network, TMO):
-        return _tmo(network, clips, options, seed)
+        return _tmo(steps, clips, options, seed)
     from adapters.finetune.sam2 import unroll_sam2
 
-    return unroll_sam2(network, clips, options)
+    return unroll_sam2(steps, clips, options)
 
 
 def _xmem(network: XMem, clips: ClipBatch, options: UnrollOptions) -> Predictions:
@@ -160,7 +162,9 @@ def _tmo(network: TMO, clips: ClipBatch, options: UnrollOptions, seed: int) -> P
     images = clips.frames[:, 1:].flatten(0, 1)
     assert clips.pictures is not None
     generator = torch.Generator().manual_seed(seed)
-    still = torch.rand(batch, clips.length - 1, generator=generator) < options.rgb_share
+    # Drawn for the clips of other workers before these as well, so that none draws as another.
+    chances = torch.rand(clips.first + batch, clips.length - 1, generator=generator)
+    still = chances[clips.first :] < options.rgb_share
     pictures = clips.pictures[:, 1:].flatten(0, 1)
     still = still.flatten().to(images.device)[:, None, None, None]
     scores = network(images, torch.where(still, images, pictures)).float()

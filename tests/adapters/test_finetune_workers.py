@@ -1,0 +1,149 @@
+"""Several workers against one, and gradient checkpointing against none: the same training."""
+
+import errno
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+from ray.train import WorkerGroupError
+from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
+from test_finetune import SIZES, read_log, recipe
+
+from adapters.finetune import __main__ as command
+from adapters.finetune.launch import Task, _check_room, _told, train_here
+from adapters.finetune.models import torch_bytes
+from adapters.finetune.trainer import Trainer
+from mose import InputError
+
+STEPS = 3
+
+
+def together(network, **changes):
+    """A training in which batch norms, padded objects and TMO's draws all matter."""
+    values = {
+        "batch": 2,
+        "steps": STEPS,
+        "save_every": STEPS,
+        "threads": 1,
+        "data": {"size": 64, "frames": 3, "objects": 3, "preset": "easy"},
+        "optimiser": {"rate": 1e-3, "clip": 1, "ema": 0.5},
+        "loss": {"similarity": 0.0 if network == "tmo" else 0.1},
+    }
+    return recipe(network, **(values | changes))
+
+
+def no_score(found, true):
+    raise AssertionError("nothing is validated here")
+
+
+def work(rank, folder, networks):
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
+    for network in networks:
+        train_here(Task(together(network), folder / f"two-{network}", False, no_score))
+    dist.destroy_process_group()
+
+
+def state(folder):
+    return torch.load(folder / "state.pth", weights_only=True)
+
+
+def assert_same_training(one, two):
+    """To the order of floating-point sums: Adam divides by what may be tiny."""
+    for ours, theirs in zip(read_log(one), read_log(two), strict=True):
+        for name in ("loss", "norm"):
+            assert float(theirs[name]) == pytest.approx(float(ours[name]), rel=2e-4)
+    for part in ("network", "average"):
+        first, second = state(one)[part], state(two)[part]
+        assert first.keys() == second.keys()
+        for name, tensor in first.items():
+            torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_two_workers_train_as_one(tmp_path):
+    networks = ("xmem", "livos", "tmo")
+    multiprocessing.spawn(work, (tmp_path, networks), nprocs=2)
+    for network in networks:
+        train_here(Task(together(network), tmp_path / network, False, no_score))
+        assert_same_training(tmp_path / network, tmp_path / f"two-{network}")
+        start = Trainer(together(network), tmp_path).network.state_dict()
+        moved = [t - start[n] for n, t in state(tmp_path / network)["network"].items()]
+        assert max(float(t.abs().max()) for t in moved) > 1e-3
+
+
+def test_ray_train_with_two_workers(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    config = tmp_path / "recipe.yaml"
+    config.write_bytes(b"")
+    values = together("tmo")
+    monkeypatch.setattr(command, "load_recipe", lambda path, overrides: values)
+    assert command.main(["--config", str(config), "--output", str(tmp_path / "one")]) == 0
+    values = together("tmo", launch={"workers": 2})
+    assert command.main(["--config", str(config), "--output", str(tmp_path / "two")]) == 0
+    assert_same_training(tmp_path / "one", tmp_path / "two")
+    assert "last.safetensors" in capsys.readouterr().out
+    assert not (tmp_path / "two" / "ray").exists()
+    assert not (tmp_path / "home").exists()
+
+
+def test_what_a_worker_says_is_what_is_told(tmp_path):
+    def group(*failures):
+        return WorkerGroupError("many lines", dict(enumerate(failures)))
+
+    lost = ConnectionError("Connection closed by peer")
+    own = UserExceptionWithTraceback(InputError("mask x.png is broken"), "many lines")
+    assert str(_told(group(lost, own), tmp_path)) == "mask x.png is broken"
+    full = OSError(errno.ENOSPC, "No space left", "state.pth")
+    assert _told(group(RuntimeError("gloo: closed"), full), tmp_path) is full
+    died = _told(group(RuntimeError("killed\nby the kernel")), tmp_path)
+    assert "a worker of the training ended (by the kernel)" in str(died)
+    assert isinstance(died, InputError)
+
+
+def test_workers_that_find_no_room_are_refused():
+    two = together("tmo", launch={"workers": 2, "cpus": 4})
+    with pytest.raises(InputError, match="2 workers need 8 CPUs, but there are 6"):
+        _check_room({"CPU": 6.0}, two)
+    _check_room({"CPU": 8.0}, two)
+    with pytest.raises(InputError, match="2 workers need 2 GPUs, but there are 0"):
+        _check_room({"CPU": 8.0}, replace(two, device="cuda"))
+
+
+def test_workers_share_a_batch_evenly():
+    with pytest.raises(InputError, match="shared evenly by 3 workers"):
+        recipe(batch=4, launch={"workers": 3})
+    with pytest.raises(InputError, match=r"leave launch\.workers"):
+        recipe(batch=4, launch={"workers": 2, "mode": "inline"})
+
+
+@pytest.mark.parametrize("network", SIZES)
+def test_checkpointing_changes_nothing_but_what_is_kept(network, tmp_path):
+    for name, wanted in (("kept", False), ("again", True)):
+        values = together(network, steps=2, unroll={"checkpointing": wanted})
+        Trainer(values, tmp_path / name).run()
+    first, second = state(tmp_path / "kept"), state(tmp_path / "again")
+    assert torch_bytes(first["network"]) == torch_bytes(second["network"])
+
+
+def test_checkpointing_keeps_less(tmp_path):
+    def kept(wanted):
+        trainer = Trainer(together("xmem", unroll={"checkpointing": wanted}), tmp_path)
+        clips = trainer.make_batches()(0)
+        held = {}
+
+        def hold(tensor):
+            held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        from adapters.finetune.unroll import unroll
+
+        with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
+            found = unroll(trainer.network, clips, trainer.recipe.unroll, 0)
+        assert found.odds.requires_grad
+        return sum(held.values())
+
+    assert kept(True) < 0.7 * kept(False)
