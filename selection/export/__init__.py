@@ -1,6 +1,8 @@
-"""Selected masks in other forms: COCO, YouTube-VIS, training pseudo-labels, overlay videos."""
+"""Selected masks in other forms: for training, for annotation tools, as videos."""
 
 from selection.export.coco import coco, youtube_vis
+from selection.export.cvat import write_cvat
+from selection.export.fiftyone import write_fiftyone
 from selection.export.overlay import write_overlays
 from selection.export.source import RunMasks, open_run_masks
 from selection.export.training import frame_weights, write_training
@@ -10,6 +12,8 @@ __all__ = [
     "coco",
     "frame_weights",
     "open_run_masks",
+    "write_cvat",
+    "write_fiftyone",
     "write_overlays",
     "write_training",
     "youtube_vis",

@@ -1,4 +1,4 @@
-"""python -m selection.export RUN --format coco|ytvis|training|overlay"""
+"""python -m selection.export RUN --format FORMAT: the selected masks in another form."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from typing import Any
 from mose.cli import EXIT_OK, run_command, say
 from mose.errors import InputError
 
-FORMATS = ("coco", "ytvis", "training", "overlay")
+FORMATS = ("coco", "ytvis", "fiftyone", "cvat", "training", "overlay")
 LAYOUT = """\
 what is written:
   coco       OUTPUT, a JSON file: an image per frame, run-lengths per object and frame
   ytvis      OUTPUT, a JSON file: a track per object of a video
+  fiftyone   OUTPUT, a folder: manifest.json  data/<video>.mp4  labels/<video>.json
+             (in FiftyOne: dataset type FiftyOneVideoLabelsDataset)
+  cvat       OUTPUT, a folder: <video>.xml (CVAT for video 1.1)  labels.json
   training   OUTPUT, a folder: Annotations/<video>/00000.png  Ignore/<video>/00000.png
              weights.json  JPEGImages (a link to the data set's frames)
   overlay    OUTPUT, a folder: <video>.mp4"""
@@ -35,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output", help="(default: RUN/export/<format>, with .json for a file)")
     p.add_argument("--videos", nargs="+", default=[], metavar="NAME", help="only these videos")
     p.add_argument(
-        "--fps", type=float, default=12.0, help="overlay: frames per second (%(default)s)"
+        "--fps", type=float, default=12.0, help="fiftyone, overlay: frames per second (%(default)s)"
     )
     p.add_argument("--unsure", type=float, default=0.5, metavar="W",
                    help="training: ignore objects on frames of less weight (0.5)")  # fmt: skip
@@ -50,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from selection.export import (
         coco,
         open_run_masks,
+        write_cvat,
+        write_fiftyone,
         write_overlays,
         write_training,
         youtube_vis,
@@ -70,6 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     target.mkdir(parents=True, exist_ok=True)
     if arguments.format == "training":
         count = write_training(run, target, arguments.unsure)
+    elif arguments.format == "cvat":
+        count = write_cvat(run, target)
+    elif arguments.format == "fiftyone":
+        count = write_fiftyone(run, target, arguments.fps)
     else:
         count = write_overlays(run, target, arguments.fps)
     say(f"{count} frames of {len(run.videos)} videos: {target}")

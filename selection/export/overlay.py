@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mose.errors import InputError
 from mose.masks import PALETTE
 from mose.video import read_frame
+from selection.export.movie import write_movie
 from selection.export.source import RunMasks, VideoMasks
 from selection.report.document import page_name
 
@@ -30,19 +30,12 @@ def write_overlays(run: RunMasks, target: Path, frames_per_second: float = 12.0)
 
 
 def write_overlay(video: VideoMasks, path: Path, frames_per_second: float) -> int:
-    """Write one video; odd sizes lose their last row or column, as encoders want even ones."""
-    height, width = (side - side % 2 for side in video.size)
-    writer = cv2.VideoWriter(
-        str(path), cv2.VideoWriter.fourcc(*"mp4v"), frames_per_second, (width, height)
+    """Write one video; odd sizes lose their last row or column."""
+    frames = (
+        blend(read_frame(video.images / name), ids)
+        for name, ids in zip(video.frame_names(), video.masks(), strict=True)
     )
-    if not writer.isOpened():
-        raise InputError(f"video {path} cannot be encoded: install an OpenCV with FFmpeg")
-    try:
-        for name, ids in zip(video.frame_names(), video.masks(), strict=True):
-            frame = blend(read_frame(video.images / name), ids)
-            writer.write(np.ascontiguousarray(frame[:height, :width, ::-1]))
-    finally:
-        writer.release()
+    write_movie(path, frames, video.size, frames_per_second)
     return len(video.stems)
 
 

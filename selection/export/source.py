@@ -95,3 +95,9 @@ def open_run_masks(root: str | Path, videos: tuple[str, ...] = ()) -> RunMasks:
     if not found:
         raise InputError(f"run {root} has no finished video: nothing to export")
     return RunMasks(root, images, tuple(found))
+
+
+def box(plane: np.ndarray) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right), half open, around a ``(H, W) bool`` mask that is not empty."""
+    rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1

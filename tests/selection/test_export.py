@@ -1,6 +1,11 @@
 """Exports: read back by the libraries they are for, they hold the masks that were selected."""
 
+import base64
+import dataclasses
+import io
 import json
+import zlib
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -13,7 +18,9 @@ from mose import InputError
 from mose.masks import read_mask, write_mask
 from selection.evidence import Evidence
 from selection.export import __main__ as command
-from selection.export import frame_weights
+from selection.export import frame_weights, open_run_masks
+from selection.export.cvat import run_lengths, write_video
+from selection.report import page_name
 
 FRAMES, HEIGHT, WIDTH = 4, 33, 47
 NAMES = ("a video", "b")
@@ -139,3 +146,72 @@ def test_bad_input(run, tmp_path):
     (tmp_path / "images" / "b" / "00002.png").unlink()
     with pytest.raises(InputError, match="00002"):
         export(run, tmp_path, "overlay")
+
+
+def test_cvat_holds_every_mask_with_its_object(run, tmp_path):
+    folder = export(run, tmp_path, "cvat")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *sorted(f"{page_name(name)}.xml" for name in NAMES), "labels.json",
+    ]  # fmt: skip
+    (label,) = json.loads((folder / "labels.json").read_text())
+    root = ElementTree.parse(folder / "b.xml").getroot()
+    assert root.findtext("version") == "1.1"
+    assert root.findtext("meta/task/size") == str(FRAMES)
+    assert root.findtext("meta/task/labels/label/name") == label["name"]
+    assert root.findtext("meta/task/original_size/width") == str(WIDTH)
+    read = np.zeros((FRAMES, HEIGHT, WIDTH), np.uint8)
+    for track in root.iter("track"):
+        assert track.get("label") == label["name"]
+        shapes = track.findall("mask")
+        shown = [shape for shape in shapes if shape.get("outside") == "0"]
+        assert len(shown) == 1  # CVAT reads the first mask of a track alone
+        assert shapes[0] is shown[0]
+        shape = shown[0]
+        left, top, width, height = (int(shape.get(k)) for k in ("left", "top", "width", "height"))
+        counts = [int(count) for count in shape.get("rle").split(",")]
+        plane = np.repeat(np.arange(len(counts)) % 2, counts).reshape(height, width)
+        object_id = int(shape.findtext("attribute[@name='object']"))
+        target = read[int(shape.get("frame")), top : top + height, left : left + width]
+        target[plane > 0] = object_id
+    for index in range(FRAMES):
+        assert (read[index] == selected(run, "b", index)).all()
+
+
+def test_cvat_run_lengths_start_with_zeros():
+    assert run_lengths(np.array([[0, 1, 1], [1, 0, 0]], bool)) == [1, 3, 2]
+    assert run_lengths(np.array([[1, 0], [0, 1]], bool)) == [0, 1, 2, 1]
+
+
+def test_cvat_survives_a_name_that_is_no_xml(run, tmp_path):
+    video = open_run_masks(run, ("b",)).videos[0]
+    write_video(dataclasses.replace(video, name="<a>&\x01\udc80"), tmp_path / "x.xml")
+    task = ElementTree.parse(tmp_path / "x.xml").getroot().find("meta/task")
+    assert task.findtext("name") == "<a>&\ufffd\ufffd"
+
+
+def test_fiftyone_holds_frames_and_masks(run, tmp_path):
+    folder = export(run, tmp_path, "fiftyone")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["type"] == "eta.core.datasets.LabeledVideoDataset"
+    assert len(manifest["index"]) == len(NAMES)
+    for entry, name in zip(manifest["index"], NAMES, strict=True):
+        movie = cv2.VideoCapture(str(folder / entry["data"]))
+        assert int(movie.get(cv2.CAP_PROP_FRAME_COUNT)) == FRAMES
+        height = int(movie.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        width = int(movie.get(cv2.CAP_PROP_FRAME_WIDTH))
+        frames = json.loads((folder / entry["labels"]).read_text())["frames"]
+        assert list(frames) == ["1", "2", "3", "4"]
+        for number, frame in frames.items():
+            assert frame["frame_number"] == int(number)
+            ids = np.zeros((height, width), np.uint8)
+            for item in frame["objects"]["objects"]:
+                assert item["label"] == f"object {item['index']}"
+                array = zlib.decompress(base64.b64decode(item["mask"]))
+                mask = np.load(io.BytesIO(array), allow_pickle=False)
+                corners = item["bounding_box"]["top_left"], item["bounding_box"]["bottom_right"]
+                (left, top), (right, bottom) = (
+                    (round(c["x"] * width), round(c["y"] * height)) for c in corners
+                )
+                assert mask.shape == (bottom - top, right - left)
+                ids[top:bottom, left:right][mask] = item["index"]
+            assert (ids == selected(run, name, int(number) - 1)[:height, :width]).all()
