@@ -27,6 +27,8 @@ PLANES = (
     "truth_f",
     "stability",
     "appearance",
+    "exchanged",
+    "mistaken",
 )
 """Per-frame arrays ``(T, C, N)``, NaN where there is nothing to say (before an object is given,
 on the frame on which it is given, for the pseudo-label's confidence, without labels):
@@ -39,6 +41,8 @@ truth_j, truth_f           J and boundary F against the labels
 stability                  IoU of the mask with the same candidate's on the frame before
 appearance                 likeness of the colours inside the mask to those of the object as it
                            was given, on some frames, in [0, 1]
+exchanged                  id of the object in whose place of the frame before the mask is; 0: none
+mistaken                   id of the object that the pseudo-label has where the mask is; 0: none
 """
 
 EXTRAS = ("overlap", "true_area", "cycle")

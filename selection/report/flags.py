@@ -29,7 +29,7 @@ class Flag:
     """One reason to look.
 
     kind     "low agreement", "members differ", "flicker", "sudden area", "disputed absence",
-             "reduced member" or "missing member"
+             "identity swap", "disputed identity", "reduced member" or "missing member"
     words    the reason, as a sentence part
     weight   how much it matters, in [0, 1]
     frame    index of the frame to look at, where there is one
@@ -60,6 +60,10 @@ def find_flags(record: Mapping[str, Any], evidence: Evidence | None) -> list[Fla
             flags += low_agreement(object_id, agreement)
             flags += flicker(object_id, area)
             flags += sudden_area(object_id, area, evidence.frames)
+            names = evidence.members
+            swaps = taken(evidence["exchanged"], rows, column)
+            flags += identity_swap(object_id, swaps, evidence.frames)
+            flags += disputed_identity(object_id, evidence["mistaken"][:, :-1, column], names)
             flags += disputed_absence(object_id, evidence["area"][:, :-1, column], evidence.frames)
     return sorted(flags, key=lambda flag: -flag.weight)
 
@@ -147,3 +151,32 @@ def disputed_absence(object_id: int, areas: np.ndarray, frames: tuple[str, ...])
         f" (from frame {frames[at]}: {gone} of {areas.shape[1]} say it is gone)"
     )
     return [Flag("disputed absence", words, min(float(disputed.sum() / known.sum()), 1.0), at)]
+
+
+def identity_swap(object_id: int, places: np.ndarray, frames: tuple[str, ...]) -> list[Flag]:
+    """The first frame on which an object jumps to another's place; ``(T,)`` ids, 0: none."""
+    jumps = np.flatnonzero(places > 0)
+    if not len(jumps):
+        return []
+    at = int(jumps[0])
+    words = f"object {object_id} takes the place of object {int(places[at])} at frame {frames[at]}"
+    more = len(jumps) - 1
+    words += f" (and {more} more time{'s' * (more > 1)})" if more else ""
+    return [Flag("identity swap", words, min(0.8 + 0.05 * more, 1.0), at)]
+
+
+def disputed_identity(object_id: int, places: np.ndarray, names: tuple[str, ...]) -> list[Flag]:
+    """Members that have an object where the pseudo-label has another; ``(T, M)`` ids, 0: none."""
+    known = int((~np.isnan(places)).any(axis=1).sum())
+    disputed = (places > 0).any(axis=1)
+    if not known or disputed.sum() < max(DISPUTED_FRAMES * known, 2):
+        return []
+    at = int(np.flatnonzero(disputed)[0])
+    row = int((places > 0).sum(axis=0).argmax())
+    ids, counts = np.unique(places[places > 0], return_counts=True)
+    words = (
+        f"object {object_id}: {names[row]} has it where the pseudo-label has object"
+        f" {int(ids[counts.argmax()])}, on {int((places[:, row] > 0).sum())} frames"
+    )
+    share = float(disputed.sum() / known)
+    return [Flag("disputed identity", words, min(0.3 + 0.7 * share, 1.0), at)]

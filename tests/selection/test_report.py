@@ -201,6 +201,21 @@ def test_flags_name_what_is_wrong_and_where():
     assert found == ["missing member", "reduced member"]
 
 
+def test_flags_name_objects_that_change_places():
+    evidence = evidence_of(np.full((10, 3), 400))
+    evidence["exchanged"][1:], evidence["mistaken"][1:] = 0, 0
+    evidence["exchanged"][6, 0, 0] = 8
+    (flag,) = find_flags({"winner": "m0"}, evidence)
+    assert (flag.kind, flag.frame) == ("identity swap", 6)
+    assert flag.words == "object 3 takes the place of object 8 at frame 00006"
+    assert find_flags({"winner": "m1"}, evidence) == []
+    evidence["exchanged"][:] = 0
+    evidence["mistaken"][4:7, 1, 0] = 8
+    (flag,) = find_flags({"winner": "m0"}, evidence)
+    assert (flag.kind, flag.frame) == ("disputed identity", 4)
+    assert flag.words == "object 3: m1 has it where the pseudo-label has object 8, on 3 frames"
+
+
 def test_timelines_keep_every_dip():
     values = np.ones(1000)
     values[501] = 0
