@@ -11,7 +11,9 @@ from ensemble.rules import RULES, FusionOptions
 from mose import InputError
 from mose.config import CONFIG_FOLDER, assign, assignment, build, one_of, read_yaml, to_dict
 from mose.errors import unknown
-from selection.selectors import GRANULARITIES, POLICIES, SelectionOptions
+from selection.calibration import Calibration, load_calibration
+from selection.policies import SelectionOptions, policy_names
+from selection.selectors import GRANULARITIES
 
 BUILT_IN_DATASET = "synthetic"
 
@@ -100,7 +102,11 @@ class OutputConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that a run depends on."""
+    """Everything that a run depends on.
+
+    calibration   of the members on a labelled split: a JSON file, or its name in
+                  ``configs/priors``; it goes before the members' priors given here
+    """
 
     data: DataConfig = field(default_factory=DataConfig)
     members: tuple[MemberConfig, ...] = ()
@@ -108,10 +114,16 @@ class RunConfig:
     selection: SelectionOptions = field(default_factory=SelectionOptions)
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    calibration: str | None = None
 
     def __post_init__(self) -> None:
         one_of("fusion.rule", self.fusion.rule, RULES)
-        one_of("selection.policy", self.selection.policy, POLICIES)
+        policies = policy_names(self.selection.policy)
+        if "recommender" in policies and self.calibration is None:
+            raise InputError(
+                "selection.policy recommender needs a calibration that was fitted on labels: set"
+                " calibration, or make one with python -m selection.calibrate"
+            )
         one_of("selection.granularity", self.selection.granularity, GRANULARITIES)
         one_of("execution.executor", self.execution.executor, ("ray", "inline"))
         names = [member.name for member in self.members]
@@ -128,6 +140,17 @@ class RunConfig:
                     f"prior {member.prior} of member '{member.name}' is no J&F in percent:"
                     " give a number between 0 and 100"
                 )
+
+
+def calibration_of(config: RunConfig) -> Calibration | None:
+    """The calibration that a configuration names, read."""
+    return load_calibration(config.calibration) if config.calibration else None
+
+
+def prior_of(member: MemberConfig, calibration: Calibration | None) -> float:
+    """A member's expected J&F in (0, 1): as measured, or else as given."""
+    measured = calibration.priors.get(member.name) if calibration else None
+    return min(max(member.prior / 100 if measured is None else measured, 0.01), 0.99)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:

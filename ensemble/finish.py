@@ -16,17 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from ensemble.config import RunConfig
+from ensemble.config import RunConfig, calibration_of, prior_of
 from ensemble.fusion import Fused, fuse_frame
 from ensemble.predictions import CorruptPrediction, Prediction, StoredFrame
 from ensemble.record import describe
 from ensemble.rundir import RunDirectory, appearing, write_json
-from ensemble.scoring import Colours, Scorer
+from ensemble.scoring import Colours, Scorer, calibrated
 from ensemble.stills import add_still, making_stills
 from mose import InputError, Video
 from mose.dataset import Dataset
 from mose.masks import read_mask, write_mask
 from selection.evidence import PSEUDO_LABEL, Evidence
+from selection.identity import IdentityWatch
 from selection.metrics import Regions
 from selection.selectors import Choice, compose, select
 
@@ -59,7 +60,7 @@ def finish_video(
     with ExitStack() as stack:
         predictions = [open_prediction(run.prediction(member, name), stack) for member in members]
         evidence = fuse_video(config, run, video, members, predictions, labels, may_write)
-        choice = select(evidence, config.selection)
+        choice = select(evidence, config.selection, calibration_of(config))
         by_name = dict(zip(members, predictions, strict=True))
         write_selected(run, video, choice, by_name, may_write)
     evidence.save(run.timeline(name))
@@ -82,7 +83,11 @@ def finish_video(
 def open_prediction(folder: Path, stack: ExitStack) -> Prediction:
     """Open a prediction until ``stack`` ends; one that turns out damaged is removed, so that
     the pair is not whole any more and is run again."""
-    prediction = Prediction(folder)
+    try:
+        prediction = Prediction(folder)
+    except CorruptPrediction:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
     def close(kind: type | None, error: BaseException | None, _: object) -> None:
         prediction.close()
@@ -104,7 +109,9 @@ def fuse_video(
 ) -> Evidence:
     """Write the pseudo-label of a video and return what was seen on the way."""
     by_name = {member.name: member for member in config.members}
-    priors = np.asarray([by_name[name].prior / 100 for name in members])
+    calibration = calibration_of(config)
+    priors = np.asarray([prior_of(by_name[name], calibration) for name in members])
+    curves = [calibration.curves.get(name) if calibration else None for name in members]
     evidence = Evidence.blank(
         video.name,
         (*members, PSEUDO_LABEL),
@@ -113,6 +120,7 @@ def fuse_video(
         video.frame_names,
     )
     scorer = Scorer(evidence, Colours(video))
+    identity = IdentityWatch(evidence)
     known: tuple[int, ...] = ()
     shown = (config.output.report, run, video, evidence.candidates, labels is not None)
     with (
@@ -120,7 +128,10 @@ def fuse_video(
         appearing(run.pseudo_labels(video.name), may_write) as folder,
     ):
         for index, stem in enumerate(video.frame_names):
-            frames = [prediction[index] for prediction in predictions]
+            frames = [
+                calibrated(prediction[index], curve)
+                for prediction, curve in zip(predictions, curves, strict=True)
+            ]
             scored = known
             known = tuple(sorted({*known, *video.prompts.ids(index)}))
             fused = fuse_frame(frames, priors, known, video.height, video.width, config.fusion)
@@ -132,6 +143,7 @@ def fuse_video(
             pseudo = Regions(ids)
             candidates = [Regions(f.labels(video.height, video.width)) for f in frames]
             score(scorer, index, known, scored, (frames, fused), [*candidates, pseudo], truth)
+            identity.look(index, scored, [f.labels(*ids.shape) for f in frames] + [ids])
     return evidence
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ensemble.config import BUILT_IN_DATASET, MemberConfig, RunConfig
+from ensemble.config import BUILT_IN_DATASET, MemberConfig, RunConfig, calibration_of
 from ensemble.events import Pair
 from ensemble.memory import Input, Memory, read_memory
 from ensemble.resume import Results, look_at_all
@@ -87,10 +87,12 @@ def make_job(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str)
         for member in config.members
     }
     priors = {member.name: member.prior for member in config.members}
+    calibration = calibration_of(config)
     how = digest(
         RESULT_VERSION,
         to_dict(config.fusion),
         to_dict(config.selection),
+        calibration.json() if calibration else None,
         list(member_keys.items()),
         priors,
         dataset.labels is not None,

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ensemble.config import RunConfig
+from ensemble.config import RunConfig, calibration_of
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_objects
-from selection.selectors import Choice, mean_over_frames
+from selection.outcome import selected_truth
+from selection.selectors import Choice
+from selection.sureness import how_sure
 
 
 def describe(config: RunConfig, evidence: Evidence, choice: Choice) -> dict[str, Any]:
@@ -44,6 +46,7 @@ def describe(config: RunConfig, evidence: Evidence, choice: Choice) -> dict[str,
         "granularity": config.selection.granularity,
         **choice.json(),
         "candidates": rows,
+        **_how_sure(config, evidence, choice),
         **_against_labels(evidence, choice),
         "disputed": round(float(evidence.disputed.mean()), 6),
         "missing_members": missing,
@@ -52,6 +55,15 @@ def describe(config: RunConfig, evidence: Evidence, choice: Choice) -> dict[str,
 
 def _rounded(score: float) -> float | None:
     return None if np.isnan(score) else round(float(score), 6)
+
+
+def _how_sure(config: RunConfig, evidence: Evidence, choice: Choice) -> dict[str, Any]:
+    """``probability`` and ``expected`` of the video, and of each object under ``sure``."""
+    whole, objects = how_sure(evidence, config.selection, choice, calibration_of(config))
+    if whole is None:
+        return {"probability": None, "expected": None}
+    by_object = {str(object_id): sure.json() for object_id, sure in objects.items()}
+    return {**whole.json(), "sure": by_object, "calibration": config.calibration}
 
 
 def _against_labels(evidence: Evidence, choice: Choice) -> dict[str, Any]:
@@ -63,17 +75,6 @@ def _against_labels(evidence: Evidence, choice: Choice) -> dict[str, Any]:
         "oracle": evidence.candidates[oracle],
         "selected_truth_objects": _by_object(evidence, selected_truth(evidence, choice)),
     }
-
-
-def selected_truth(evidence: Evidence, choice: Choice) -> np.ndarray:
-    """``(N,)`` J&F of the selection, each object as its candidates scored on their frames."""
-    jf = (evidence["truth_j"] + evidence["truth_f"])[:-1] / 2
-    taken = np.full((jf.shape[0], jf.shape[2]), np.nan)
-    for t in range(jf.shape[0]):
-        for n, candidate in choice.at(t).items():
-            column = evidence.object_ids.index(n)
-            taken[t, column] = jf[t, evidence.candidates.index(candidate), column]
-    return mean_over_frames(taken[:, None])[0]
 
 
 def _by_object(evidence: Evidence, scores: np.ndarray) -> dict[str, float | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -82,7 +83,10 @@ class Colours:
         return (red * BINS + green) * BINS + blue
 
 
-def calibrated(frame: FrameMasks, curve: Curve | None) -> FrameMasks:
+Frame = TypeVar("Frame", bound=FrameMasks)
+
+
+def calibrated(frame: Frame, curve: Curve | None) -> Frame:
     """The frame with its confidences on the scale of the expected J, where there is a curve."""
     if curve is None:
         return frame

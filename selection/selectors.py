@@ -8,37 +8,22 @@ candidate for the video, one per object, or per object one after the other in ti
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from selection.calibration import Calibration
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_objects
+from selection.policies import POLICIES, SelectionOptions, mean_over_frames, score
+
+__all__ = ["GRANULARITIES", "POLICIES", "Choice", "SelectionOptions", "mean_over_frames", "select"]
 
 GRANULARITIES = ("video", "object", "segment")
 
 Segments = tuple[tuple[int, str], ...]
 """(first frame index, candidate) in order; the first begins at 0."""
-
-
-@dataclass(frozen=True)
-class SelectionOptions:
-    """Options of the selection.
-
-    policy         how to score, see `POLICIES`
-    granularity    one of `GRANULARITIES`
-    prior_weight   share of a member's prior in its score, in [0, 1]; the rest is agreement
-    tie            candidates whose scores differ by at most this share one place, which goes
-                   to the one with the best prior
-    switch_cost    `segment`: what a change of candidate must gain, summed over frames
-    """
-
-    policy: str = "agreement"
-    granularity: str = "video"
-    prior_weight: float = 0.3
-    tie: float = 0.002
-    switch_cost: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +35,7 @@ class Choice:
     margin   how far the winner's score is above the next one (0 with a single candidate)
     reason   one sentence
     plan     object id -> `Segments`
+    table    object id -> score of each candidate, NaN where the object is nowhere scored
     """
 
     winner: str
@@ -57,6 +43,7 @@ class Choice:
     margin: float
     reason: str
     plan: Mapping[int, Segments]
+    table: Mapping[int, Mapping[str, float]] = field(default_factory=dict, compare=False)
 
     def json(self) -> dict[str, Any]:
         """As it is stored in ``selection/<video>.json``."""
@@ -73,10 +60,15 @@ class Choice:
         return {n: _current(parts, index) for n, parts in self.plan.items()}
 
 
-def select(evidence: Evidence, options: SelectionOptions | None = None) -> Choice:
-    """What ``options`` select for one video."""
+def select(
+    evidence: Evidence,
+    options: SelectionOptions | None = None,
+    calibration: Calibration | None = None,
+) -> Choice:
+    """What ``options`` select for one video, with what a calibration adds."""
     options = options or SelectionOptions()
-    candidates, scores = POLICIES[options.policy](evidence, options)
+    scored = score(evidence, options, calibration)
+    candidates, scores = scored.candidates, scored.scores
     priors = np.asarray([evidence.priors[evidence.candidates.index(c)] for c in candidates])
     by_object = mean_over_frames(scores)
     # A video without a frame to score (one frame, all given) leaves only the priors.
@@ -103,41 +95,13 @@ def select(evidence: Evidence, options: SelectionOptions | None = None) -> Choic
     margin = float(whole[candidates.index(winner)] - others.max()) if len(others) else 0.0
     told = dict(zip(candidates, map(float, whole), strict=True))
     reason = explain(evidence, options, candidates, winner, plan, margin)
-    return Choice(winner, told, max(margin, 0.0), reason, plan)
-
-
-def agreement(evidence: Evidence, options: SelectionOptions) -> tuple[tuple[str, ...], np.ndarray]:
-    """Members by agreement with the pseudo-label, weighted by priors.
-
-    The score is ``(1 - a) * agreement + a * prior`` with ``a = prior_weight``: the pseudo-label
-    is itself uncertain, so what is known of the members keeps a say.
-    """
-    members = evidence.members
-    jf = (evidence["agreement_j"] + evidence["agreement_f"])[:, : len(members)] / 2
-    share = options.prior_weight
-    return members, (1.0 - share) * jf + share * evidence.priors[None, : len(members), None]
-
-
-def pseudo_label(
-    evidence: Evidence, options: SelectionOptions
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """The fused masks themselves, always."""
-    return (PSEUDO_LABEL,), np.ones((len(evidence.frames), 1, len(evidence.object_ids)))
-
-
-Policy = Callable[[Evidence, SelectionOptions], tuple[tuple[str, ...], np.ndarray]]
-"""(evidence, options) -> C candidates and their scores ``(T, C, N)`` in [0, 1], NaN where there
-is nothing to score."""
-
-POLICIES: dict[str, Policy] = {"agreement": agreement, "pseudo-label": pseudo_label}
-
-
-def mean_over_frames(scores: np.ndarray) -> np.ndarray:
-    """``(T, C, N)`` -> ``(C, N)``; NaN where no frame is scored."""
-    known = ~np.isnan(scores)
-    count = known.sum(axis=0)
-    total = np.where(known, scores, 0.0).sum(axis=0, dtype=np.float64)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    if scored.note:
+        reason = f"{reason} ({scored.note})"
+    table = {
+        n: dict(zip(candidates, map(float, by_object[:, k]), strict=True))
+        for k, n in enumerate(evidence.object_ids)
+    }
+    return Choice(winner, told, max(margin, 0.0), reason, plan, table)
 
 
 def prefer(scores: np.ndarray, priors: np.ndarray, tie: float) -> int:
@@ -216,6 +180,8 @@ def explain(
                 objects = "object" if len(ids) == 1 else "objects"
                 told.append(f"{name} on {objects} {', '.join(map(str, ids))}")
         return "agrees best per object: " + "; ".join(told)
+    if options.policy not in ("agreement", "pseudo-label"):
+        return f"the highest score by {options.policy}"
     row = candidates.index(winner)
     means = mean_over_objects(evidence.agreement())[: len(candidates)]
     if np.isnan(means).all():

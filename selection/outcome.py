@@ -1,0 +1,47 @@
+"""What a selection was worth where there are labels. Pure functions over an `Evidence`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from selection.evidence import Evidence
+from selection.policies import mean_over_frames
+from selection.selectors import Choice
+
+ABSENT_BY = 3
+"""Members that call an object absent before its pixels count as false."""
+
+
+def selected_planes(evidence: Evidence, choice: Choice) -> tuple[np.ndarray, np.ndarray]:
+    """``(T, N)`` J&F and area of the selection: each object as its candidates on their frames.
+
+    Exact for one candidate per video. With several, pixels that two objects claim are settled
+    when masks are written; here each object counts as its candidate has it.
+    """
+    both = (evidence["truth_j"] + evidence["truth_f"]) / 2
+    score = np.full((both.shape[0], both.shape[2]), np.nan)
+    area = np.full(score.shape, np.nan)
+    for column, object_id in enumerate(evidence.object_ids):
+        parts = choice.plan[object_id]
+        ends = [start for start, _ in parts[1:]] + [len(evidence.frames)]
+        for (start, name), end in zip(parts, ends, strict=True):
+            row = evidence.candidates.index(name)
+            score[start:end, column] = both[start:end, row, column]
+            area[start:end, column] = evidence["area"][start:end, row, column]
+    return score, area
+
+
+def selected_truth(evidence: Evidence, choice: Choice) -> np.ndarray:
+    """``(N,)`` J&F of the selection; the last frame is left out, as DAVIS and MOSE score."""
+    score, _ = selected_planes(evidence, choice)
+    return mean_over_frames(score[:-1, None])[0]
+
+
+def false_presence(evidence: Evidence, choice: Choice) -> tuple[int, int]:
+    """(object-frames with false pixels, object-frames looked at): where the labels have no
+    object and at least `ABSENT_BY` members call it absent."""
+    _, area = selected_planes(evidence, choice)
+    scored = ~np.isnan(evidence["agreement_j"][:, -1])
+    absent = (evidence["area"][:, :-1] == 0).sum(axis=1) >= ABSENT_BY
+    looked = scored & absent & (evidence.true_area == 0)
+    return int((looked & (area > 0)).sum()), int(looked.sum())

@@ -1,0 +1,196 @@
+"""Selection policies: how the candidates of one video are scored.
+
+A policy gives a score per frame, candidate and object; the granularity, in
+`selection.selectors`, says how finely candidates may then be mixed. Several names with ``+``
+between them go by mean rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mose.config import one_of
+from mose.errors import InputError
+from selection.calibration import Calibration
+from selection.evidence import PSEUDO_LABEL, Evidence
+from selection.features import features
+
+MAX_OUTSIDE = 3
+"""The recommender is not asked about a video with more features than this out of the range of
+those it was fitted on."""
+
+
+@dataclass(frozen=True)
+class SelectionOptions:
+    """Options of the selection.
+
+    policy         how to score: one of `POLICIES`, or several like ``agreement+cycle``
+    granularity    one of `selection.selectors.GRANULARITIES`
+    prior_weight   share of a member's prior in its score, in [0, 1]; the rest is agreement
+    tie            candidates whose scores differ by at most this share one place, which goes
+                   to the one with the best prior
+    switch_cost    `segment`: what a change of candidate must gain, summed over frames
+    cycle_margin   `cycle`: members are followed back where the margin of `agreement` is below
+    cycle_budget   `cycle`: extra work at most, as a share of the run's own; the least sure
+                   videos first
+    """
+
+    policy: str = "agreement"
+    granularity: str = "video"
+    prior_weight: float = 0.3
+    tie: float = 0.002
+    switch_cost: float = 2.0
+    cycle_margin: float = 0.05
+    cycle_budget: float = 0.5
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a policy says of one video.
+
+    candidates   names of the C that it scores
+    scores       ``(T, C, N)`` in [0, 1], NaN where there is nothing to score
+    note         a sentence where the policy could not do what it is for, or empty
+    """
+
+    candidates: tuple[str, ...]
+    scores: np.ndarray
+    note: str = ""
+
+
+Policy = Callable[[Evidence, SelectionOptions, Calibration | None], Scores]
+
+
+def agreement(
+    evidence: Evidence, options: SelectionOptions, calibration: Calibration | None
+) -> Scores:
+    """Members by agreement with the pseudo-label, weighted by priors.
+
+    The score is ``(1 - a) * agreement + a * prior`` with ``a = prior_weight``: the pseudo-label
+    is itself uncertain, so what is known of the members keeps a say.
+    """
+    members = evidence.members
+    jf = (evidence["agreement_j"] + evidence["agreement_f"])[:, : len(members)] / 2
+    share = options.prior_weight
+    return Scores(members, (1.0 - share) * jf + share * evidence.priors[None, : len(members), None])
+
+
+def pseudo_label(
+    evidence: Evidence, options: SelectionOptions, calibration: Calibration | None
+) -> Scores:
+    """The fused masks themselves, always."""
+    return Scores((PSEUDO_LABEL,), np.ones((len(evidence.frames), 1, len(evidence.object_ids))))
+
+
+def recommender(
+    evidence: Evidence, options: SelectionOptions, calibration: Calibration | None
+) -> Scores:
+    """Members and pseudo-label by the J&F that a fitted model expects of each, per object.
+
+    Over frames a member's score moves with its agreement. Falls back to `agreement` where no
+    model was fitted, and for a video unlike those that it was fitted on.
+    """
+    model = calibration.recommender if calibration else None
+    if model is None:
+        scores = agreement(evidence, options, calibration)
+        return replace(scores, note="no recommender was fitted: by agreement")
+    values = features(evidence)
+    outside = model.outside(values)
+    if len(outside) > MAX_OUTSIDE:
+        scores = agreement(evidence, options, calibration)
+        note = f"unlike the videos that the recommender knows ({', '.join(outside[:5])})"
+        return replace(scores, note=f"{note}: by agreement")
+    both = (evidence["agreement_j"] + evidence["agreement_f"]) / 2
+    known = ~np.isnan(both)
+    mean = np.where(known, both, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return Scores(evidence.candidates, (model(values) + both - mean).clip(0, 1))
+
+
+def cycle(evidence: Evidence, options: SelectionOptions, calibration: Calibration | None) -> Scores:
+    """Members by how well their last masks, followed back, meet the given ones.
+
+    The given masks are the only labels there are. Blended with the priors like `agreement`,
+    which stands in where members were not followed back.
+    """
+    by_agreement = agreement(evidence, options, calibration)
+    found = evidence.cycle[: len(evidence.members)].astype(np.float64)
+    known = ~np.isnan(found)
+    if not known.any():
+        return replace(by_agreement, note="followed back nowhere: by agreement")
+    count = known.sum(axis=0)
+    mean = np.where(known, found, 0).sum(axis=0) / np.maximum(count, 1)
+    found = np.where(known, found, mean)
+    share = options.prior_weight
+    scores = (1.0 - share) * found + share * evidence.priors[: len(found), None]
+    everywhere = np.where(np.isnan(by_agreement.scores), np.nan, scores[None])
+    return Scores(
+        evidence.members, np.where(count[None, None] > 0, everywhere, by_agreement.scores)
+    )
+
+
+POLICIES: dict[str, Policy] = {
+    "agreement": agreement,
+    "recommender": recommender,
+    "cycle": cycle,
+    "pseudo-label": pseudo_label,
+}
+
+
+def policy_names(policy: str) -> tuple[str, ...]:
+    """The parts of ``agreement+cycle``; `InputError` for one that does not exist."""
+    names = tuple(policy.split("+"))
+    for name in names:
+        one_of("selection.policy", name, POLICIES)
+    if len(names) > 1 and "pseudo-label" in names:
+        raise InputError(
+            f"selection.policy {policy}: pseudo-label scores nothing and cannot be combined"
+        )
+    return names
+
+
+def score(
+    evidence: Evidence, options: SelectionOptions, calibration: Calibration | None = None
+) -> Scores:
+    """The scores of the policy, or the mean ranks of several, that ``options`` name."""
+    parts = [
+        POLICIES[name](evidence, options, calibration) for name in policy_names(options.policy)
+    ]
+    return parts[0] if len(parts) == 1 else combined(parts)
+
+
+def combined(parts: list[Scores]) -> Scores:
+    """Candidates that all parts score, by the mean of their ranks per object.
+
+    A rank counts from 1 (the best) to 0 (the last); equal scores share a rank. The same on
+    every frame.
+    """
+    names = [name for name in parts[0].candidates if all(name in p.candidates for p in parts)]
+    total = np.zeros(())
+    for part in parts:
+        rows = [part.candidates.index(name) for name in names]
+        total = total + ranks(mean_over_frames(part.scores[:, rows]))
+    frames = np.where(np.isnan(parts[0].scores).all(axis=1, keepdims=True), np.nan, 0.0)
+    note = "; ".join(part.note for part in parts if part.note)
+    return Scores(tuple(names), frames + total / len(parts), note)
+
+
+def ranks(scores: np.ndarray) -> np.ndarray:
+    """``(C, N)`` -> ``(C, N)`` from 1 for the largest of a column to 0 for the smallest.
+
+    NaN where the column is NaN; 1 for a single candidate.
+    """
+    below = (scores[:, None] > scores[None]).sum(axis=1)
+    equal = (scores[:, None] == scores[None]).sum(axis=1) - 1
+    place = (below + equal / 2) / max(len(scores) - 1, 1)
+    return np.where(np.isnan(scores), np.nan, place if len(scores) > 1 else 1.0)
+
+
+def mean_over_frames(scores: np.ndarray) -> np.ndarray:
+    """``(T, C, N)`` -> ``(C, N)``; NaN where no frame is scored."""
+    known = ~np.isnan(scores)
+    count = known.sum(axis=0)
+    total = np.where(known, scores, 0.0).sum(axis=0, dtype=np.float64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

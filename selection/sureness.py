@@ -1,0 +1,132 @@
+"""How sure a selection is: the probability that it is the best, and the J&F to expect.
+
+Both come from a calibration that was fitted on a labelled split
+(`python -m selection.calibrate`), from the features below; the interval holds a stated share
+of the true values on videos that the fit had not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from selection.calibration import Calibration, Sureness
+from selection.evidence import PSEUDO_LABEL, Evidence
+from selection.features import FEATURES, features
+from selection.policies import SelectionOptions
+from selection.selectors import Choice
+
+TAKEN = (
+    "agreement",
+    "confidence",
+    "stability_low",
+    "appearance_low",
+    "presence_conflict",
+    "spread",
+    "best_agreement",
+    "disputed",
+    "objects",
+)
+"""Features of the selected candidate, see `selection.features`."""
+
+SURE_FEATURES = {
+    "score": "the policy's score of the selected candidate",
+    "margin": "that above the best other candidate's; negative where another scores higher",
+    "margin_root": "square root of the margin, with its sign",
+    "fused": "1 where the pseudo-label is selected",
+    **{name: FEATURES[name] for name in TAKEN},
+}
+
+BEST_WITHIN = 0.001
+"""J&F: a selection this close to the best candidate counts as the best."""
+
+
+@dataclass(frozen=True)
+class Sure:
+    """How sure of a video or of one object; all in [0, 1]."""
+
+    probability: float
+    expected: float
+    low: float
+    high: float
+
+    def json(self) -> dict[str, Any]:
+        """As it is stored in ``selection/<video>.json``."""
+        values = {"J&F": self.expected, "low": self.low, "high": self.high}
+        return {
+            "probability": round(self.probability, 4),
+            "expected": {key: round(value, 4) for key, value in values.items()},
+        }
+
+
+def sure_features(evidence: Evidence, choice: Choice) -> np.ndarray:
+    """``(N, K)`` features of the selection, per object, in the order of `SURE_FEATURES`.
+
+    A video's are their means. Objects that change candidates over time are seen through the
+    candidate that has most of their frames.
+    """
+    values = features(evidence)
+    at = [list(FEATURES).index(name) for name in TAKEN]
+    rows = []
+    for column, object_id in enumerate(evidence.object_ids):
+        candidate = main_candidate(choice.plan[object_id], len(evidence.frames))
+        table = _known(choice.table.get(object_id) or {}, choice.scores)
+        score = table.get(candidate, 0.0)
+        others = [value for name, value in table.items() if name != candidate]
+        margin = score - max(others) if others else 0.0
+        root = float(np.sign(margin) * np.sqrt(abs(margin)))
+        row = evidence.candidates.index(candidate)
+        fused = float(candidate == PSEUDO_LABEL)
+        rows.append([score, margin, root, fused, *values[row, column, at]])
+    return np.asarray(rows).reshape(-1, len(SURE_FEATURES))
+
+
+def how_sure(
+    evidence: Evidence,
+    options: SelectionOptions,
+    choice: Choice,
+    calibration: Calibration | None,
+) -> tuple[Sure | None, dict[int, Sure]]:
+    """Of the video and of each object; None and nothing without a calibration for the policy."""
+    if calibration is None or not evidence.object_ids:
+        return None, {}
+    values = sure_features(evidence, choice)
+    models = [calibration.sureness.get(key) for key in keys(options)]
+    whole = state(models[0], values.mean(axis=0)) if models[0] else None
+    objects = {}
+    if models[1]:
+        for object_id, row in zip(evidence.object_ids, values, strict=True):
+            objects[object_id] = state(models[1], row)
+    return whole, objects
+
+
+def keys(options: SelectionOptions) -> tuple[str, str]:
+    """Where a calibration has what was fitted for videos and for objects."""
+    how = f"{options.policy}/{options.granularity}"
+    return f"{how}/video", f"{how}/object"
+
+
+def state(model: Sureness, values: np.ndarray) -> Sure:
+    """What a fitted model says of ``(K,)`` features."""
+    probability = 1.0 / (1.0 + np.exp(-float(model.probability(values))))
+    expected = float(np.clip(model.expected(values), 0.0, 1.0))
+    low, high = float(model.low(expected)), float(model.high(expected))
+    return Sure(probability, expected, min(max(low, 0.0), expected), max(min(high, 1.0), expected))
+
+
+def main_candidate(parts: tuple[tuple[int, str], ...], frames: int) -> str:
+    """The candidate with most frames of an object's plan; the earlier one of equals."""
+    used: dict[str, int] = {}
+    ends = [start for start, _ in parts[1:]] + [frames]
+    for (start, name), end in zip(parts, ends, strict=True):
+        used[name] = used.get(name, 0) + end - start
+    return max(used, key=lambda name: used[name])
+
+
+def _known(table: Mapping[str, float], whole: Mapping[str, float]) -> dict[str, float]:
+    """An object's scores; the video's where the object is nowhere scored."""
+    found = {name: score for name, score in table.items() if not np.isnan(score)}
+    return found or dict(whole)
