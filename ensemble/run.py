@@ -165,13 +165,16 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
 
 
 def absolute_paths(config: RunConfig) -> RunConfig:
-    """Weights that are files by their absolute paths: workers may run in another folder."""
+    """Files by their absolute paths: workers may run in another folder."""
+    from selection.calibration import find_calibration
+
     members = []
     for member in config.members:
         if member.weights and Path(member.weights).exists():
             member = dataclasses.replace(member, weights=str(Path(member.weights).resolve()))
         members.append(member)
-    return dataclasses.replace(config, members=tuple(members))
+    calibration = config.calibration and str(find_calibration(config.calibration))
+    return dataclasses.replace(config, members=tuple(members), calibration=calibration)
 
 
 def execute(config: RunConfig, plan: Plan, directory: RunDirectory, memory: Memory) -> Outcome:
