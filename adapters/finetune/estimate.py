@@ -15,6 +15,7 @@ from adapters.base import check_device
 from adapters.finetune.models import official_state, torch_bytes
 from adapters.finetune.recipe import Recipe, ValidationOptions
 from adapters.finetune.trainer import Trainer
+from adapters.finetune.training_options import LaunchOptions
 
 WARM, MEASURED = 1, 2
 
@@ -24,9 +25,14 @@ def estimate(recipe: Recipe) -> str:
     check_device(recipe.device)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    # Clips are made in between, so that the two costs can be told apart.
+    # Clips are made in between, so that the two costs can be told apart; of several workers
+    # one is measured, without what it costs to average gradients.
+    workers = recipe.launch.workers
     short = replace(
         recipe,
+        batch=recipe.batch // workers,
+        launch=LaunchOptions(),
+        tensorboard=False,
         steps=WARM + MEASURED,
         save_every=WARM + MEASURED,
         workers=0,
@@ -49,11 +55,12 @@ def estimate(recipe: Recipe) -> str:
     else:
         unit = 2**30 if sys.platform == "darwin" else 2**20
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    each = f", each of {workers} workers" if workers > 1 else ""
     return "\n".join(
         [
             f"parameters       {count / 1e6:.2f} M",
             f"weights, fp16    {len(torch_bytes(half)) / 1e6:.2f} MB",
-            f"peak memory      {memory:.2f} GiB",
+            f"peak memory      {memory:.2f} GiB{each}",
             f"a step           {seconds:.2f} s, of which {drawing:.2f} s make clips",
             f"{recipe.steps} steps       {seconds * recipe.steps / 3600:.2f} h without validation"
             " (less with workers that make clips)",

@@ -24,8 +24,13 @@ HOLD_OUT_SEED = 2**62
 
 
 def evaluator(recipe: Recipe, score: VideoScore) -> Callable[[Path], float]:
-    """A function from a checkpoint to its mean J&F in percent over the hold-out's videos."""
-    options = recipe.validation
+    """A function from a checkpoint to its mean J&F in percent over the hold-out's videos.
+
+    Raises `InputError`, before any training, where there are none.
+    """
+    options = recipe.hold_out
+    if options.dataset != SYNTHETIC:
+        chosen_videos(open_labelled(options), options)
 
     def evaluate(weights: Path) -> float:
         segmenter = adapters.load(recipe.network, weights, recipe.device, **options.options)

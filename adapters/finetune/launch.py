@@ -5,6 +5,8 @@ The one module of the package that imports Ray, and only when a recipe wants it.
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -83,7 +85,7 @@ def train_on_ray(task: Task, cluster: Cluster, report: Report | None = None) -> 
         _check_room(ray.cluster_resources(), task.recipe)
         trainer = TorchTrainer(
             _work,
-            train_loop_config={"task": replace(task, output=output)},
+            train_loop_config={"task": replace(task, output=output), "folder": os.getcwd()},
             torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=PATIENCE),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=launch.workers,
@@ -98,7 +100,7 @@ def train_on_ray(task: Task, cluster: Cluster, report: Report | None = None) -> 
             ),
         )
         try:
-            trainer.fit()
+            _in_a_thread(trainer.fit)
         except ray.train.TrainingFailedError as error:
             raise _told(error, output) from None
         finally:
@@ -110,6 +112,8 @@ def _work(config: dict[str, Any]) -> None:
     import ray.train.torch
     import torch
 
+    # Relative paths of the recipe are those of the command.
+    os.chdir(config["folder"])
     task: Task = config["task"]
     if not task.recipe.threads:
         torch.set_num_threads(task.recipe.launch.cpus)
@@ -117,6 +121,24 @@ def _work(config: dict[str, Any]) -> None:
     if task.recipe.device.startswith("cuda"):
         task = replace(task, recipe=replace(task.recipe, device=str(device)))
     train_here(task)
+
+
+def _in_a_thread(fit: Callable[[], Any]) -> None:
+    """Run what in the main thread would take Ctrl-C for itself and end the process with 1."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            fit()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(LOOK)
+    if errors:
+        raise errors[0]
 
 
 def _check_room(resources: dict[str, float], recipe: Recipe) -> None:
@@ -140,10 +162,13 @@ def _told(error: Any, output: Path) -> Exception:
     for cause in causes:
         if isinstance(cause, (InputError, OSError)) and not isinstance(cause, ConnectionError):
             return cause
-    words = str(causes[0] if causes else error).strip().splitlines()
+    lines = str(causes[0] if causes else error).strip().splitlines()
+    line = lines[-1] if lines else type(error).__name__
+    # Of a worker that died, Ray tells at length how workers may die.
+    reason = line.split("exit detail: ")[-1].split(" Some common causes")[0]
     return InputError(
-        f"a worker of the training ended ({words[-1] if words else type(error).__name__}):"
-        f" the last checkpoint in {output}, if there is one, is good: --resume goes on from it"
+        f"a worker of the training ended ({reason}): the last checkpoint in"
+        f" {output}, if there is one, is good: --resume goes on from it"
     )
 
 
@@ -180,6 +205,4 @@ def followed(output: Path, report: Report | None) -> Iterator[None]:
 
 def _remove(folder: Path) -> None:
     """Ray Train's own notes; it leaves them behind, and nothing reads them."""
-    import shutil
-
     shutil.rmtree(folder, ignore_errors=True)

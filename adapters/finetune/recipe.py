@@ -19,6 +19,7 @@ from adapters.finetune.training_options import (
 from mose import InputError
 from mose.config import assign, build, one_of, read_yaml, to_dict
 
+TRAINING = "training"
 NETWORKS = ("xmem", "cutie", "livos", "tmo", "sam2")
 
 
@@ -27,7 +28,8 @@ class ValidationOptions:
     """The hold-out that decides which checkpoint is best.
 
     every      steps between two validations, and at the end; 0: none
-    dataset    root folder of a data set, or ``synthetic``
+    dataset    root folder of a data set, ``synthetic``, or ``training``: other videos of the
+               same data set, split and labels as the clips
     split      of the data set
     labels     folder of full labels; nothing: the given masks are full labels
     videos     names or shell patterns; empty: all
@@ -97,6 +99,14 @@ class Recipe:
     optimiser: OptimiserOptions = field(default_factory=OptimiserOptions)
     validation: ValidationOptions = field(default_factory=ValidationOptions)
     launch: LaunchOptions = field(default_factory=LaunchOptions)
+
+    @property
+    def hold_out(self) -> ValidationOptions:
+        """``validation``, with the data set that "training" stands for."""
+        if self.validation.dataset != TRAINING:
+            return self.validation
+        data = self.data
+        return replace(self.validation, dataset=data.dataset, split=data.split, labels=data.labels)
 
     def __post_init__(self) -> None:
         one_of("network", self.network, NETWORKS)

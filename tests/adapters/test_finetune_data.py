@@ -67,7 +67,7 @@ def tuning(dataset, start, **changes):
         },
         "optimiser": {"rate": 1e-3, "freeze_norms": True},
         "validation": {
-            "every": 2, "dataset": str(dataset), "videos": ["bear"],
+            "every": 2, "dataset": "training", "videos": ["bear"],
             "options": {"short_side": 64},
         },
     }  # fmt: skip
@@ -95,6 +95,14 @@ def test_fine_tuning_from_a_checkpoint_keeps_best_and_last(
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert not any("running_" in name for name in changed)
+
+
+def test_a_hold_out_that_is_not_there_is_told_before_the_training(davis, start, tmp_path):
+    for changed in ({"dataset": "nowhere"}, {"dataset": "training", "videos": ["x*"]}):
+        values = tuning(davis, start, validation={"every": 2, **changed})
+        with pytest.raises(InputError, match=r"does not exist|is left by the patterns"):
+            command.train(values, tmp_path / "out", resume=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_hold_out_is_prompted_once_and_scored_as_davis_does(davis):

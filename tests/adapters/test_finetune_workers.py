@@ -11,6 +11,7 @@ import torch.multiprocessing as multiprocessing
 from ray.train import WorkerGroupError
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 from test_finetune import SIZES, read_log, recipe
+from test_finetune_data import write_videos
 
 from adapters.finetune import __main__ as command
 from adapters.finetune.launch import Task, _check_room, _told, train_here
@@ -77,13 +78,16 @@ def test_two_workers_train_as_one(tmp_path):
 
 def test_ray_train_with_two_workers(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)  # a relative path means the same to every worker
+    write_videos(tmp_path / "videos", ("a", "b"))
+    videos = {"dataset": "videos", "size": 64, "frames": 3, "objects": 2, "frame_step": [1, 2]}
     config = tmp_path / "recipe.yaml"
     config.write_bytes(b"")
-    values = together("tmo")
+    values = together("tmo", data=videos)
     monkeypatch.setattr(command, "load_recipe", lambda path, overrides: values)
     assert command.main(["--config", str(config), "--output", str(tmp_path / "one")]) == 0
-    values = together("tmo", launch={"workers": 2})
-    assert command.main(["--config", str(config), "--output", str(tmp_path / "two")]) == 0
+    values = together("tmo", data=videos, launch={"workers": 2})
+    assert command.main(["--config", str(config), "--output", "two"]) == 0
     assert_same_training(tmp_path / "one", tmp_path / "two")
     assert "last.safetensors" in capsys.readouterr().out
     assert not (tmp_path / "two" / "ray").exists()
