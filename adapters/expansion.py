@@ -116,9 +116,24 @@ def exclusive(logits: np.ndarray) -> np.ndarray:
     """Each pixel to the object of its largest logit; the others' are lowered to -10."""
     if logits.shape[0] == 1:
         return logits
-    order = np.arange(logits.shape[0]).reshape(-1, *(1,) * (logits.ndim - 1))
-    loses = logits.argmax(axis=0)[None] != order
-    return np.where(loses, np.minimum(logits, SUPPRESSED_LOGIT), logits)
+    winner, _ = _largest(logits)
+    suppressed = np.minimum(logits, SUPPRESSED_LOGIT)
+    for index, (plane, target) in enumerate(zip(logits, suppressed, strict=True)):
+        np.copyto(target, plane, where=winner == index)
+    return suppressed
+
+
+def _largest(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of ``(N, ...)`` planes is the largest, ``uint8``, the first of equal ones; its values.
+
+    For up to 255 planes; several times as fast as ``argmax`` over the first axis.
+    """
+    top = planes[0].copy()
+    index = np.zeros(top.shape, dtype=np.uint8)
+    for number, plane in enumerate(planes[1:], 1):
+        index[plane > top] = number
+        np.maximum(top, plane, out=top)
+    return index, top
 
 
 def labels_of(probabilities: np.ndarray, object_ids: tuple[int, ...]) -> np.ndarray:
@@ -128,8 +143,7 @@ def labels_of(probabilities: np.ndarray, object_ids: tuple[int, ...]) -> np.ndar
     """
     if probabilities.shape[0] == 0:
         return np.zeros(probabilities.shape[1:], dtype=np.uint8)
-    best = probabilities.argmax(axis=0)
-    top = np.take_along_axis(probabilities, best[None], axis=0)[0]
+    best, top = _largest(probabilities)
     background = 1.0 - probabilities.sum(axis=0)
     ids = np.asarray(object_ids, dtype=np.uint8)[best]
     ids[background >= top] = 0
