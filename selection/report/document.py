@@ -6,7 +6,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,12 @@ def swatch(number: int) -> str:
 def escape(text: object) -> str:
     """Text as HTML."""
     return html.escape(str(text), quote=True)
+
+
+def interval(expected: Mapping[str, float]) -> str:
+    """An expected J&F with its interval: "78.1 (70.2 to 84.0)"."""
+    low, high = percent(expected["low"]), percent(expected["high"])
+    return f"{percent(expected['J&F'])} ({low} to {high})"
 
 
 def percent(score: float | None) -> str:

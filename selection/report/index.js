@@ -13,10 +13,11 @@
     { head: "presence changes", value: (r) => r[7] },
     { head: "flags", value: (r) => r[8].length, show: (r) => r[8].map((k) => data.flags[k]).join(", ") },
   ];
-  if (data.labelled) {
-    columns.push({ head: "J&F", value: (r) => r[10], digits: 1 });
-    columns.push({ head: "lost", value: (r) => r[11], digits: 1 });
-  }
+  const scores = [
+    ...(data.expected ? ["expected J&F", "sure, %"] : []),
+    ...(data.labelled ? ["J&F", "lost"] : []),
+  ];
+  scores.forEach((head, k) => columns.push({ head, value: (r) => r[10 + k], digits: 1 }));
   const state = { column: 0, down: false, page: 0 };
 
   const make = (tag, properties = {}, ...children) => {

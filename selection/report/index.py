@@ -91,6 +91,11 @@ class VideoFacts:
         return next((row for row in self.record["candidates"] if row["name"] == name), {})
 
     @property
+    def expected(self) -> float | None:
+        """J&F to expect of the selection, where the run had a calibration."""
+        return (self.record.get("expected") or {}).get("J&F")
+
+    @property
     def selected_truth(self) -> float | None:
         """J&F of the selection against labels."""
         by_object = self.record.get("selected_truth_objects") or {}
@@ -119,6 +124,7 @@ def index_page(run: Run, videos: Sequence[VideoFacts]) -> str:
         "candidates": names,
         "flags": sorted({flag.kind for video in videos for flag in video.flags}),
         "labelled": bool(run.summary["truth"]),
+        "expected": any(video.expected is not None for video in videos),
     }
     data["rows"] = [table_row(video, data) for video in videos]
     body = (
@@ -254,6 +260,8 @@ def histograms(videos: Sequence[VideoFacts]) -> str:
         if (row := video.candidate(video.record["winner"])).get("score") is not None
     ]
     out = histogram("Margin of the winner", margins, max([5.0, *margins]))
+    expected = [100 * video.expected for video in videos if video.expected is not None]
+    out += histogram("Expected J&F", expected, 100.0) if expected else ""
     return out + (histogram("Score of the winner", scores, 100.0) if scores else "")
 
 
@@ -319,7 +327,9 @@ def table_row(video: VideoFacts, data: Mapping[str, Any]) -> list[Any]:
         [k for k, kind in enumerate(data["flags"]) if kind in kinds],
         -1 if video.thumbnail is None else video.thumbnail,
     ]
+    scores: list[float | None] = []
+    if data["expected"]:
+        scores += [video.expected, record.get("probability")]
     if data["labelled"]:
-        for score in (video.selected_truth, video.regret):
-            row.append(None if score is None else round(100 * score, 1))
-    return row
+        scores += [video.selected_truth, video.regret]
+    return row + [None if score is None else round(100 * score, 1) for score in scores]

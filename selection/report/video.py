@@ -15,6 +15,7 @@ from selection.report.document import (
     COLOURS,
     document,
     escape,
+    interval,
     page_name,
     percent,
     swatch,
@@ -82,7 +83,17 @@ def verdict(record: Record, flags: Sequence[Flag]) -> str:
     changed = "" if "overridden" not in record else " <b>(overridden by hand)</b>"
     return (
         f"<div class=verdict><b>{escape(record['winner'])}</b>{changed}:"
-        f" {escape(record['reason'])}{margin}{strengths(record)}{items}</div>"
+        f" {escape(record['reason'])}{margin}{sureness(record)}{strengths(record)}{items}</div>"
+    )
+
+
+def sureness(record: Record) -> str:
+    """What a calibration says of the selection, where the run had one."""
+    if not record.get("expected") or record.get("probability") is None:
+        return ""
+    return (
+        f"<p>Expected J&amp;F <b>{interval(record['expected'])}</b>; the best candidate with a"
+        f" probability of {100 * record['probability']:.0f} %.</p>"
     )
 
 
@@ -128,6 +139,11 @@ def candidates(record: Record) -> str:
             cells.append(cell)
         rows.append([swatch(number) + escape(row["name"]), *cells])
         marked.append(row["name"] == record["winner"])
+    by_object = record.get("sure") or {}
+    if by_object:
+        told = [by_object.get(str(object_id)) for object_id in record["objects"]]
+        cells = [interval(sure["expected"]) if sure else "–" for sure in told]
+        rows.append(["expected J&amp;F of the selection", *[""] * (4 + labelled), *cells])
     caption = "per object: agreement with the pseudo-label"
     return table(heads, rows, marked, caption + (" (J&F with the labels)" if labelled else ""))
 

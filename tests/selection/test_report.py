@@ -116,6 +116,26 @@ def test_page_names_are_distinct_and_safe():
     assert page_name("0a1b2c3d") == "0a1b2c3d"
 
 
+def test_expected_scores_are_shown_where_there_are_any(run):
+    plain = write_report(run)
+    assert data_of(plain)["expected"] is False
+    for path in (plain, run / "report/calm.html"):
+        assert "Expected J&F" not in read(path).text
+    path = run / "selection/calm.json"
+    sure = {"probability": 0.71, "expected": {"J&F": 0.654, "low": 0.5, "high": 0.8}}
+    record = {**json.loads(path.read_text()), **sure, "sure": {"5": sure}}
+    path.write_text(json.dumps(record))
+    index = write_report(run)
+    rows = {row[0]: row for row in data_of(index)["rows"]}
+    assert rows["calm"][10:] == [65.4, 71.0]
+    assert rows["index"][10:] == [None, None]
+    assert "Expected J&F, median 65.4" in read(index).text
+    text = read(run / "report/calm.html").text
+    assert "Expected J&F 65.4 (50.0 to 80.0); the best candidate with a probability of 71 %" in text
+    assert text.count("65.4 (50.0 to 80.0)") == 2
+    assert "Expected J&F" not in read(run / "report/index-1bc04b52.html").text
+
+
 def test_report_is_made_again_from_the_run_alone(run, tmp_path):
     write_report(run)
     before = (run / "report/calm.html").read_text()
