@@ -20,7 +20,7 @@ class UnrollOptions:
 
     mem_every   every so many frames one is remembered (XMem, Cutie); LiVOS remembers all
     checkpointing   networks keep less for the backward pass and compute it again: less
-                memory, a third more time, the same result
+                memory, 1.3 to 1.5 times the time, the same result
     rgb_share   share of the clips in which TMO sees the frame in place of its flow picture
     video_frames   length of the video of which SAM 2 takes a clip to be a part, by which it
                    measures how long ago a pointer was; 0: the clip's own
