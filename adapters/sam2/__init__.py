@@ -4,6 +4,7 @@ config      what a network is made of: from a checkpoint's shapes, a name, or st
 package     importing ``sam2`` without letting it touch Hydra's global state
 model       `build` a module, `load` a checkpoint into it, `to_official` and back
 network     a module on a device: encode a frame, take a mask, follow objects, make memory
+lean        work that the package repeats, done once
 memory      what one object remembers; bounded, with reliable conditioned memory
 tracker     all objects of one video, batched, frame by frame
 scaling     mask scaling, local configurations and their merging

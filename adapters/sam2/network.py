@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from adapters.sam2.config import Sam2Config
+from adapters.sam2.lean import make_lean
 from adapters.sam2.memory import View
 from adapters.sam2.model import uncompile
 from adapters.sam2.package import sam2_module
@@ -106,17 +107,9 @@ class Network:
         self._device, self._amp = device, amp
         self._on_gpu = not device.startswith("cpu")
         if not optimised:
-            self._keep_positions()
+            with torch.inference_mode(), self.precision():
+                make_lean(self.model, config.image_size)
         self._notes = notes if notes is not None else []
-
-    def _keep_positions(self) -> None:
-        """Compute what depends on the weights alone once, not on every frame."""
-        trunk, prompts = self.model.image_encoder.trunk, self.model.sam_prompt_encoder
-        side = self.config.image_size // 4
-        with torch.inference_mode(), self.precision():
-            learned, dense = trunk._get_pos_embed((side, side)), prompts.get_dense_pe()
-        trunk._get_pos_embed = lambda size: learned
-        prompts.get_dense_pe = lambda: dense
 
     @property
     def batch(self) -> int:
