@@ -1,42 +1,26 @@
-"""The report in a real browser: it works and the console stays silent.
+"""The report in a real browser: it works, is accessible, and the console stays silent.
 
-Not run by default: ``pytest -m browser`` (needs a ``chromium`` on the path, see docs/report.md).
+Not run by default: ``pytest -m browser`` (needs a ``chromium`` and ``npm`` on the path, see
+docs/report.md).
 """
 
-import re
-import shutil
-import subprocess
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from browser import drive, fetch_axe
 from test_report import AWKWARD, NET, make_run
 
 from selection.evidence import Evidence
-from selection.report import page_name, write_report
+from selection.report import page_name, read_run, write_report
+from selection.report.document import write_page
+from selection.report.flags import Flag
+from selection.report.index import VideoFacts, index_page
 
 pytestmark = pytest.mark.browser
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-sync", "--disable-background-networking", "--disable-component-update",
-    "--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom",
-]  # fmt: skip
-DRIVER = """<script>
-const press = (key) =>
-  document.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
-const rows = () => [...document.querySelectorAll("#table tbody tr")];
-const names = () => rows().map((row) => row.cells[0].innerText);
-const set = (id, value) => {
-  const field = document.getElementById(id);
-  field.value = value;
-  field.dispatchEvent(new Event("input", {bubbles: true}));
-};
-window.addEventListener("load", () => {
-  const out = [];
-  const say = (value) => out.push(String(value));
-  %s
-  document.title = "RESULT " + out.join(" | ") + " END";
-});
-</script>"""
+LIMIT = 300 * 1024
+"""Bytes of a page."""
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +38,60 @@ def run(tmp_path_factory):
     return root / "run"
 
 
-def drive(page, script, profile):
-    """What a script run in the page says, and what the console said."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert browser, "no chromium on the path"
-    copy = page.with_name(f"driven-{page.name}")
-    copy.write_text(page.read_text().replace("</body>", DRIVER % script + "</body>"))
-    done = subprocess.run(
-        [browser, *FLAGS, f"--user-data-dir={profile}", copy.as_uri()],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    found = re.search("<title>RESULT (.*) END</title>", done.stdout)
-    assert found, console
-    return found[1].split(" | "), console
+UNUSUAL = {
+    "one frame": (1, (5,)),
+    "forty objects": (12, tuple(range(1, 41))),
+    "two thousand frames": (2000, (5, 9)),
+    AWKWARD: (12, (1, 254)),
+}
+"""Video -> number of frames, object ids."""
+
+
+@pytest.fixture(scope="module")
+def unusual(tmp_path_factory):
+    """Videos at the edges, with everything that a page can show."""
+    base = tmp_path_factory.mktemp("unusual")
+    root, names = base / "run", (NET, *(f"m{k}" for k in range(4)), "pseudo-label")
+    random = np.random.default_rng(0)
+    for video, (count, objects) in UNUSUAL.items():
+        make_run(root, base / "images", (video,), count, objects)
+        frames = tuple(f"{t:05d}" for t in range(count))
+        evidence = Evidence.blank(video, names, np.full(6, 0.5), objects, frames)
+        for name, plane in evidence.planes.items():
+            plane[1:] = 0 if name in ("exchanged", "mistaken") else random.random(plane[1:].shape)
+        evidence["area"][:] *= 500 * (random.random(evidence["area"].shape) > 0.2)
+        evidence["exchanged"][-1] = objects[-1]
+        evidence.overlap[:] = random.random(evidence.overlap.shape) / 3
+        evidence.save(root / f"selection/timelines/{video}.npz")
+        sure = {"probability": 0.7, "expected": {"J&F": 0.8, "low": 0.7, "high": 0.9}}
+        truth = {str(n): 0.6 for n in objects}
+        path = root / f"selection/{video}.json"
+        record = json.loads(path.read_text())
+        rows = [
+            {**record["candidates"][0], "name": name, "truth": 0.6 + 0.01 * k,
+             "truth_objects": truth}
+            for k, name in enumerate(names)
+        ]  # fmt: skip
+        record |= {
+            **sure, "sure": {str(n): sure for n in objects}, "candidates": rows,
+            "oracle": "m3", "selected_truth_objects": truth, "missing_members": ["m9"],
+        }  # fmt: skip
+        path.write_text(json.dumps(record))
+    config = json.dumps({
+        "data": {"dataset": "d", "split": "test"},
+        "members": [{"name": name, "prior": 60} for name in names[:-1]],
+    })  # fmt: skip
+    (root / "config.yaml").write_text(config)
+    summary = json.loads((root / "summary.json").read_text())
+    summary |= {"videos": len(UNUSUAL), "truth": {NET: 0.6, "selected": 0.6, "oracle": 0.63}}
+    (root / "summary.json").write_text(json.dumps(summary))
+    write_report(root)
+    return root / "report"
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    return fetch_axe(tmp_path_factory.mktemp("axe"))
 
 
 def test_index_sorts_filters_and_pages(run, tmp_path):
@@ -104,7 +128,7 @@ def test_video_page_scrubs_and_switches(run, tmp_path):
         set("scrub", 2); document.querySelector("#scrub").dispatchEvent(new Event("input"));
         say(document.querySelector("output").textContent);
         say(document.querySelectorAll(".charts svg path").length);
-        say([...document.images].filter((i) => i.complete && !i.naturalWidth && i.src).length);
+        say(broken());
         """,
         tmp_path,
     )
@@ -115,10 +139,81 @@ def test_video_page_scrubs_and_switches(run, tmp_path):
     assert not console
 
 
-def test_awkward_name_is_a_page_like_any_other(run, tmp_path):
-    page = run / "report" / f"{page_name(AWKWARD)}.html"
+@pytest.mark.parametrize("video", UNUSUAL)
+def test_unusual_videos_have_pages_that_work(unusual, tmp_path, video):
+    page = unusual / f"{page_name(video)}.html"
+    assert page.stat().st_size < LIMIT
+    name = json.dumps(video).replace("<", "\\u003c")
     said, console = drive(
-        page, 'say(document.querySelectorAll(".stage img").length > 0);', tmp_path
+        page,
+        f"say(document.querySelector('h1').textContent === {name});"
+        """
+        press("ArrowLeft");
+        for (let k = 0; k < 30; k += 1) press("ArrowRight");
+        say(document.querySelector("output").textContent);
+        for (const button of document.querySelectorAll(".layers button")) button.click();
+        for (const button of document.querySelectorAll("[data-frame]")) button.click();
+        say(document.querySelectorAll(".viewer .stage img").length);
+        say(broken());
+        say(document.scripts.length);
+        """,
+        tmp_path,
     )
-    assert said == ["true"]
+    last = f"frame {UNUSUAL[video][0] - 1:05d}"
+    assert said == ["true", last, "2", "0", "3"]
+    assert not console
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("video", [None, *UNUSUAL], ids=["index", *map(page_name, UNUSUAL)])
+def test_accessibility_checker_finds_nothing(unusual, axe, tmp_path, video, dark):
+    page = unusual / f"{page_name(video) if video else 'index'}.html"
+    said, console = drive(
+        page,
+        """
+        say(matchMedia("(prefers-color-scheme: dark)").matches);
+        const result = await axe.run({resultTypes: ["violations"]});
+        say(result.passes.length > 10);
+        for (const v of result.violations)
+          say(v.id + " " + v.nodes.slice(0, 3).map((n) => n.target + n.failureSummary).join(" "));
+        """,
+        tmp_path,
+        dark=dark,
+        before=axe,
+    )
+    assert said == [str(dark).lower(), "true"]
+    assert not console
+
+
+def test_index_of_2000_videos_opens_within_a_second(unusual, tmp_path):
+    run, records = read_run(unusual.parent)
+    flags = [Flag("flicker", "object 5 comes and goes 6 times", 0.5, 3)]
+    base = VideoFacts(records[0], flags, 3, (), None, 0)
+    facts = [replace(base, record={**records[0], "video": f"{k:08x}"}) for k in range(2000)]
+    page = unusual / "many.html"
+    write_page(page, index_page(run, facts))
+    assert page.stat().st_size < LIMIT
+    times = []
+    for _ in range(3):
+        said, console = drive(page, "say(names().length); say(performance.now());", tmp_path,
+                              waits=False)  # fmt: skip
+        assert not console
+        assert said[0] == "50"
+        times.append(float(said[1]))
+    print(f"index of 2,000 videos: {page.stat().st_size} bytes, {min(times):.0f} ms")
+    assert min(times) < 1000
+
+
+def test_index_of_unusual_videos_shows_them_all(unusual, tmp_path):
+    said, console = drive(
+        unusual / "index.html",
+        """
+        say(names().length);
+        say(document.querySelectorAll(".card").length);
+        say([...document.querySelectorAll("#table thead button")].length);
+        say(broken());
+        """,
+        tmp_path,
+    )
+    assert said == ["4", "4", "12", "0"]
     assert not console
