@@ -34,7 +34,7 @@ from mose.synthetic import make_clip
 LEAST_PIXELS = 16
 """An object with fewer pixels in the first frame cannot be learnt from."""
 ATTEMPTS = 50
-"""So many crops are tried before a data set counts as one without objects."""
+"""So many crops, or augmented clips, are tried before a data set counts as one without objects."""
 
 
 @dataclass(frozen=True)
@@ -199,16 +199,26 @@ class Batches:
         cv2.setNumThreads(1)
         clips = []
         for index in range(self.first, self.first + self.size):
-            rng = np.random.default_rng([self.seed, number, index])
-            clip = self.source(rng)
-            clip = composed(clip, partial(self.source, rng), self.augmentation, rng)
-            clips.append(self._clip(*clip, rng))
+            clips.append(self._drawn(np.random.default_rng([self.seed, number, index])))
         frames, masks, valid, pictures = (torch.stack(part) for part in zip(*clips, strict=True))
         return ClipBatch(frames, masks, valid, pictures if self.pictures else None, self.first)
 
+    def _drawn(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A clip with an object to follow; augmentation may push all of them out of it."""
+        for _ in range(ATTEMPTS):
+            clip = composed(self.source(rng), partial(self.source, rng), self.augmentation, rng)
+            images, masks, valid = self._clip(*clip, rng)
+            if valid.any():
+                pictures = flow_pictures(images) if self.pictures else torch.zeros(0)
+                return images, masks, valid, pictures
+        raise InputError(
+            f"no clip whose first frame shows {LEAST_PIXELS} pixels of an object was found in"
+            f" {ATTEMPTS} attempts: weaken augment, or give data with larger objects"
+        )
+
     def _clip(
         self, frames: np.ndarray, labels: np.ndarray, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         images = torch.tensor(frames).permute(0, 3, 1, 2).float() / 255
         images, ids = augment(images, torch.tensor(labels), self.augmentation, rng)
         first = np.bincount(ids[0].flatten().numpy(), minlength=256)
@@ -218,8 +228,7 @@ class Batches:
         for position, object_id in enumerate(chosen):
             masks[:, position] = ids == int(object_id)
         valid = torch.arange(self.objects) < len(chosen)
-        pictures = flow_pictures(images) if self.pictures else torch.zeros(0)
-        return images, masks, valid, pictures
+        return images, masks, valid
 
 
 def flow_pictures(images: Tensor) -> Tensor:

@@ -141,6 +141,26 @@ def test_clips_use_labelled_frames_only(tmp_path):
         FolderClips(DataOptions(str(root), size=64, frames=3, objects=2))(np.random.default_rng(0))
 
 
+class Sometimes:
+    """A source whose clips have a visible object now and then, or never."""
+
+    def __init__(self, share):
+        self.share = share
+
+    def __call__(self, rng):
+        side = 20 if rng.random() < self.share else 3
+        return square(8, 8, (250, 0, 0), 5, side)
+
+
+def test_every_clip_has_an_object_to_follow():
+    make = Batches(Sometimes(0.2), AugmentOptions(), 2, 12, seed=1)
+    batch = make(0)
+    assert batch.valid[:, 0].all()
+    assert (batch.masks[:, 0, 0].sum((-2, -1)) == 400).all()
+    with pytest.raises(InputError, match="no clip whose first frame shows 16 pixels"):
+        Batches(Sometimes(0), AugmentOptions(), 2, 1, seed=1)(0)
+
+
 def test_mose_plus_is_a_training_set(davis, start, tmp_path):
     config = tmp_path / "plus.yaml"
     config.write_text("{min_frames: 4, least_score: 0}")

@@ -16,10 +16,21 @@ from test_finetune_data import write_videos
 from adapters.finetune import __main__ as command
 from adapters.finetune.launch import Task, _check_room, _told, train_here
 from adapters.finetune.models import torch_bytes
+from adapters.finetune.recipe import Recipe
 from adapters.finetune.trainer import Trainer
 from mose import InputError
+from mose.config import build
 
 STEPS = 3
+SAM2 = {
+    "image_size": 64, "embed_dim": 8, "stages": [1, 1, 2, 1], "global_blocks": [3],
+    "windows": [8, 4, 4, 2], "d_model": 32, "memory_dim": 16, "attention_layers": 1,
+    "feedforward": 32, "fuser_layers": 1,
+}  # fmt: skip
+LOSS = {
+    "tmo": {"similarity": 0.0},
+    "sam2": {"cross_entropy": 0.0, "focal": 20.0, "mask_iou": 1.0, "object_score": 1.0},
+}
 
 
 def together(network, **changes):
@@ -31,9 +42,10 @@ def together(network, **changes):
         "threads": 1,
         "data": {"size": 64, "frames": 3, "objects": 3, "preset": "easy"},
         "optimiser": {"rate": 1e-3, "clip": 1, "ema": 0.5},
-        "loss": {"similarity": 0.0 if network == "tmo" else 0.1},
+        "loss": LOSS.get(network, {"similarity": 0.1}),
+        "sizes": (SIZES | {"sam2": SAM2})[network],
     }
-    return recipe(network, **(values | changes))
+    return build(Recipe, {"network": network} | values | changes, "a test")
 
 
 def no_score(found, true):
@@ -66,7 +78,7 @@ def assert_same_training(one, two):
 
 
 def test_two_workers_train_as_one(tmp_path):
-    networks = ("xmem", "livos", "tmo")
+    networks = ("xmem", "livos", "tmo", "sam2")
     multiprocessing.spawn(work, (tmp_path, networks), nprocs=2)
     for network in networks:
         train_here(Task(together(network), tmp_path / network, False, no_score))
@@ -124,7 +136,7 @@ def test_workers_share_a_batch_evenly():
         recipe(batch=4, launch={"workers": 2, "mode": "inline"})
 
 
-@pytest.mark.parametrize("network", SIZES)
+@pytest.mark.parametrize("network", [*SIZES, "sam2"])
 def test_checkpointing_changes_nothing_but_what_is_kept(network, tmp_path):
     for name, wanted in (("kept", False), ("again", True)):
         values = together(network, steps=2, unroll={"checkpointing": wanted})
