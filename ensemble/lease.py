@@ -55,6 +55,17 @@ def held(root: str | Path, stale: float = STALE) -> Iterator[str]:
             path.unlink(missing_ok=True)
 
 
+def refuse_second(root: str | Path, stale: float = STALE) -> None:
+    """Raise `InputError` while another driver is alive."""
+    path = Path(root) / LEASE
+    lease = read_json(path)
+    if lease is not None and _alive(lease, path, stale):
+        raise InputError(
+            f"run {path.parent} is being worked on by process {lease['pid']} on"
+            f" {lease['host']}: wait for it, stop it, or choose another --output"
+        )
+
+
 def check(root: str | Path, token: str) -> None:
     """Raise `Fenced` unless the run's lease still carries ``token`` (an empty one: no lease).
 
@@ -80,12 +91,7 @@ def _acquire(path: Path, token: str, stale: float) -> None:
                 file.write(_content(token))
             return
         except FileExistsError:
-            lease = read_json(path)
-            if lease is not None and _alive(lease, path, stale):
-                raise InputError(
-                    f"run {path.parent} is being worked on by process {lease['pid']} on"
-                    f" {lease['host']}: wait for it, stop it, or choose another --output"
-                ) from None
+            refuse_second(path.parent, stale)
         # Whoever renames the dead lease away may try to make a new one; the others start over.
         with contextlib.suppress(FileNotFoundError):
             os.rename(path, path.with_name(f".{LEASE}.{token}.dead"))

@@ -16,6 +16,7 @@ read one at a time; a damaged one raises `CorruptPrediction` and never becomes a
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -101,7 +102,10 @@ class PredictionWriter:
         os.fsync(self._file.fileno())
         size = self._file.tell()
         self._file.close()
-        np.save(self._partial / "index.npy", np.asarray(self._index, np.int64).reshape(-1, 2))
+        # Through memory: on a full disk numpy's own writing to files raises a nameless error.
+        index = io.BytesIO()
+        np.save(index, np.asarray(self._index, np.int64).reshape(-1, 2))
+        (self._partial / "index.npy").write_bytes(index.getvalue())
         whole = {
             "format": FORMAT,
             **manifest,

@@ -126,7 +126,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     """Run a configuration; returns the exit code."""
     from adapters.base import check_device
     from adapters.registry import check_name
-    from ensemble.lease import held
+    from ensemble.lease import held, refuse_second
     from ensemble.memory import open_memory
     from ensemble.plan import choose_videos, make_plan, open_data
     from ensemble.rundir import RunDirectory, open_run
@@ -143,14 +143,11 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     choose_videos(dataset, config.data.videos)
     name = f"{Path(config.data.dataset).name}-{config.data.split}"
     root = Path(config.output.path or runs / name)
-    directory = (
-        RunDirectory(root)
-        if dry_run
-        else open_run(root, to_dict(config), dataset.images, overwrite)
-    )
     if dry_run:
-        say(describe_plan(make_plan(config, dataset, directory)))
+        say(describe_plan(make_plan(config, dataset, RunDirectory(root))))
         return EXIT_OK
+    refuse_second(root)
+    directory = open_run(root, to_dict(config), dataset.images, overwrite)
     with held(root) as lease, open_memory(directory) as memory:
         plan = make_plan(config, dataset, directory, lease, memory)
         outcome = execute(config, plan, directory, memory)

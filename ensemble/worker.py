@@ -7,6 +7,7 @@ workers and finishes videos on whatever process or node it lands on.
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -18,7 +19,7 @@ from ensemble import lease
 from ensemble.config import MemberConfig, RunConfig
 from ensemble.finish import finish_video
 from ensemble.ladder import lighter
-from ensemble.predictions import PredictionWriter
+from ensemble.predictions import CorruptPrediction, PredictionWriter
 from ensemble.rundir import RunDirectory, quick_digest
 from mose import InputError
 from mose.dataset import Dataset
@@ -82,12 +83,27 @@ class RunJob:
 
     def finish(self, video: str, members: tuple[str, ...]) -> dict[str, Any]:
         """Fuse, score, select and write one video from the predictions of ``members``."""
-        key = self.video_key(self.dataset.video(video).fingerprint())
+        fingerprint = self.dataset.video(video).fingerprint()
+        self._check_predictions(video, members, fingerprint)
+        key = self.video_key(fingerprint)
         record = finish_video(
             self.config, self.dataset, self.run, video, members, key,
             lambda: lease.check(self.root, self.lease),
         )  # fmt: skip
         return {**record, "stamp": self.run.finished_stamp(video)}
+
+    def _check_predictions(self, video: str, members: tuple[str, ...], fingerprint: str) -> None:
+        """Predictions of the video as it was before it changed are removed: all are to be of
+        the same frames. `CorruptPrediction` if there was one."""
+        old = [
+            self.run.prediction(member, video)
+            for member in members
+            if not self.run.whole_pair(member, video, self.pair_key(member, fingerprint))
+        ]
+        for folder in old:
+            shutil.rmtree(folder, ignore_errors=True)
+        if old:
+            raise CorruptPrediction(old[0], "is not whole, or not of the video as it is now")
 
 
 class MemberWorker:

@@ -43,7 +43,7 @@ def fail(message: str) -> int:
 def describe_os_error(error: OSError) -> str:
     """One sentence for an error of the operating system."""
     where = error.filename or "the output folder"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return (
             f"no space is left on the disk of {where}: free some and run the same command again,"
             " what is whole is kept"

@@ -16,7 +16,7 @@ from ensemble.executors import Job, JobWorker
 from mose.cli import describe_os_error
 from mose.errors import InputError
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class Report(NamedTuple):
