@@ -68,9 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train(recipe: Recipe, output: Path, resume: bool) -> int:
     """Train, with progress on standard error; returns the exit code."""
+    from adapters.finetune.failures import STATE
     from adapters.finetune.launch import Task, train_here, train_on_ray
     from adapters.finetune.log import best_score
-    from adapters.finetune.trainer import STATE
     from mose import InputError
 
     if not resume and (output / STATE).exists():

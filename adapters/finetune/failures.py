@@ -9,10 +9,13 @@ import torch
 
 from adapters.finetune.recipe import Recipe
 
+STATE = "state.pth"
+"""The file of an output folder from which a training goes on."""
+
 
 def in_words(error: BaseException, recipe: Recipe, output: Path) -> str | None:
     """What happened and what to do about it; None for an error that is none of these."""
-    kept = f"the last checkpoint in {output} is good: --resume goes on from it"
+    kept = what_is_kept(output)
     if isinstance(error, BrokenExecutor):
         return (
             "a process that makes clips was killed, most likely for want of memory: lower"
@@ -32,6 +35,19 @@ def in_words(error: BaseException, recipe: Recipe, output: Path) -> str | None:
             f" needs is said by --dry-run; {kept}"
         )
     return None
+
+
+def what_is_kept(output: Path) -> str:
+    """What of a training that ended early is left."""
+    if (output / STATE).exists():
+        return f"the last checkpoint in {output} is good: --resume goes on from it"
+    return f"it had written no checkpoint to {output} yet"
+
+
+def weights_kept(output: Path) -> str:
+    """From which weights another training can start."""
+    path = output / "last.safetensors"
+    return f"weights: {path}, which are good" if path.exists() else "the same weights"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

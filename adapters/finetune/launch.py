@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from adapters.finetune.failures import what_is_kept
 from adapters.finetune.holdout import VideoScore
 from adapters.finetune.recipe import Recipe
 from mose import InputError
@@ -166,10 +167,7 @@ def _told(error: Any, output: Path) -> Exception:
     line = lines[-1] if lines else type(error).__name__
     # Of a worker that died, Ray tells at length how workers may die.
     reason = line.split("exit detail: ")[-1].split(" Some common causes")[0]
-    return InputError(
-        f"a worker of the training ended ({reason}): the last checkpoint in"
-        f" {output}, if there is one, is good: --resume goes on from it"
-    )
+    return InputError(f"a worker of the training ended ({reason}); {what_is_kept(output)}")
 
 
 @contextmanager

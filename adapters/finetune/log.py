@@ -54,7 +54,10 @@ class Events:
                 "tensorboard: true needs the package tensorboardX: pip install 'stseg[train]',"
                 " or leave it out, log.csv has the same numbers"
             ) from None
-        self._writer = SummaryWriter(str(output / EVENTS), purge_step=step + 1)
+        # Files are named by the second: without a suffix a quick resume would replace one.
+        self._writer = SummaryWriter(
+            str(output / EVENTS), purge_step=step + 1, filename_suffix=f".{step}"
+        )
 
     def add(self, group: str, row: dict[str, Any]) -> None:
         """Every number of a row but its step, as ``group/name``."""

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from adapters.finetune.clips import Batches, ClipBatch, in_order, open_clips
-from adapters.finetune.failures import in_words
+from adapters.finetune.failures import STATE, in_words, weights_kept
 from adapters.finetune.log import LOG, SCORE, VALIDATION, Events, Log
 from adapters.finetune.models import make_network, torch_bytes, write_bytes, write_weights
 from adapters.finetune.objective import total_loss
@@ -36,7 +36,6 @@ from adapters.finetune.unroll import unroll
 from adapters.sam2.config import Sam2Config
 from mose import InputError
 
-STATE = "state.pth"
 Evaluate = Callable[[Path], float]
 """J&F in percent of the weights in a file."""
 Report = Callable[[int, str], None]
@@ -194,10 +193,11 @@ class Trainer:
         limit = recipe.optimiser.clip or math.inf
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
         if not (math.isfinite(sums["loss"]) and math.isfinite(norm)):
+            # The same step would come of --resume: another recipe must go on.
             raise InputError(
                 f"the loss of step {self.step + 1} is {sums['loss']:g} and its gradient's norm"
-                f" {norm:g}: nothing of it was kept, the last checkpoint in {self.output} is good;"
-                " lower optimiser.rate or optimiser.clip and resume from its weights"
+                f" {norm:g}: nothing of it was kept; lower optimiser.rate or optimiser.clip and"
+                f" start from {weights_kept(self.output)}, with another --output"
             )
         self.optimiser.step()
         if self.average is not None:

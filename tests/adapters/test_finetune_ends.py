@@ -65,15 +65,16 @@ def test_out_of_memory(error, monkeypatch, capsys, tmp_path):
     assert code == 2
     assert sentence.startswith("error: out of memory on this machine: try unroll.checkpointing")
     assert "batch (1" in sentence
+    assert "--resume goes on from it" in sentence
     monkeypatch.undo()
     goes_on(values, tmp_path, 2)
 
 
-def test_what_pytorch_says_when_memory_runs_out_is_understood():
+def test_what_pytorch_says_when_memory_runs_out_is_understood(tmp_path):
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
-    assert in_words(RuntimeError("shapes differ"), recipe(), "x") is None
+    assert in_words(RuntimeError("shapes differ"), recipe(), tmp_path) is None
 
 
 def test_a_full_disk(monkeypatch, capsys, tmp_path):
