@@ -26,7 +26,7 @@ Cluster = Callable[[Recipe], AbstractContextManager[None]]
 LOOK = 1.0
 """Seconds between two looks at the log of a training in other processes."""
 PATIENCE = 4 * 3600
-"""Seconds that workers wait for each other: the first one validates while others wait."""
+"""Seconds that workers wait for each other: some videos of a hold-out are longer than others."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ def train_here(task: Task, report: Report | None = None) -> None:
     check_device(recipe.device)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    validates = recipe.validation.every and team.rank == 0
-    evaluate = evaluator(recipe, task.score) if validates else None
+    evaluate = evaluator(recipe, task.score, team) if recipe.validation.every else None
     trainer = Trainer(recipe, task.output, evaluate, team)
     if task.resume:
         trainer.resume()

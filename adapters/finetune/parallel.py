@@ -61,9 +61,20 @@ class Team:
         """The means of numbers over the workers."""
         if self.size == 1:
             return values
-        total = torch.tensor(list(values.values()), dtype=torch.float32, device=device)
+        sums = self.sum(list(values.values()), device)
+        return {name: total / self.size for name, total in zip(values, sums, strict=True)}
+
+    def wait(self, device: str) -> None:
+        """Until all workers are here."""
+        self.sum([0.0], device)
+
+    def sum(self, values: list[float], device: str) -> list[float]:
+        """The sums of numbers over the workers, which wait for each other."""
+        if self.size == 1:
+            return values
+        total = torch.tensor(values, dtype=torch.float32, device=device)
         dist.all_reduce(total)
-        return dict(zip(values, (total / self.size).tolist(), strict=True))
+        return total.tolist()
 
 
 def current_team() -> Team:

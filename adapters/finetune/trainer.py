@@ -45,7 +45,8 @@ Report = Callable[[int, str], None]
 class Trainer:
     """Trains one network as a recipe says.
 
-    evaluate   scores a checkpoint; None: no validation, and no best checkpoint
+    evaluate   scores a checkpoint, the same for all workers; None: no validation, and no best
+               checkpoint
     team       the workers that share every batch; all take the same steps, rank 0 writes
     """
 
@@ -221,18 +222,23 @@ class Trainer:
         return min(self.recipe.optimiser.ema, (1 + self.step) / (10 + self.step))
 
     def _validate(self, evaluate: Evaluate) -> dict[str, float]:
+        """Score the weights, all workers together; the first one writes and removes."""
         stem = self.output / "candidate"
-        self._write(stem)
         candidates = [stem.with_suffix(suffix) for suffix in (".safetensors", ".pth")]
+        ours = candidates if self.team.rank == 0 else []
         try:
+            if ours:
+                self._write(stem)
+            self.team.wait(self.recipe.device)
             score = evaluate(candidates[0])
             row = {"step": self.step, SCORE: score}
-            Log(self.output / VALIDATION, self.step - 1).add(row)
+            if ours:
+                Log(self.output / VALIDATION, self.step - 1).add(row)
             if score > self.best:
                 self.best = score
-                for path in candidates:
+                for path in ours:
                     path.replace(path.with_stem("best"))
             return row
         finally:
-            for path in candidates:
+            for path in ours:
                 path.unlink(missing_ok=True)
