@@ -22,6 +22,8 @@ PICTURES, MASKS = tiny_sam2.discs(FRAMES)
 FIRST = np.where(MASKS[0] == 4, 4, 0).astype(np.uint8)
 LATER = np.where(MASKS[3] != 4, MASKS[3], 0).astype(np.uint8)
 CASES = {"one": {0: FIRST}, "three": {0: MASKS[0]}, "late": {0: FIRST, 3: LATER}}
+LENGTHS = {"one": FRAMES, "three": 9, "late": FRAMES}
+"""Longer than memory; all but one longer than the window of object pointers."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -35,6 +37,13 @@ def one_thread():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     return tiny_sam2.jpegs(tmp_path_factory.mktemp("sam2") / "video", PICTURES)
+
+
+@pytest.fixture(scope="module")
+def folders(folder, tmp_path_factory) -> dict[int, Path]:
+    """Number of frames -> a folder of the first so many."""
+    shorter = tiny_sam2.jpegs(tmp_path_factory.mktemp("sam2") / "video", PICTURES[:9])
+    return {FRAMES: folder, 9: shorter}
 
 
 @pytest.fixture(scope="module", params=CONFIGS.values(), ids=CONFIGS.keys())
@@ -73,8 +82,9 @@ def check_equal(
 
 @pytest.mark.parametrize("scaling", [STOCK, MOSE], ids=["20/-10", "7.5/-4"])
 @pytest.mark.parametrize("case", CASES)
-def test_equals_the_package(checkpoint, folder, case, scaling):
+def test_equals_the_package(checkpoint, folders, case, scaling):
     config, state, weights = checkpoint
+    folder = folders[LENGTHS[case]]
     scale, bias = scaling
     model = tiny_sam2.package_model(
         config, state, sigmoid_scale_for_mem_enc=scale, sigmoid_bias_for_mem_enc=bias
