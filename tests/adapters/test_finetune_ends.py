@@ -171,6 +171,23 @@ def test_a_training_is_not_overwritten_and_needs_a_checkpoint_to_resume(
     assert (code, "cannot be read" in sentence) == (2, True)
 
 
+def test_progress_tells_when_a_long_training_ends(monkeypatch, capsys):
+    now = [1e9]
+    monkeypatch.setattr(command.time, "time", lambda: now[0])
+    monkeypatch.setattr(command.time, "strftime", lambda form, at: f"{form} {at}")
+    monkeypatch.setattr(command.time, "localtime", lambda seconds: seconds - 1e9)
+    shown = command.Shown(1000)
+    told = []
+    for step in (401, 402, 403):
+        shown(step, "loss 1")
+        told.append(shown._end(step, now[0]))
+        now[0] += 60
+    assert told == ["", ", ends %a %H:%M 35940.0", ", ends %a %H:%M 35940.0"]
+    assert shown._end(999, now[0]) == ""
+    shown.close()
+    assert "training 3/600" in capsys.readouterr().err
+
+
 def test_tensorboard_has_the_curves_of_the_log(tmp_path):
     from tensorboard_events import scalars
 

@@ -18,7 +18,7 @@ from test_finetune_data import write_videos
 from adapters.finetune import __main__ as command
 from adapters.finetune.launch import Task, _check_room, _told, train_here
 from adapters.finetune.models import torch_bytes
-from adapters.finetune.recipe import Recipe
+from adapters.finetune.recipe import Recipe, fingerprint
 from adapters.finetune.trainer import Trainer
 from mose import InputError
 from mose.config import build
@@ -130,6 +130,14 @@ def test_what_a_worker_says_is_what_is_told(tmp_path):
     died = _told(group(RuntimeError("killed\nby the kernel")), tmp_path)
     assert "a worker of the training ended (by the kernel)" in str(died)
     assert isinstance(died, InputError)
+
+
+def test_a_training_goes_on_with_another_number_of_workers_but_no_other_rate():
+    one = together("tmo")
+    two = together("tmo", launch={"workers": 2}, tensorboard=True, workers=1)
+    assert fingerprint(one) == fingerprint(two)
+    assert fingerprint(one) != fingerprint(together("tmo", optimiser={"rate": 2e-3}))
+    assert fingerprint(one) != fingerprint(together("tmo", unroll={"rgb_share": 0.4}))
 
 
 def test_workers_that_find_no_room_are_refused():
