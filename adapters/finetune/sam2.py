@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from adapters.finetune.clips import ClipBatch
 from adapters.finetune.recipe import UnrollOptions
+from adapters.finetune.sam2_start import prepare
 from adapters.finetune.unroll import Predictions
 from adapters.networks.ops import aggregate, normalise
 from adapters.sam2.config import Sam2Config
@@ -35,10 +36,6 @@ class NAMES:
         return dict(state)
 
     to_official = from_official
-
-
-VISIBLE = 3.0
-"""Object score of a network that has learnt nothing: its masks reach its memory."""
 
 
 @dataclass(frozen=True)
@@ -74,28 +71,11 @@ class Found:
 def make_sam2(config: Sam2Config) -> nn.Module:
     """A network with random weights from which memory can be learnt in a short training.
 
-    Memory attention starts as matching by appearance: features enter memory as they are, and
-    queries and keys are projected alike. The rest is the package's own start, but for the
-    memory encoder's blocks, which it all but switches off.
+    See `adapters.finetune.sam2_start`.
     """
     model: Any = build(config, dropout=0.0)
     model.config = config
-    dim = config.d_model
-    with torch.no_grad():
-        model.image_encoder.trunk.pos_embed.normal_(std=0.02)
-        model.image_encoder.trunk.pos_embed_window.normal_(std=0.02)
-        for block in model.memory_encoder.fuser.layers:
-            block.gamma.fill_(0.1)
-        nn.init.eye_(model.memory_encoder.pix_feat_proj.weight[:, :, 0, 0])
-        stored = model.memory_encoder.out_proj.weight[:, :, 0, 0]
-        nn.init.orthogonal_(stored)
-        for layer in model.memory_attention.layers:
-            attention = layer.cross_attn_image
-            nn.init.orthogonal_(attention.q_proj.weight)
-            attention.k_proj.weight.copy_(attention.q_proj.weight @ stored.T)
-            nn.init.zeros_(layer.self_attn.out_proj.weight)
-        model.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(VISIBLE)
-    assert stored.shape == (config.memory_dim, dim)
+    prepare(model, config)
     return model
 
 
@@ -136,8 +116,9 @@ def _unrolled(model: Any, clips: ClipBatch, options: UnrollOptions) -> Predictio
         frames.append(found)
         if index < clips.length - 1:
             bank.append(_remember(model, now, found))
-    size = clips.frames.shape[-2:]
-    return _predictions(clips, frames, size)
+    height, width = clips.frames.shape[-2:]
+    seen = [F.interpolate(level, (height // 16, width // 16), mode="area") for level in coarse]
+    return _predictions(clips, frames, seen)
 
 
 def _encoded(model: Any, frames: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -236,7 +217,9 @@ def _read(
     return read.permute(1, 2, 0).reshape(coarse.shape)
 
 
-def _predictions(clips: ClipBatch, frames: list[Found], size: tuple[int, int]) -> Predictions:
+def _predictions(clips: ClipBatch, frames: list[Found], seen: list[Tensor]) -> Predictions:
+    size = clips.frames.shape[-2:]
+
     def spread(rows: list[Tensor]) -> Tensor:
         """``F`` times ``(M, ...)`` -> ``(B, F, N, ...)``, 0 for padded objects."""
         values = torch.stack(rows, 1).float()
@@ -251,6 +234,8 @@ def _predictions(clips: ClipBatch, frames: list[Found], size: tuple[int, int]) -
         odds=aggregate(spread(chances).flatten(0, 1), 1).unflatten(0, (-1, len(frames))),
         masks=clips.masks[:, 1:],
         valid=clips.valid[:, None].expand(-1, len(frames), -1),
+        query=torch.stack(seen[1:], 1),
+        memory=seen[0],
         given=clips.masks[:, 0],
         iou=spread([found.iou for found in frames]),
         score=spread([found.score[:, 0] for found in frames]),

@@ -1,0 +1,187 @@
+"""SAM 2 in training: unrolled as the adapter runs it, learning, written, loaded again."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+import adapters
+from adapters.finetune.clips import ClipBatch
+from adapters.finetune.models import make_network, write_weights
+from adapters.finetune.objective import total_loss
+from adapters.finetune.recipe import Recipe
+from adapters.finetune.sam2 import load_sam2
+from adapters.finetune.sam2_start import VISIBLE
+from adapters.finetune.trainer import Trainer
+from adapters.finetune.training_options import UnrollOptions
+from adapters.finetune.unroll import unroll
+from adapters.networks.ops import aggregate
+from mose import InputError, Video
+from mose.config import build
+from tests.adapters.tiny_sam2 import SMALLEST, discs, save, weights
+
+SIZES = {
+    "image_size": 64, "embed_dim": 8, "stages": [1, 1, 2, 1], "global_blocks": [3],
+    "windows": [8, 4, 4, 2], "d_model": 32, "memory_dim": 16, "attention_layers": 1,
+    "feedforward": 32, "fuser_layers": 1,
+}  # fmt: skip
+SIDE, FRAMES = 64, 5
+LOSS = {"hardest": 1, "focal": 20, "mask_iou": 1, "object_score": 1, "cross_entropy": 0}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def recipe(**changes):
+    values = {
+        "network": "sam2",
+        "sizes": SIZES,
+        "batch": 2,
+        "steps": 16,
+        "data": {"size": 64, "frames": 3, "objects": 2, "preset": "easy"},
+        "optimiser": {"rate": 5e-3, "clip": 3},
+        "loss": LOSS,
+    }
+    return build(Recipe, values | changes, "a test")
+
+
+def discs_clip(objects=3):
+    """Two clips of discs, the second with one object less: a batch with padding."""
+    pictures, ids = discs(FRAMES, objects, SIDE, SIDE)
+    frames = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 255
+    masks = torch.stack(
+        [torch.from_numpy(np.stack(ids)) == 1 + 3 * i for i in range(objects)], 1
+    ).float()
+    fewer = masks.clone()
+    fewer[:, -1] = 0
+    valid = torch.tensor([[True] * objects, [True] * (objects - 1) + [False]])
+    batch = ClipBatch(torch.stack([frames, frames]), torch.stack([masks, fewer]), valid)
+    return batch, pictures, ids
+
+
+@pytest.mark.parametrize("score", [2.3, -2.3])
+def test_a_clip_is_unrolled_as_the_adapter_runs_it(tmp_path, score):
+    """Also where every object is taken to be absent, which memory then says."""
+    path = save(tmp_path, SMALLEST, weights(SMALLEST, score))
+    batch, pictures, ids = discs_clip()
+    video = Video.from_arrays(np.stack(pictures), {0: ids[0]})
+    found = list(adapters.load("sam2", path).segment(video))[1:]
+    model = load_sam2(path)
+    with torch.no_grad():
+        ours = unroll(model, batch, UnrollOptions(), 0)
+    presence = np.stack([frame.presence for frame in found])
+    torch.testing.assert_close(
+        ours.score[0].sigmoid(), torch.from_numpy(presence), atol=2e-3, rtol=0
+    )
+    if score < 0:
+        return
+    native = torch.from_numpy(np.stack([frame.native for frame in found]))
+    chances = torch.nn.functional.interpolate(native, (SIDE, SIDE), mode="bilinear").sigmoid()
+    torch.testing.assert_close(
+        ours.odds[0].softmax(1), aggregate(chances, 1).softmax(1), atol=5e-3, rtol=0
+    )
+    # What is padded is background, and the others do not know of it.
+    assert ours.odds[1].softmax(1)[:, -1].max() < 1e-3
+    torch.testing.assert_close(ours.score[1, :, :2], ours.score[0, :, :2], atol=2e-3, rtol=0)
+
+
+def test_gradients_reach_memory_through_time():
+    model = make_network(recipe())
+    batch, *_ = discs_clip()
+    found = unroll(model, batch, UnrollOptions(), 0)
+    total_loss(found, recipe().loss, 0.0)[0].backward()
+    for name in (
+        "memory_attention.layers.0.cross_attn_image.k_proj.weight",
+        "memory_encoder.pix_feat_proj.weight",
+        "memory_encoder.mask_downsampler.encoder.0.weight",
+        "obj_ptr_proj.layers.0.weight",
+        "image_encoder.trunk.patch_embed.proj.weight",
+        "sam_mask_decoder.iou_prediction_head.layers.0.weight",
+        "sam_mask_decoder.pred_obj_score_head.layers.0.weight",
+        "maskmem_tpos_enc",
+    ):
+        gradient = model.get_parameter(name).grad
+        assert gradient is not None, name
+        assert gradient.abs().sum() > 0, name
+
+
+def test_a_fresh_network_sees_its_objects():
+    batch, *_ = discs_clip()
+    with torch.no_grad():
+        found = unroll(make_network(recipe()), batch, UnrollOptions(), 0)
+    assert (found.score[found.valid] - VISIBLE).abs().max() < 1
+
+
+def test_a_fresh_network_finds_objects_by_appearance():
+    """Before any training the masks of later frames are above chance."""
+    batch, *_ = discs_clip(2)
+    moved = ClipBatch(batch.frames.roll(24, -1), batch.masks.roll(24, -1), batch.valid)
+    frames = torch.cat([batch.frames[:, :1], moved.frames[:, :1]], 1)
+    masks = torch.cat([batch.masks[:, :1], moved.masks[:, :1]], 1)
+    with torch.no_grad():
+        found = unroll(
+            make_network(recipe()), ClipBatch(frames, masks, batch.valid), UnrollOptions(), 0
+        )
+    chances, true = found.odds.softmax(2)[0, 0, 1:], found.masks[0, 0] > 0.5
+    assert chances[true].mean() > 2 * chances[~true].mean()
+
+
+def test_the_length_of_the_video_moves_pointers():
+    model, (batch, *_) = make_network(recipe()), discs_clip()
+    with torch.no_grad():
+        own, same, longer = (
+            unroll(model, batch, UnrollOptions(video_frames=n), 0).odds for n in (0, FRAMES, 16)
+        )
+    assert torch.equal(own, same)
+    assert not torch.equal(own, longer)
+
+
+def test_training_lowers_the_loss_and_the_adapter_loads_the_weights(tmp_path):
+    trainer = Trainer(recipe(), tmp_path)
+    batch, pictures, ids = discs_clip(2)
+    trainer.make_batches = lambda: lambda number: batch
+    trainer.run()
+    with open(tmp_path / "log.csv", newline="") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    video = Video.from_arrays(np.stack(pictures), {0: ids[0]})
+    state = trainer.network.state_dict()
+    for suffix in (".safetensors", ".pth"):
+        segmenter = adapters.load("sam2", tmp_path / f"last{suffix}")
+        assert len(list(segmenter.segment(video))) == FRAMES
+        again = load_sam2(tmp_path / f"last{suffix}")
+        assert again.config.windows == (8, 4, 4, 2)
+        assert all(torch.equal(state[name], t) for name, t in again.state_dict().items())
+
+
+def test_checkpoints_are_those_of_the_package(tmp_path):
+    model = make_network(recipe())
+    write_weights(tmp_path / "x", "sam2", model.state_dict(), config=model.config)
+    stored = torch.load(tmp_path / "x.pth", weights_only=True)
+    assert stored["model"].keys() == model.state_dict().keys()
+    with safe_open(str(tmp_path / "x.safetensors"), "pt") as file:
+        assert set(file.keys()) == set(stored["model"])
+        assert file.metadata() == {"config": stored["config"]}
+
+
+def test_a_start_from_another_size(tmp_path):
+    """What has the same shape starts from there: all of it but what the size decides."""
+    first = make_network(recipe())
+    write_weights(tmp_path / "x", "sam2", first.state_dict(), config=first.config)
+    start = str(tmp_path / "x.safetensors")
+    larger = recipe(sizes=SIZES | {"image_size": 128}, warm_start=start, seed=1)
+    again = make_network(larger)
+    assert again.config.image_size == 128
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+    torch.save({"x": torch.zeros(1)}, tmp_path / "other.pth")
+    other = recipe(warm_start=str(tmp_path / "other.pth"))
+    with pytest.raises(InputError, match="cannot start another network"):
+        make_network(other)
