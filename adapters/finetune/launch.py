@@ -186,8 +186,11 @@ def followed(output: Path, report: Report | None) -> Iterator[None]:
             over = ended.wait(LOOK)
             row = last_row(output / LOG)
             if row is not None and row != known:
+                now, past = int(row["step"]), int(known["step"]) if known else 0
+                # On a resume the log may go back to before the last row.
+                for step in range(min(past, now - 1) + 1, now + 1):
+                    report(step, f"loss {float(row['loss']):.4f}")
                 known = row
-                report(int(row["step"]), f"loss {float(row['loss']):.4f}")
             if over:
                 return
 

@@ -3,6 +3,7 @@
 import csv
 import errno
 import os
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from test_finetune import SIZES, read_log, recipe
 from test_finetune_data import write_videos
 
 from adapters.finetune import __main__ as command
+from adapters.finetune import launch
 from adapters.finetune.launch import Task, _check_room, _told, train_here
 from adapters.finetune.models import torch_bytes
 from adapters.finetune.recipe import Recipe, fingerprint
@@ -130,6 +132,26 @@ def test_what_a_worker_says_is_what_is_told(tmp_path):
     died = _told(group(RuntimeError("killed\nby the kernel")), tmp_path)
     assert "a worker of the training ended (by the kernel)" in str(died)
     assert isinstance(died, InputError)
+
+
+def test_steps_of_other_processes_are_reported_once_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "LOOK", 0.01)
+    log = tmp_path / "log.csv"
+    log.write_text("step,loss\n1,3.0\n2,2.5\n")
+    told = []
+
+    def until(count):
+        end = time.monotonic() + 20
+        while len(told) < count and time.monotonic() < end:
+            time.sleep(0.01)
+
+    with launch.followed(tmp_path, lambda step, note: told.append((step, note))):
+        log.write_text("step,loss\n1,3.0\n2,2.5\n3,2.0\n4,1.")
+        until(1)
+        assert told == [(3, "loss 2.0000")]
+        log.write_text("step,loss\n1,3.0\n2,2.5\n3,2.0\n4,1.5\n5,1.25\n")
+        until(3)
+    assert told[1:] == [(4, "loss 1.2500"), (5, "loss 1.2500")]
 
 
 def test_a_training_goes_on_with_another_number_of_workers_but_no_other_rate():
