@@ -65,6 +65,7 @@ class Evidence:
     true_area    ``(T, N) float32`` pixels of the object in the labels; NaN without
     cycle        ``(C, N) float32`` J&F, against the given masks, of a member's last masks
                  followed back to them; NaN where that was not run
+    memo         what was worked out of evidence that does not change any more
     """
 
     video: str
@@ -77,6 +78,7 @@ class Evidence:
     overlap: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     true_area: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     cycle: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    memo: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         frames, count = len(self.frames), len(self.candidates)

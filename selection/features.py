@@ -62,7 +62,14 @@ def features(evidence: Evidence) -> np.ndarray:
     """``(C, N, K) float64`` features of every candidate and object, in the order of `NAMES`.
 
     Where there is nothing to say the mean of the object's other candidates stands, or 0.
+    Worked out once per evidence, which must be whole by then.
     """
+    if "features" not in evidence.memo:
+        evidence.memo["features"] = _features(evidence)
+    return evidence.memo["features"]
+
+
+def _features(evidence: Evidence) -> np.ndarray:
     count, objects = len(evidence.candidates), len(evidence.object_ids)
     found = _of_candidates(evidence)
     agreement = found["agreement"][:-1]

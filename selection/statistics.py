@@ -1,0 +1,56 @@
+"""Numbers of a study: means over objects, paired bootstrap over videos, calibration error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+RESAMPLES = 2000
+
+
+def mean_score(scores: Sequence[np.ndarray]) -> float:
+    """Mean over all scored objects of all videos, as DAVIS and MOSE do; NaN without any."""
+    total, count = sums(scores)
+    return float(total.sum() / count.sum()) if count.sum() else float("nan")
+
+
+def sums(scores: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Per video the sum over its scored objects, and how many there are."""
+    total = np.array([np.nansum(s) for s in scores], dtype=np.float64)
+    count = np.array([(~np.isnan(s)).sum() for s in scores])
+    return total, count
+
+
+def paired_interval(
+    one: Sequence[np.ndarray], other: Sequence[np.ndarray], seed: int = 0
+) -> tuple[float, float, float]:
+    """Difference of the means of ``one`` and ``other``, with its 95 % interval.
+
+    Both hold a ``(N,)`` array per video, of the same videos; videos are resampled with
+    replacement, both sides together.
+    """
+    total, count = sums(one)
+    other_total, other_count = sums(other)
+    if not count.sum() or not other_count.sum():
+        return float("nan"), float("nan"), float("nan")
+    draws = np.random.default_rng(seed).integers(0, len(total), (RESAMPLES, len(total)))
+    with np.errstate(invalid="ignore"):
+        means = total[draws].sum(axis=1) / count[draws].sum(axis=1)
+        means -= other_total[draws].sum(axis=1) / other_count[draws].sum(axis=1)
+    low, high = np.nanpercentile(means, (2.5, 97.5))
+    return float(mean_score(one) - mean_score(other)), float(low), float(high)
+
+
+def calibration_error(stated: np.ndarray, came_true: np.ndarray, bins: int = 5) -> float:
+    """Expected calibration error: |stated - observed| over bins of equal counts, weighted.
+
+    stated      ``(V,)`` probabilities;  came_true ``(V,)`` bool
+    """
+    if not len(stated):
+        return float("nan")
+    order = np.argsort(stated, kind="stable")
+    error = 0.0
+    for part in np.array_split(order, min(bins, len(order))):
+        error += len(part) * abs(stated[part].mean() - came_true[part].mean())
+    return float(error / len(stated))
