@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from adapters.base import FrameMasks
 from adapters.confidence import presence_and_confidence
 from adapters.expansion import Expansion
+from adapters.networks.fused import available, fuse_blocks
 from adapters.networks.ops import (
     Window,
     aggregate,
@@ -46,7 +47,7 @@ RULES = {
 
 DECISIVE = ("image_encoder", "key_projection", "key_reduction")
 """Parts that alone decide which memory tokens are read: where two are nearly as similar, a
-last bit decides, so these are computed in the order of the reference implementations."""
+last bit decides, so these are not computed by a rule with larger rounding."""
 
 ABSENT_LOGIT = -50.0
 """Of an object that the network does not follow."""
@@ -194,19 +195,25 @@ def ready(
     options: TestTimeOptions,
     notes: list[str],
     decisive: Collection[str] = DECISIVE,
+    untouched: Collection[str] = (),
 ) -> NetworkType:
     """A network for inference: channels last, compiled where asked for.
 
-    Norms are folded into convolutions, and in full precision on a CPU the large convolutions
-    multiply less, see `accelerate`; but there the ``decisive`` parts stay as they are.
+    Norms are folded into convolutions. In full precision on a CPU the residual blocks are
+    fused, and the large convolutions outside of the ``decisive`` parts multiply less, see
+    `accelerate`; but there the ``untouched`` parts stay as they are.
     """
     network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     exact = device == "cpu" and options.amp == "off"
     for name, part in network.named_children():
-        if not (exact and name in decisive):
-            fold_batch_norm(part)
-            if exact and not options.compile:
+        if exact and name in untouched:
+            continue
+        fold_batch_norm(part)
+        if exact and not options.compile:
+            if name not in decisive:
                 accelerate(part)
+            if available():
+                fuse_blocks(part)
     if options.compile:
         for name in ("encode_images", "encode_masks", "refine", "decode"):
             if hasattr(network, name):

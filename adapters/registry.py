@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from adapters.base import Segmenter
-from adapters.weights import resolve
 from mose import InputError
 from mose.errors import unknown
 
@@ -72,5 +71,7 @@ def load(
     """
     adapter = get(name)
     if weights is not None and adapter.needs_weights:
+        from adapters.weights import resolve  # `python -m adapters.weights` imports this package
+
         weights = resolve(weights)
     return adapter(weights=weights, device=device, **options)

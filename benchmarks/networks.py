@@ -1,11 +1,15 @@
 """Frames per second of a network adapter beside its reference implementation, on one clip.
 
     python -m benchmarks.networks xmem --reference ~/XMem [--objects 1 3] [--frames 14]
+    python -m benchmarks.networks xmem --long 3000 --size 64 64 --option mem_every=1
 
 ``--reference`` is a checkout of the reference's repository. Both run in this process with the
 same weights, one frame of each in turn, from pixels to the id mask at the clip's size; the
 first frames are not counted. Prints frames per second and how far the answers are apart.
 Without ``--weights`` both get the seeded weights of the parity tests.
+
+``--long`` runs the adapter alone over a clip of that many frames and prints the resident memory
+of the process as it goes.
 """
 
 from __future__ import annotations
@@ -17,17 +21,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
 import numpy as np
+import psutil
 import torch
 import torch.nn.functional as F
+import yaml
 from torch import Tensor
 
 import adapters
+from adapters.networks.resnet import ResNet
+from adapters.tmo import TMOSegmenter
 from mose import Video
+from mose.video import Prompts
 
 PARITY = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "parity"
 
@@ -135,11 +145,38 @@ def livos_reference(checkout: Path, weights: Path, objects: int) -> Step:
     return step
 
 
+def tmo_reference(checkout: Path, weights: Path, objects: int) -> Step:
+    """suhwan-cho/TMO with ResNet-101. Its encoders are made by torchvision, which is not needed:
+    an unchanged `ResNet` is the same network."""
+    sys.path.insert(0, str(checkout))
+    torchvision = MagicMock()
+    torchvision.models.resnet101 = lambda pretrained: TorchvisionResNet(101, stages=4)
+    sys.modules |= {"torchvision": torchvision, "transformers": MagicMock()}
+    from tmo import TMO  # type: ignore[import-not-found]
+
+    network = TMO("rn101", aos=False).eval()
+    network.load_state_dict(torch.load(weights, weights_only=True))
+
+    def step(image: Tensor, masks: Tensor | None, last: bool) -> Tensor:
+        mask = network(image[None, None], image.flip(0)[None, None])["masks"][0, 0]
+        return torch.cat([1 - mask, mask])
+
+    return step
+
+
+class TorchvisionResNet(ResNet):
+    """With the attributes that torchvision's has."""
+
+    relu = torch.relu
+    maxpool = partial(F.max_pool2d, kernel_size=3, stride=2, padding=1)
+
+
 REFERENCES: dict[str, tuple[str, str, Callable[[Path, Path, int], Step]]] = {
     "xmem": ("xmem", "xmem", xmem_reference),
     "cutie-base": ("cutie", "cutie-base", cutie_reference),
     "cutie-small": ("cutie", "cutie-small", cutie_reference),
     "livos": ("livos", "livos", livos_reference),
+    "tmo-rn101": ("tmo", "tmo-rn101", tmo_reference),
 }
 """Model -> its adapter, its folder of the parity tests, and how its reference is made."""
 
@@ -152,12 +189,26 @@ def seeded_weights(folder: str, path: Path) -> Path:
     recipe = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(recipe)
     manifest = json.loads((PARITY / folder / "manifest.json").read_text())
-    torch.save(recipe.seeded_state_dict(manifest, 1), path)
+    seed = json.loads((PARITY / folder / "cases.json").read_text())["weights_seed"]
+    torch.save(recipe.seeded_state_dict(manifest, seed), path)
     return path
 
 
-def clip(frames: int, height: int, width: int, objects: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frames ``(T, H, W, 3) uint8`` of drifting texture, and ids of frame 0 ``(H, W)``."""
+class Drift:
+    """Frames of a picture that drifts, made when asked for."""
+
+    def __init__(self, picture: np.ndarray, frames: int):
+        self._picture, self._frames = picture, frames
+
+    def __len__(self) -> int:
+        return self._frames
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        return np.roll(self._picture, (index, 2 * index), (0, 1))
+
+
+def clip(frames: int, height: int, width: int, objects: int) -> tuple[Drift, np.ndarray]:
+    """Frames ``(H, W, 3) uint8`` of drifting texture, and ids of frame 0 ``(H, W)``."""
     rng = np.random.default_rng(3)
     rows, columns = np.mgrid[:height, :width]
     ids = np.zeros((height, width), np.uint8)
@@ -168,13 +219,34 @@ def clip(frames: int, height: int, width: int, objects: int) -> tuple[np.ndarray
     coarse = rng.integers(0, 256, (1, 3, height // 8 + 2, width // 8 + 2)).astype(np.float32)
     texture = F.interpolate(torch.from_numpy(coarse), (height, width), mode="bicubic")[0]
     picture = texture.clamp(0, 255).permute(1, 2, 0).numpy().astype(np.uint8)
-    return np.stack([np.roll(picture, (t, 2 * t), (0, 1)) for t in range(frames)]), ids
+    return Drift(picture, frames), ids
 
 
-def timed(call: Callable[[], Any]) -> tuple[Any, float]:
-    start = time.perf_counter()
+def timed(call: Callable[[], Any]) -> tuple[Any, np.ndarray]:
+    """Result, and seconds of the clock and of processor time."""
+    start = time.perf_counter(), time.process_time()
     result = call()
-    return result, time.perf_counter() - start
+    return result, np.subtract((time.perf_counter(), time.process_time()), start)
+
+
+Answers = Iterator[tuple[np.ndarray, Callable[[], np.ndarray]]]
+"""Per frame: ids ``(H, W)``, and what gives the probabilities ``(N, H, W)`` behind them."""
+
+
+def followed(segmenter: adapters.Segmenter, images: Drift, ids: np.ndarray) -> Answers:
+    """The answers of a model that follows objects."""
+    for frame in segmenter.segment(Video("clip", images, Prompts({0: ids}))):
+        yield frame.labels(*ids.shape), partial(frame.probabilities, *ids.shape)
+
+
+def foreground(segmenter: TMOSegmenter, images: Drift, ids: np.ndarray) -> Answers:
+    """The hard masks of TMO, with the frame's colours exchanged as its flow picture."""
+    for index in range(len(images)):
+        image = images[index]
+        picture = np.ascontiguousarray(image[..., ::-1])
+        answer = segmenter.predict([image], [picture], (ids.shape[0], ids.shape[1]))[0]
+        mask = (answer.foreground > 0.5).astype(np.uint8)
+        yield mask, partial(np.asarray, mask[None], np.float32)
 
 
 def compare(model: str, checkout: Path | None, weights: Path, objects: int, args: Any) -> str:
@@ -182,22 +254,18 @@ def compare(model: str, checkout: Path | None, weights: Path, objects: int, args
     adapter, _, make = REFERENCES[model]
     height, width = args.size
     images, ids = clip(args.frames, height, width, objects)
-    options = {"size": -1, "ahead": args.ahead}
+    options = dict(args.option) if adapter == "tmo" else {"size": -1, **dict(args.option)}
     segmenter = adapters.load(adapter, weights=weights, **options)
-    answers: Iterator[Any] = segmenter.segment(Video.from_arrays(images, {0: ids}))
+    own: Any = foreground if adapter == "tmo" else followed
+    answers = own(segmenter, images, ids)
     step = make(checkout, weights, objects) if checkout else None
     planes = torch.from_numpy(np.stack([ids == i + 1 for i in range(objects)])).float()
 
-    ours = theirs = apart = 0.0
-    differ = 0
+    ours, theirs = [], []
+    apart, differ = 0.0, 0
     for index in range(args.frames):
-
-        def own() -> tuple[Any, np.ndarray]:
-            frame = next(answers)
-            return frame, frame.labels(height, width)
-
-        (frame, labels), seconds = timed(own)
-        ours += seconds if index >= WARM_UP else 0
+        (labels, probabilities), seconds = timed(answers.__next__)
+        ours.append(seconds)
         if step is None:
             continue
 
@@ -208,17 +276,41 @@ def compare(model: str, checkout: Path | None, weights: Path, objects: int, args
 
         with torch.inference_mode():
             (out, expected), seconds = timed(reference)
-        theirs += seconds if index >= WARM_UP else 0
-        apart = max(apart, np.abs(frame.probabilities(height, width) - out[1:].numpy()).max())
+        theirs.append(seconds)
+        apart = max(apart, np.abs(probabilities() - out[1:].numpy()).max())
         differ += int((labels != expected).sum())
-    counted = args.frames - WARM_UP
-    line = f"{model} {objects} objects {height}x{width}: {counted / ours:.3f} frames/s"
+    wall, processor = np.array(ours[WARM_UP:]).mean(axis=0)
+    line = (
+        f"{model} {objects} objects {height}x{width}, {args.threads} threads:"
+        f" {1 / wall:.3f} frames/s, {processor:.2f} s of processor time a frame"
+    )
     if step is None:
         return line
+    ratios = np.array(theirs[WARM_UP:]).mean(axis=0) / (wall, processor)
+    middle = np.median(np.array(theirs[WARM_UP:]) / np.array(ours[WARM_UP:]), axis=0)
     return (
-        f"{line}, reference {counted / theirs:.3f}, ratio {theirs / ours:.2f},"
-        f" largest difference {apart:.1e}, {differ} of {labels.size * args.frames} ids differ"
+        f"{line}; times the speed of the reference: {ratios[0]:.2f} by the clock (median of frames"
+        f" {middle[0]:.2f}), {ratios[1]:.2f} by processor time (median {middle[1]:.2f}); largest"
+        f" difference {apart:.1e}, {differ} of {labels.size * args.frames} ids differ"
     )
+
+
+def resident(model: str, weights: Path, objects: int, args: Any) -> Iterator[str]:
+    """Lines of frame number and resident memory over a long clip."""
+    images, ids = clip(args.long, *args.size, objects)
+    segmenter = adapters.load(REFERENCES[model][0], weights=weights, size=-1, **dict(args.option))
+    process = psutil.Process()
+    marks = {int(args.long * share) - 1 for share in (0.02, 0.1, 0.25, 0.5, 0.75, 1)}
+    for frame in segmenter.segment(Video("clip", images, Prompts({0: ids}))):
+        if frame.index in marks:
+            mib = process.memory_info().rss / 2**20
+            yield f"{model} {objects} objects, frame {frame.index + 1}: {mib:.0f} MiB"
+
+
+def option(text: str) -> tuple[str, Any]:
+    """``name=value``, the value as YAML."""
+    name, _, value = text.partition("=")
+    return name, yaml.safe_load(value)
 
 
 def main() -> None:
@@ -232,7 +324,10 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=14)
     parser.add_argument("--size", type=int, nargs=2, default=(480, 854), metavar="PIXELS")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--ahead", type=int, default=1, help="frames encoded in one batch")
+    parser.add_argument(
+        "--option", type=option, action="append", default=[], help="of the adapter: name=value"
+    )
+    parser.add_argument("--long", type=int, help="frames of a clip over which memory is watched")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -240,6 +335,10 @@ def main() -> None:
         if weights is None:
             weights = seeded_weights(REFERENCES[args.model][1], Path(folder) / "seeded.pth")
         for objects in args.objects:
+            if args.long:
+                for line in resident(args.model, weights, objects, args):
+                    print(line, flush=True)
+                continue
             print(compare(args.model, args.reference, weights, objects, args), flush=True)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -165,7 +166,7 @@ class DecoderStage(nn.Module):
     def forward(self, skip: Tensor, below: Tensor | None) -> Tensor:
         x = F.relu(self.squeeze(skip))
         if below is not None:
-            x = torch.cat([x, bicubic(below, (x.shape[2], x.shape[3]))], dim=1)
+            x = torch.cat([x, separate_bicubic(below, (x.shape[2], x.shape[3]))], dim=1)
         return self.gate(F.relu(self.blend(x)))
 
 
@@ -199,6 +200,23 @@ class Gate(nn.Module):
 def bicubic(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Bicubic, corners not aligned, no antialiasing; values may leave the input's range."""
     return F.interpolate(maps, size, mode="bicubic", align_corners=False)
+
+
+def separate_bicubic(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """`bicubic` as two matrix products, along y and along x: much quicker for many channels."""
+    rows, columns = (
+        _cubic_weights(length, target).to(maps)
+        for length, target in zip(maps.shape[2:], size, strict=True)
+    )
+    lines = torch.matmul(rows, maps.permute(0, 2, 3, 1).flatten(2))
+    return torch.matmul(columns, lines.unflatten(2, (maps.shape[3], -1))).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=32)
+def _cubic_weights(length: int, target: int) -> Tensor:
+    """``(target, length)``: how much of each value there is in each interpolated one."""
+    with torch.inference_mode(False):  # training may use it later
+        return bicubic(torch.eye(length)[None, None], (target, length))[0, 0]
 
 
 def margins(scores: Tensor) -> Tensor:

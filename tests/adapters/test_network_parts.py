@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from adapters import expansion
-from adapters.networks import ops
+from adapters.networks import fused, ops
 from adapters.networks.affinity import (
     BLOCK,
     memory_rows,
@@ -25,7 +25,15 @@ from adapters.networks.affinity import (
     usage,
 )
 from adapters.networks.blocks import ConcatFusion, ResidualBlock, SumFusion, split_conv
-from adapters.networks.resnet import LAYOUTS, ResNet, fold_batch_norm, resnet_arguments
+from adapters.networks.resnet import (
+    LAYOUTS,
+    BasicBlock,
+    Bottleneck,
+    ResNet,
+    fold_batch_norm,
+    resnet_arguments,
+)
+from adapters.networks.tmo import bicubic, separate_bicubic
 from adapters.networks.winograd import MIN_CHANNELS, WinogradConv2d, accelerate
 
 
@@ -201,3 +209,33 @@ def test_resizing_keeps_what_has_the_size():
     torch.testing.assert_close(
         small, F.interpolate(x, (3, 4), mode="bilinear", antialias=True, align_corners=False)
     )
+
+
+@pytest.mark.parametrize("depth", [10, 18, 26])
+@pytest.mark.parametrize("multiply_less", [False, True])
+def test_fused_resnets_are_the_same_networks(depth, multiply_less):
+    torch.manual_seed(depth)
+    network = ResNet(depth, stages=4, width=64).eval()
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.uniform_(part.running_mean, -0.2, 0.2)
+            nn.init.uniform_(part.running_var, 0.5, 2)
+    quick = fold_batch_norm(copy.deepcopy(network).to(memory_format=torch.channels_last))
+    if multiply_less:
+        accelerate(quick)
+    fused.fuse_blocks(quick)
+    assert not any(isinstance(part, (BasicBlock, Bottleneck)) for part in quick.modules())
+    for size in ((1, 3, 64, 96), (2, 3, 33, 47)):
+        x = torch.randn(size).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            maps = zip(quick(x), network(x), strict=True)
+            for one, other in maps:
+                torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * other.abs().max())
+
+
+@pytest.mark.parametrize(
+    ("size", "target"), [((3, 5), (6, 10)), ((4, 7), (9, 7)), ((1, 1), (2, 2))]
+)
+def test_bicubic_is_a_product_along_each_side(size, target):
+    maps = torch.randn(2, 6, *size)
+    torch.testing.assert_close(separate_bicubic(maps, target), bicubic(maps, target))

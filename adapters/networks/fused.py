@@ -1,0 +1,91 @@
+"""ResNets on a CPU with norm, ReLU and the sum of the two paths inside the convolutions.
+
+Each convolution then writes its output once, instead of three or four passes over maps that
+no cache holds. The sums are those of the separate operations with the norms folded. For
+inference only.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from adapters.networks.resnet import BasicBlock, Bottleneck
+
+
+def available() -> bool:
+    """Whether this build of torch has the operations: oneDNN's, on a CPU."""
+    return torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
+        torch.ops.mkldnn, "_convolution_pointwise"
+    )
+
+
+class FusedConv2d(nn.Module):
+    """Takes the place of a convolution; with ``relu``, of that and the ReLU after it.
+
+    ``weight`` lies in memory as the operation wants it, and cannot be read.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, conv: nn.Conv2d, relu: bool):
+        super().__init__()
+        self.geometry = list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups
+        weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight.detach(), *self.geometry)
+        self.register_buffer("weight", weight, False)
+        self.register_buffer("bias", None if conv.bias is None else conv.bias.detach(), False)
+        self.after = "relu" if relu else "none"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, in, H, W)`` -> ``(B, out, H', W')``."""
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, self.weight, self.bias, *self.geometry, self.after, [], ""
+        )
+
+    def onto(self, x: Tensor, other: Tensor) -> Tensor:
+        """The convolution of ``x`` plus ``other``, which is overwritten, then the ReLU."""
+        return torch.ops.mkldnn._convolution_pointwise_(
+            other, x, self.weight, self.bias, *self.geometry, "add", 1.0, self.after, [], ""
+        )
+
+
+class FusedBlock(nn.Module):
+    """Takes the place of a residual block whose norms are folded.
+
+    Without a projection its input is overwritten by its output: within a stage nothing else
+    reads it.
+    """
+
+    def __init__(self, block: BasicBlock | Bottleneck):
+        super().__init__()
+        convs = [block.conv1, block.conv2]
+        if isinstance(block, Bottleneck):
+            convs.append(block.conv3)
+        self.convs = nn.ModuleList(
+            FusedConv2d(conv, True) if isinstance(conv, nn.Conv2d) else conv for conv in convs
+        )
+        self.projection = None
+        if block.downsample is not None:
+            self.projection = FusedConv2d(block.downsample.get_submodule("0"), False)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        *first, last = self.convs
+        out = x
+        for conv in first:
+            out = conv(out)
+            if not isinstance(conv, FusedConv2d):
+                out = out.relu_()
+        skip = x if self.projection is None else self.projection(x)
+        if isinstance(last, FusedConv2d):
+            return last.onto(out, skip)
+        return skip.add_(last(out)).relu_()
+
+
+def fuse_blocks(module: nn.Module) -> nn.Module:
+    """Replace every residual block of ``module``, norms folded already, in place."""
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, (BasicBlock, Bottleneck)):
+                setattr(parent, name, FusedBlock(child))
+    return module
