@@ -31,6 +31,9 @@ STAMPED_MASKS = 8
 SETTLED = 2.0
 """Seconds. What changed more recently may change again without a new time of modification."""
 
+WRITTEN = (".", "pseudo-labels", "selection", "selection/timelines", "report", "report/frames")
+"""Folders in which a killed writer may have left something, beside predictions and masks."""
+
 
 def look_at_all(
     dataset: Dataset, videos: Sequence[str], memory: Memory
@@ -127,7 +130,7 @@ class Results:
             for member in job.config.members
         }
         self._masks = listed(run.root / "masks", clear)
-        for name in ("pseudo-labels", "selection", "selection/timelines"):
+        for name in WRITTEN:
             listed(run.root / name, clear)
 
     def is_finished(self, video: str, fingerprint: str) -> bool:

@@ -1,8 +1,8 @@
 """Who executes what the scheduler decides, behind one interface.
 
-`InlineExecutor` does everything in this process, one thing at a time; `RayExecutor` (module
-`ensemble.executors.ray`, which alone imports Ray) on the workers of a Ray cluster. Neither
-knows anything about models: the work comes as a `Job`.
+`InlineExecutor` does everything in this process, one thing at a time; `RayExecutor` on the
+workers of a Ray cluster (module `ensemble.executors.ray`, which with those that it imports is
+alone in importing Ray). Neither knows anything about models: the work comes as a `Job`.
 """
 
 from __future__ import annotations

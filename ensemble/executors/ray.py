@@ -7,26 +7,16 @@ small records; no array enters Ray's object store.
 from __future__ import annotations
 
 import contextlib
-import functools
-import logging
 import os
 import queue
-import secrets
-import shutil
-import socket
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
-import psutil
 import ray
 from ray import cloudpickle
 from ray import exceptions as ray_errors
-from ray._private import worker as ray_worker
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ensemble.events import (
@@ -40,7 +30,6 @@ from ensemble.events import (
     Load,
     Loaded,
     LoadFailed,
-    Loss,
     MemberSpec,
     Run,
     Shape,
@@ -51,10 +40,11 @@ from ensemble.events import (
 )
 from ensemble.executors import Job
 from ensemble.executors.calls import Hands, Report, describe
+from ensemble.executors.instance import embedded_ray, joined_ray, usable_cores
+from ensemble.executors.losses import how_lost, in_a_line
+from ensemble.executors.metrics import FINISHING, Metrics
 from mose.errors import InputError
 
-OBJECT_STORE_BYTES = 200 << 20
-FOLDER_PREFIX = "stseg-ray-"
 NODE_ANSWER = 60.0
 """Seconds that a node may take to say whether it can take the work."""
 CAPACITY_INTERVAL = 5.0
@@ -141,6 +131,9 @@ class RayExecutor:
             else:
                 self._exit.enter_context(joined_ray(self._address))
         self._actor_class = ray.remote(max_restarts=0, max_task_retries=0)(_Actor)
+        # Of a large data set it takes megabytes: they travel once per node, not per worker.
+        self._job = ray.put(self._pickled_job)
+        self._metrics = Metrics()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -174,7 +167,7 @@ class RayExecutor:
         answers = {}
         for node in _alive_nodes():
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            reference = ask.options(scheduling_strategy=there).remote(self._pickled_job)
+            reference = ask.options(scheduling_strategy=there).remote(self._job)
             answers[reference] = node["NodeManagerAddress"]
         for reference, name in answers.items():
             try:
@@ -190,21 +183,24 @@ class RayExecutor:
         elif isinstance(action, Stop):
             actor = self._actors.pop(action.worker, None)
             if actor is not None:
+                self._metrics.ended(action.worker, "stopped")
                 ray.kill(actor)
         elif isinstance(action, Load):
             self._ask(action.worker, "load", self._actors[action.worker].load, action.member)
         elif isinstance(action, Run):
             method = self._actors[action.worker].run
+            self._metrics.began(action.worker, action.member)
             self._ask(action.worker, "work", method, action.video, action.attempt)
         elif isinstance(action, Finish):
             method = self._actors[action.worker].finish
+            self._metrics.began(action.worker, FINISHING)
             self._ask(action.worker, "work", method, action.video, action.members)
 
     def _start(self, action: Start) -> None:
         shape = action.shape
         actor = self._actor_class.options(
             num_cpus=shape.cpus, num_gpus=shape.gpus, memory=shape.memory or None
-        ).remote(self._pickled_job)
+        ).remote(self._job)
         self._actors[action.worker] = actor
         self._ask(action.worker, "up", actor.up)
         self._ask(action.worker, "load", actor.load, action.member)
@@ -244,7 +240,9 @@ class RayExecutor:
         error = done.exception()
         if error is not None:
             ray.kill(self._actors.pop(worker))
-            yield WorkerLost(now, worker, how_lost(error), in_a_line(error))
+            loss = how_lost(error)
+            self._metrics.ended(worker, f"lost: {loss}")
+            yield WorkerLost(now, worker, loss, in_a_line(error))
         elif what == "up":
             node, pid = done.result()
             yield WorkerUp(now, worker, node, pid)
@@ -255,141 +253,11 @@ class RayExecutor:
             elif what == "load":
                 yield Loaded(now, worker, report.seconds)
             elif report.failure is not None:
+                self._metrics.ended(worker, report.failure)
                 yield Failed(now, worker, report.failure, report.message)
             else:
+                self._metrics.ended(worker, None, report.seconds)
                 yield Done(now, worker, report.seconds, report.record or {})
-
-
-def how_lost(error: BaseException) -> Loss:
-    """What Ray's exception says of a worker's end.
-
-    `OutOfMemoryError`, of the memory monitor, is no `RayActorError`.
-    """
-    if isinstance(error, ray_errors.OutOfMemoryError):
-        return "memory"
-    if isinstance(error, (ray_errors.ActorUnavailableError, ray_errors.NodeDiedError)):
-        return "node"
-    if isinstance(error, ray_errors.ActorDiedError) and (
-        error.preempted or "node has died" in str(error) or "node was terminated" in str(error)
-    ):
-        return "node"
-    return "died"
-
-
-def in_a_line(error: BaseException) -> str:
-    """The telling part of the many lines that Ray says."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip(" ^\t")]
-    telling = [line for line in lines if "because" in line or "exit detail:" in line]
-    if getattr(error, "actor_init_failed", False) or not telling:
-        telling = lines
-    line = telling[-1] if telling else "no reason is given"
-    line = line.split("exit detail:")[-1].split(" Some common causes")[0].strip()
-    return f"{type(error).__name__}: {line[:300]}"
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def embedded_ray(num_cpus: int) -> Iterator[None]:
-    """A Ray instance of this process's own; it ends with the block or with the process.
-
-    It keeps its files in a temporary folder that is removed at the end, and its token in
-    this process's environment: since 2.60 Ray makes one, and writes it into the home folder
-    where none is given. Its workers can import what this process can.
-    """
-    folder = _make_folder()
-    settings = {
-        "RAY_AUTH_TOKEN": _process_token(),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-    }
-    before = {name: os.environ.get(name) for name in (*settings, "RAY_AUTH_MODE")}
-    os.environ.update(settings)
-    try:
-        with _initialised(
-            address="local",
-            include_dashboard=False,
-            num_cpus=num_cpus,
-            object_store_memory=OBJECT_STORE_BYTES,
-            _temp_dir=folder,
-        ):
-            yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def joined_ray(address: str) -> Iterator[None]:
-    """Join a running cluster at ``host:port``, or "auto" for the one that was started on this
-    machine; its resources are its own."""
-    host, _, port = address.rpartition(":")
-    if "://" in address or (address != "auto" and not (host and port.isdigit())):
-        raise InputError(
-            f"'{address}' is no address of a Ray cluster: give host:port (or auto) from a machine"
-            " of the cluster; from elsewhere use ray job submit"
-        )
-    if address != "auto":  # Ray itself would try for minutes
-        try:
-            socket.create_connection((host, int(port)), timeout=5.0).close()
-        except OSError as error:
-            raise _no_cluster(address, error) from None
-    with _initialised(address=address):
-        yield
-
-
-def _no_cluster(address: str, error: Exception) -> InputError:
-    reason = str(error).strip().splitlines()[0]
-    return InputError(
-        f"cannot join a Ray cluster at '{address}' ({reason}): start one there, with the same"
-        " versions and its RAY_AUTH_TOKEN given here, or leave --address and RAY_ADDRESS out to"
-        " run on this machine"
-    )
-
-
-@contextlib.contextmanager
-def _initialised(address: str, **options: Any) -> Iterator[None]:
-    # Ray prints the deaths of workers on standard output, and has no option against it;
-    # the scheduler reports them.
-    printer = getattr(ray_worker, "print_to_stdstream", None)
-    setattr(ray_worker, "print_to_stdstream", lambda *args, **more: None)  # noqa: B010
-    try:
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
-        except (ConnectionError, RuntimeError, ray_errors.RayError) as error:
-            raise _no_cluster(address, error) from None
-        yield
-    finally:
-        ray.shutdown()
-        setattr(ray_worker, "print_to_stdstream", printer)  # noqa: B010
-
-
-@functools.cache
-def _process_token() -> str:
-    """The token of this process's own instances; Ray reads it once per process."""
-    return os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
-
-
-def _make_folder() -> str:
-    """A folder for Ray's files, named after this process; those of dead ones are removed.
-
-    Ray's sockets lie in it, and their paths may not exceed some 100 characters.
-    """
-    place = tempfile.gettempdir() if len(tempfile.gettempdir()) < 25 else "/tmp"
-    for left in Path(place).glob(f"{FOLDER_PREFIX}*"):
-        pid = left.name.removeprefix(FOLDER_PREFIX).split("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
-    return tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=place)
 
 
 def _alive_nodes() -> list[dict[str, Any]]:

@@ -12,19 +12,21 @@ from pathlib import Path
 import pytest
 from ray import exceptions as ray_errors
 
-from ensemble.executors.ray import how_lost, in_a_line
+from ensemble.executors.losses import how_lost, in_a_line
 
 HERE = Path(__file__).parent
 
 
 def run_scenario(name: str, folder: Path, token_file: Path) -> list[dict]:
     """The log of a scenario of cluster_scenario.py."""
+    (folder / "ray").mkdir()  # where Cluster notes its address
     token_file.write_text("0123456789abcdef" * 4)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     environment |= {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token_file),
         "HOME": str(folder),
+        "RAY_TMPDIR": str(folder),
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
     }
     done = subprocess.run(

@@ -19,7 +19,7 @@ import pytest
 from ensemble.drive import Outcome, run_pairs
 from ensemble.events import Attempt, Limits, MemberSpec, Pair
 from ensemble.executors import make_executor
-from ensemble.executors.ray import joined_ray
+from ensemble.executors.instance import joined_ray
 from mose import InputError
 
 QUICK = Limits(

@@ -180,9 +180,11 @@ def test_leftovers_of_killed_writers_are_removed(run):
         run / "run/predictions/flow/.a.dead-7.partial",
         run / "run/masks/.a.123.partial",
         run / "run/pseudo-labels/.a.123.partial",
+        run / "run/report/frames/.a.123.partial",
+        run / "run/.submission.zip.123.partial",
     ]
     for folder in left:
-        folder.mkdir()
+        folder.mkdir(parents=True)
         (folder / "frames.bin").write_bytes(b"half")
     plan(run)
     assert all(folder.exists() for folder in left), "a look at the plan removes nothing"

@@ -1,0 +1,162 @@
+"""Minutes of faults against the main command on embedded Ray: ``make soak``.
+
+What came of it is told in docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from mose.synthetic import write_dataset
+
+pytestmark = pytest.mark.soak
+
+VIDEOS = 60
+KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_dataset(folder, VIDEOS, frames=(12, 48), objects=(1, 4), height=144, width=192)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def calm(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Hashes of what an undisturbed run writes."""
+    output = tmp_path_factory.mktemp("calm") / "run"
+    assert start(data, output).wait() == 0, told(output)
+    return contents(output)
+
+
+def start(data: Path, output: Path) -> subprocess.Popen[bytes]:
+    arguments = ["--dataset", data, "--split", "test", "--output", output]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    with open(f"{output}.log", "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "ensemble.run", *map(str, arguments)],
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+
+
+def told(output: Path) -> str:
+    return Path(f"{output}.log").read_text()[-2000:]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix in (".png", ".zip") and "report" not in path.parts
+    }
+
+
+def events(output: Path) -> list[dict]:
+    log = output / "events.jsonl"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def redone(log: list[dict]) -> list[tuple[str, str]]:
+    """The items that were begun again after they had been done."""
+    done: set[tuple[str, str]] = set()
+    again = []
+    for entry in log:
+        if entry["event"] == "Done":
+            done.add((entry["member"], entry["video"]))
+        elif entry["event"] in ("Run", "Finish"):
+            item = (entry.get("member", ""), entry["video"])
+            if item in done:
+                again.append(item)
+    return again
+
+
+def test_twenty_kills_of_the_driver(data, calm, tmp_path):
+    """At random moments: every fourth while it starts, the others in the midst of its work."""
+    chance = random.Random(0)
+    output = tmp_path / "run"
+    kills = 0
+    while kills < KILLS:
+        planned = count(output, "Plan")
+        driver = start(data, output)
+        if kills % 4 == 0:
+            time.sleep(chance.uniform(0.2, 5.0))
+        else:
+            while driver.poll() is None and not begun(output, planned):
+                time.sleep(0.05)
+            time.sleep(chance.uniform(0.0, 2.5))
+        if driver.poll() is not None:
+            assert driver.returncode == 0, told(output)
+            break
+        driver.kill()
+        driver.wait()
+        kills += 1
+    assert kills >= KILLS // 2
+    assert start(data, output).wait() == 0, told(output)
+    assert contents(output) == calm
+    assert redone(events(output)) == []
+    assert not list(output.rglob("*.partial"))
+    print(f"{kills} kills, {count(output, 'Plan')} of them or of the end after the plan")
+
+
+def begun(output: Path, planned: int) -> bool:
+    """Whether the latest driver's first worker is ready."""
+    log = events(output)
+    plans = [n for n, entry in enumerate(log) if entry["event"] == "Plan"]
+    return len(plans) > planned and any(e["event"] == "Loaded" for e in log[plans[-1] :])
+
+
+def count(output: Path, kind: str) -> int:
+    return sum(entry["event"] == kind for entry in events(output))
+
+
+def test_a_minute_of_killing_all_workers_every_two_seconds(data, calm, tmp_path):
+    output = tmp_path / "run"
+    over = threading.Event()
+    kills = []
+
+    def kill_all() -> None:
+        """Counted from the first worker on."""
+        while not over.is_set() and not begun(output, 0):
+            time.sleep(0.1)
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not over.wait(2.0):
+            alive: dict[int, int] = {}
+            for entry in events(output):
+                if entry["event"] == "WorkerUp":
+                    alive[entry["worker"]] = entry["pid"]
+                elif entry["event"] in ("WorkerLost", "Stop"):
+                    alive.pop(entry["worker"], None)
+            for pid in alive.values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    kills.append(pid)
+
+    driver = start(data, output)
+    killer = threading.Thread(target=kill_all)
+    killer.start()
+    try:
+        assert driver.wait() == 0, told(output)
+    finally:
+        over.set()
+        killer.join()
+    assert len(kills) >= 10
+    assert contents(output) == calm
+    assert redone(events(output)) == []
+    lost = count(output, "WorkerLost")
+    print(f"{len(kills)} signals, {lost} workers lost, {count(output, 'Done')} results")
