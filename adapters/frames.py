@@ -47,7 +47,8 @@ RULES = {
 
 DECISIVE = ("image_encoder", "key_projection", "key_reduction")
 """Parts that alone decide which memory tokens are read: where two are nearly as similar, a
-last bit decides, so these are not computed by a rule with larger rounding."""
+last bit decides, so these are computed in the order of the reference implementations. Folding
+their norms alone was seen to change which tokens are read."""
 
 ABSENT_LOGIT = -50.0
 """Of an object that the network does not follow."""
@@ -195,25 +196,23 @@ def ready(
     options: TestTimeOptions,
     notes: list[str],
     decisive: Collection[str] = DECISIVE,
-    untouched: Collection[str] = (),
 ) -> NetworkType:
     """A network for inference: channels last, compiled where asked for.
 
     Norms are folded into convolutions. In full precision on a CPU the residual blocks are
-    fused, and the large convolutions outside of the ``decisive`` parts multiply less, see
-    `accelerate`; but there the ``untouched`` parts stay as they are.
+    fused and the other large convolutions multiply less, see `accelerate`; but there the
+    ``decisive`` parts stay as they are.
     """
     network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     exact = device == "cpu" and options.amp == "off"
     for name, part in network.named_children():
-        if exact and name in untouched:
+        if exact and name in decisive:
             continue
         fold_batch_norm(part)
         if exact and not options.compile:
-            if name not in decisive:
-                accelerate(part)
             if available():
                 fuse_blocks(part)
+            accelerate(part)
     if options.compile:
         for name in ("encode_images", "encode_masks", "refine", "decode"):
             if hasattr(network, name):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from adapters.base import FrameMasks, Segmenter
 from adapters.checkpoints import load_network
-from adapters.frames import DECISIVE, STRIDE, Answer, Encoded, Working, follow, ready
+from adapters.frames import STRIDE, Answer, Encoded, Working, follow, ready
 from adapters.memory import MemoryOptions, XMemMemory
 from adapters.networks.ops import (
     IMAGENET_MEAN,
@@ -123,10 +123,7 @@ class XMemSegmenter(Segmenter):
         super().__init__(weights, device, **options)
         assert self.weights is not None
         network = load_network(self.weights, "xmem")
-        # Even the order of rounding of a folded norm was seen to change which tokens are read.
-        self.network: XMem = ready(
-            network, self.device, self.options, self.notes, untouched=DECISIVE
-        )
+        self.network: XMem = ready(network, self.device, self.options, self.notes)
 
     def segment(self, video: Video) -> Iterator[FrameMasks]:
         return augmented(self._run, video, self.options.variants())

@@ -62,9 +62,7 @@ class FusedBlock(nn.Module):
         convs = [block.conv1, block.conv2]
         if isinstance(block, Bottleneck):
             convs.append(block.conv3)
-        self.convs = nn.ModuleList(
-            FusedConv2d(conv, True) if isinstance(conv, nn.Conv2d) else conv for conv in convs
-        )
+        self.convs = nn.ModuleList(FusedConv2d(conv, True) for conv in convs)
         self.projection = None
         if block.downsample is not None:
             self.projection = FusedConv2d(block.downsample.get_submodule("0"), False)  # type: ignore[arg-type]
@@ -74,12 +72,9 @@ class FusedBlock(nn.Module):
         out = x
         for conv in first:
             out = conv(out)
-            if not isinstance(conv, FusedConv2d):
-                out = out.relu_()
         skip = x if self.projection is None else self.projection(x)
-        if isinstance(last, FusedConv2d):
-            return last.onto(out, skip)
-        return skip.add_(last(out)).relu_()
+        assert isinstance(last, FusedConv2d)
+        return last.onto(out, skip)
 
 
 def fuse_blocks(module: nn.Module) -> nn.Module:

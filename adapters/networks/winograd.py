@@ -15,7 +15,7 @@ from torch import Tensor, nn
 MIN_CHANNELS = 256
 """Of input and output each; below that, transforming costs more than it saves."""
 
-STRIP_TILES = 400
+STRIP_TILES = 1200
 """Tiles worked on at once: few enough to stay in a cache between transform and product, and
 enough for the products to be efficient."""
 
