@@ -76,12 +76,14 @@ class ExecutionConfig:
     address    of a Ray cluster; nothing: an embedded instance of its own
     device     cpu, cuda or mps: where the members run
     workers    workers at a time on the embedded instance, or nothing: one per core
+    fetch_weights   download published checkpoints that a node does not have, once per node
     """
 
     executor: str = "ray"
     address: str | None = None
     device: str = "cpu"
     workers: int | None = None
+    fetch_weights: bool = False
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,8 @@ def make_plan(
 
 def make_job(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str) -> RunJob:
     """The work of a run, with what its resume keys are made of."""
-    hashes = {member.name: weights_hash(member) for member in config.members}
+    fetch = config.execution.fetch_weights
+    hashes = {member.name: weights_hash(member, fetch) for member in config.members}
     member_keys = {
         member.name: digest(RESULT_VERSION, member.adapter, member.options, hashes[member.name])
         for member in config.members
@@ -111,13 +112,13 @@ def choose_videos(dataset: Dataset, patterns: Iterable[str]) -> tuple[str, ...]:
     return tuple(n for n in dataset.videos if any(fnmatchcase(n, p) for p in patterns))
 
 
-def weights_hash(member: MemberConfig) -> str | None:
+def weights_hash(member: MemberConfig, fetch: bool = False) -> str | None:
     """sha256 of a member's weights; None without any, or where they cannot be found.
 
     Missing weights are the member's failure when its worker starts, not the run's.
     """
     try:
-        path = find_weights(member.weights)
+        path = find_weights(member.weights, fetch)
         return file_digest(path) if path else None
     except (InputError, OSError):
         return None

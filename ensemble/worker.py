@@ -116,8 +116,9 @@ class MemberWorker:
     def _load(self, options: Mapping[str, Any]) -> Segmenter:
         import adapters
 
-        weights = find_weights(self.member.weights)
-        device = self.job.config.execution.device
+        execution = self.job.config.execution
+        weights = find_weights(self.member.weights, execution.fetch_weights)
+        device = execution.device
         return adapters.load(self.member.adapter, weights, device, **options)
 
     def _lighter(self, step: int, short_side: int) -> tuple[Segmenter, str]:
@@ -167,10 +168,16 @@ class MemberWorker:
         }
 
 
-def find_weights(name: str | None) -> Path | None:
-    """The checkpoint of a member: a path, or a name of the catalogue that was fetched."""
+def find_weights(name: str | None, fetch: bool = False) -> Path | None:
+    """The checkpoint of a member: a path, or a name of the catalogue that was fetched.
+
+    fetch   fetch it where it is not here yet; of several processes on a node (or with one
+            ``STSEG_WEIGHTS``) one does, the others wait for it
+    """
     if name is None:
         return None
-    from adapters.weights import resolve
+    from adapters import weights
 
-    return resolve(name)
+    if fetch and not Path(name).is_file() and name in (known := weights.catalogue()):
+        return weights.fetch(known[name])
+    return weights.resolve(name)

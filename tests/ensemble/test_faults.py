@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import resource
@@ -10,7 +11,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import faulty
@@ -18,6 +21,8 @@ import pytest
 import yaml
 from test_run import MEMBERS, contents, make_video
 
+from adapters import weights
+from adapters.weights import Checkpoint
 from ensemble import lease, worker
 from ensemble import run as command
 from ensemble.events import Attempt
@@ -25,6 +30,7 @@ from ensemble.lease import Fenced, held
 from ensemble.plan import make_job, open_data
 from ensemble.run import configure, parser
 from ensemble.rundir import RunDirectory
+from ensemble.worker import find_weights
 from mose import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -303,6 +309,27 @@ def test_faulty_members_cost_what_they_spoil_and_nothing_else(tmp_path):
     for name in spoilt:
         of = {k: v for k, v in calm.items() if f"/{name}/" in k and k.startswith("masks")}
         assert of == {k: v for k, v in here.items() if k in of}
+
+
+def test_weights_are_fetched_once_and_only_where_asked_for(tmp_path, monkeypatch):
+    asked = []
+
+    def download(address, partial, **_):
+        asked.append(address.url)
+        time.sleep(0.3)
+        partial.write_bytes(b"weights")
+
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    entry = Checkpoint("tiny", "xmem", "tiny.pth", "MIT", url="http://here/t", sha256=sha256)
+    monkeypatch.setattr(weights, "catalogue", lambda: {"tiny": entry})
+    monkeypatch.setattr(weights, "download", download)
+    monkeypatch.setenv("STSEG_WEIGHTS", str(tmp_path))
+    with pytest.raises(InputError, match=r"adapters\.weights fetch tiny"):
+        find_weights("tiny")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: find_weights("tiny", fetch=True), range(4)))
+    assert found == [tmp_path / "tiny.pth"] * 4
+    assert asked == ["http://here/t"]
 
 
 def test_more_gpus_than_there_are_is_said_before_anything_is_written(data, tmp_path):

@@ -145,7 +145,7 @@ def test_changed_options_and_weights_are_redone(run, monkeypatch):
     made = plan(run, "--set", "fusion.rule=vote")
     assert (made.finished, made.pairs) == (frozenset(), ())
     hashes = {"flow": None, "hold": "f00"}
-    monkeypatch.setattr("ensemble.plan.weights_hash", lambda member: hashes[member.name])
+    monkeypatch.setattr("ensemble.plan.weights_hash", lambda member, fetch: hashes[member.name])
     made = plan(run)
     assert to_run(made) == [("hold", name) for name in VIDEOS]
 
