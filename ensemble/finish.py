@@ -74,7 +74,9 @@ def finish_video(
         "seconds": round(time.monotonic() - start, 3),
     }
     write_json(run.evidence(name), record)
-    if not config.output.keep_soft and not record["missing_members"]:
+    # Following back needs the predictions; whoever does that removes them.
+    waits = "cycle" in config.selection.policy.split("+")
+    if not config.output.keep_soft and not record["missing_members"] and not waits:
         for member in members:
             shutil.rmtree(run.prediction(member, name), ignore_errors=True)
     return record

@@ -21,9 +21,12 @@ from mose.errors import InputError, unknown
 if TYPE_CHECKING:
     from ensemble.config import RunConfig
     from ensemble.drive import Outcome
+    from ensemble.events import MemberSpec
+    from ensemble.executors import Executor
     from ensemble.memory import Memory
     from ensemble.plan import Plan
     from ensemble.rundir import RunDirectory
+    from ensemble.worker import RunJob
     from selection.summary import Summary
 
 CORRUPT = "CorruptPrediction"
@@ -126,6 +129,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     """Run a configuration; returns the exit code."""
     from adapters.base import check_device
     from adapters.registry import check_name
+    from ensemble.cycle import follow_back
     from ensemble.lease import held, refuse_second
     from ensemble.memory import open_memory
     from ensemble.plan import choose_videos, make_plan, open_data
@@ -155,6 +159,10 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
             # A stored prediction was damaged and has been removed: make it again, once.
             plan = make_plan(config, dataset, directory, lease, memory)
             outcome = execute(config, plan, directory, memory)
+        if "cycle" in config.selection.policy.split("+"):
+            follow_back(
+                config, plan, directory, specs_of(config), lambda job: executor_of(config, job)
+            )
         summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
     say(summary.table())
     report_end(config, summary, directory)
@@ -177,31 +185,13 @@ def absolute_paths(config: RunConfig) -> RunConfig:
 def execute(config: RunConfig, plan: Plan, directory: RunDirectory, memory: Memory) -> Outcome:
     """Run what the plan left to do."""
     from ensemble.drive import Outcome, run_pairs
-    from ensemble.events import MemberSpec
-    from ensemble.executors import make_executor
     from ensemble.progress import RunLog
     from ensemble.resume import note_done
 
     done = [(member, video) for member, videos in plan.whole.items() for video in videos]
     if not plan.pairs and not done:
         return Outcome()
-    on_gpu = config.execution.device != "cpu"
-    specs = [
-        MemberSpec(
-            name=member.name,
-            num_cpus=member.num_cpus,
-            num_gpus=member.num_gpus if on_gpu else 0.0,
-            memory=member.memory,
-            max_workers=member.max_workers,
-        )
-        for member in config.members
-    ]
-    options: dict[str, Any] = {}
-    if config.execution.executor == "ray":
-        options["num_cpus"] = config.execution.workers
-    executor = make_executor(
-        config.execution.executor, plan.job, config.execution.address, **options
-    )
+    executor = executor_of(config, plan.job)
     frames = {n: f.frames for n, f in sorted(plan.inputs.items()) if n not in plan.finished}
     counts = Counter(pair.member for pair in plan.pairs)
     pairs = {member.name: counts[member.name] for member in config.members}
@@ -214,7 +204,7 @@ def execute(config: RunConfig, plan: Plan, directory: RunDirectory, memory: Memo
     try:
         return run_pairs(
             executor,
-            specs,
+            specs_of(config),
             plan.pairs,
             done=done,
             fence=f"{plan.job.lease}-",
@@ -222,6 +212,33 @@ def execute(config: RunConfig, plan: Plan, directory: RunDirectory, memory: Memo
         )
     finally:
         log.close()
+
+
+def specs_of(config: RunConfig) -> list[MemberSpec]:
+    """What the members' workers need."""
+    from ensemble.events import MemberSpec
+
+    on_gpu = config.execution.device != "cpu"
+    return [
+        MemberSpec(
+            name=member.name,
+            num_cpus=member.num_cpus,
+            num_gpus=member.num_gpus if on_gpu else 0.0,
+            memory=member.memory,
+            max_workers=member.max_workers,
+        )
+        for member in config.members
+    ]
+
+
+def executor_of(config: RunConfig, job: RunJob) -> Executor:
+    """The executor that a configuration asks for, for a job."""
+    from ensemble.executors import make_executor
+
+    options: dict[str, Any] = {}
+    if config.execution.executor == "ray":
+        options["num_cpus"] = config.execution.workers
+    return make_executor(config.execution.executor, job, config.execution.address, **options)
 
 
 def write_results(

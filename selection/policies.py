@@ -112,23 +112,22 @@ def recommender(
 def cycle(evidence: Evidence, options: SelectionOptions, calibration: Calibration | None) -> Scores:
     """Members by how well their last masks, followed back, meet the given ones.
 
-    The given masks are the only labels there are. Blended with the priors like `agreement`,
-    which stands in where members were not followed back.
+    The given masks are the only labels there are. A member that never moves comes back
+    perfectly, so the score is the geometric mean with the agreement, blended with the priors
+    like `agreement`, which stands in where members were not followed back.
     """
     by_agreement = agreement(evidence, options, calibration)
-    found = evidence.cycle[: len(evidence.members)].astype(np.float64)
+    count = len(evidence.members)
+    found = evidence.cycle[:count].astype(np.float64)
     known = ~np.isnan(found)
     if not known.any():
         return replace(by_agreement, note="followed back nowhere: by agreement")
-    count = known.sum(axis=0)
-    mean = np.where(known, found, 0).sum(axis=0) / np.maximum(count, 1)
-    found = np.where(known, found, mean)
+    jf = (evidence["agreement_j"] + evidence["agreement_f"])[:, :count] / 2
     share = options.prior_weight
-    scores = (1.0 - share) * found + share * evidence.priors[: len(found), None]
-    everywhere = np.where(np.isnan(by_agreement.scores), np.nan, scores[None])
-    return Scores(
-        evidence.members, np.where(count[None, None] > 0, everywhere, by_agreement.scores)
-    )
+    prior = share * evidence.priors[None, :count, None]
+    with_cycle = (1.0 - share) * np.sqrt(found[None] * jf) + prior
+    plain = (1.0 - share) * jf + prior
+    return Scores(evidence.members, np.where(known[None], with_cycle, plain))
 
 
 POLICIES: dict[str, Policy] = {
