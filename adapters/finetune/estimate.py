@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from adapters.base import check_device
+from adapters.finetune.failures import check_recipe_device
 from adapters.finetune.models import official_state, torch_bytes
 from adapters.finetune.recipe import Recipe, ValidationOptions
 from adapters.finetune.trainer import Trainer
@@ -22,7 +22,7 @@ WARM, MEASURED = 1, 2
 
 def estimate(recipe: Recipe) -> str:
     """A few lines: parameters, size of the weights, memory, seconds per step, time in all."""
-    check_device(recipe.device)
+    check_recipe_device(recipe)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     # Clips are made in between, so that the two costs can be told apart; of several workers

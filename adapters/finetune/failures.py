@@ -7,10 +7,21 @@ from pathlib import Path
 
 import torch
 
+from adapters.base import check_device
 from adapters.finetune.recipe import Recipe
+from mose import InputError
 
 STATE = "state.pth"
 """The file of an output folder from which a training goes on."""
+
+
+def check_recipe_device(recipe: Recipe) -> None:
+    """`InputError` where the recipe's device is not there."""
+    try:
+        check_device(recipe.device)
+    except InputError as error:
+        # Here it is no option of its own.
+        raise InputError(str(error).replace("--device cpu", "--set device=cpu")) from None
 
 
 def in_words(error: BaseException, recipe: Recipe, output: Path) -> str | None:

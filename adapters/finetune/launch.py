@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adapters.finetune.failures import what_is_kept
+from adapters.finetune.failures import check_recipe_device, what_is_kept
 from adapters.finetune.holdout import VideoScore
 from adapters.finetune.recipe import Recipe
 from mose import InputError
@@ -46,13 +46,12 @@ def train_here(task: Task, report: Report | None = None) -> None:
     """
     import torch
 
-    from adapters.base import check_device
     from adapters.finetune.holdout import evaluator
     from adapters.finetune.parallel import current_team
     from adapters.finetune.trainer import Trainer
 
     recipe, team = task.recipe, current_team()
-    check_device(recipe.device)
+    check_recipe_device(recipe)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     evaluate = evaluator(recipe, task.score, team) if recipe.validation.every else None

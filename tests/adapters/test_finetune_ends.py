@@ -171,6 +171,16 @@ def test_a_training_is_not_overwritten_and_needs_a_checkpoint_to_resume(
     assert (code, "cannot be read" in sentence) == (2, True)
 
 
+def test_a_device_that_is_not_there(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for more in ([], ["--dry-run"]):
+        sentence, code = ended(monkeypatch, capsys, recipe(device="cuda"), tmp_path, *more)
+        assert (code, sentence) == (
+            2,
+            "error: device 'cuda' is not there: use --set device=cpu or another GPU machine",
+        )
+
+
 def test_progress_tells_when_a_long_training_ends(monkeypatch, capsys):
     now = [1e9]
     monkeypatch.setattr(command.time, "time", lambda: now[0])
