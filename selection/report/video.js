@@ -52,7 +52,7 @@
     const show = (n, l) => {
       if (frame.getAttribute("src") !== file(n, "jpg")) frame.src = file(n, "jpg");
       place(over, l, n);
-      box.style.opacity = l.map ? 0.85 : 0.6;
+      box.style.opacity = l.map ? 0.85 : 0.55;
     };
     show(number, layer);
     return { element, show, box };
@@ -64,7 +64,8 @@
     const view = stage(state.number, layers[0]);
     view.element.setAttribute("role", "img");
     const buttons = layers.map((layer, k) => {
-      const button = make("button", { type: "button", className: "button" }, layer.name);
+      const key = k < 9 ? make("kbd", {}, String(k + 1)) : "";
+      const button = make("button", { type: "button", className: "button" }, make("span", {}, layer.name), key);
       button.addEventListener("click", () => show(state.number, k));
       return button;
     });
@@ -72,6 +73,15 @@
     range.setAttribute("aria-label", "frame");
     const told = make("output", { htmlFor: "scrub" });
     const legend = make("p", { className: "small" });
+    const ids = Object.entries(data.ids).slice(0, 12);
+    const colours = ids.map(([id, colour]) => {
+      const swatch = make("i", { className: "swatch" });
+      swatch.style.background = colour;
+      return make("span", {}, swatch, `object ${id}`);
+    });
+    const rest = Object.keys(data.ids).length - ids.length;
+    if (rest > 0) colours.push(make("span", {}, `and ${rest} more`));
+    const objects = make("p", { className: "key" }, ...colours);
     const strip = stills.stems.map((stem, n) => {
       const picture = make(
         "span",
@@ -99,6 +109,7 @@
         : layer === layers.findIndex((l) => l.map)
           ? "Yellow to red: the share of members that differ from the pseudo-label."
           : "Red: missed. Blue: too much. Yellow: another object.";
+      objects.hidden = now.map || !now.kind;
       buttons.forEach((button, k) => button.setAttribute("aria-pressed", k === layer));
       strip.forEach((button, n) => button.setAttribute("aria-current", n === state.number));
       const current = strip[state.number];
@@ -111,10 +122,14 @@
       make(
         "section",
         { className: "viewer", "aria-label": "frames" },
-        make("div", { className: "layers", role: "group", "aria-label": "layer" }, ...buttons),
-        view.element,
-        make("div", { className: "scrub" }, range, told),
+        make(
+          "div",
+          { className: "look" },
+          make("div", {}, view.element, make("div", { className: "scrub" }, range, told)),
+          make("div", { className: "layers", role: "group", "aria-label": "layer" }, ...buttons),
+        ),
         band,
+        objects,
         legend,
       ),
     );

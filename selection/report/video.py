@@ -23,6 +23,7 @@ from selection.report.document import (
 )
 from selection.report.flags import Flag
 from selection.report.series import encode, points_per_line
+from selection.report.stills import object_colour
 
 Record = Mapping[str, Any]
 
@@ -40,6 +41,7 @@ def video_page(
         "folder": f"frames/{quote(page_name(record['video']))}",
         "stills": stills,
         "colours": COLOURS,
+        "ids": {n: "#{:02x}{:02x}{:02x}".format(*object_colour(n)) for n in record["objects"]},
         "disputed": most_disputed(evidence, stills),
         "frames": record["frames"],
         **timelines(evidence),

@@ -120,7 +120,7 @@ def test_video_page_scrubs_and_switches(run, tmp_path):
         run / "report/one.html",
         """
         const over = () => document.querySelector(".viewer .overlay img");
-        const on = () => document.querySelector(".layers [aria-pressed=true]").textContent;
+        const on = () => document.querySelector(".layers [aria-pressed=true] span").textContent;
         press("ArrowLeft"); press("ArrowLeft"); press("ArrowRight");
         say(document.querySelector("output").textContent);
         say(on()); say(over().getAttribute("src"));
