@@ -76,6 +76,8 @@ class ExecutionConfig:
     address    of a Ray cluster; nothing: an embedded instance of its own
     device     cpu, cuda or mps: where the members run
     workers    workers at a time on the embedded instance, or nothing: one per core
+    gpus       of a cluster that grows: GPUs to ask for in all, be they there yet or not;
+               nothing: those that are there
     fetch_weights   download published checkpoints that a node does not have, once per node
     """
 
@@ -83,6 +85,7 @@ class ExecutionConfig:
     address: str | None = None
     device: str = "cpu"
     workers: int | None = None
+    gpus: float | None = None
     fetch_weights: bool = False
 
 

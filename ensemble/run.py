@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import os
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from mose.errors import InputError, unknown
 if TYPE_CHECKING:
     from ensemble.config import RunConfig
     from ensemble.drive import Outcome
-    from ensemble.events import MemberSpec
+    from ensemble.events import MemberSpec, Shape
     from ensemble.executors import Executor
     from ensemble.memory import Memory
     from ensemble.plan import Plan
@@ -238,7 +239,21 @@ def executor_of(config: RunConfig, job: RunJob) -> Executor:
     options: dict[str, Any] = {}
     if config.execution.executor == "ray":
         options["num_cpus"] = config.execution.workers
+        options["wanted"] = wanted_room(config)
     return make_executor(config.execution.executor, job, config.execution.address, **options)
+
+
+def wanted_room(config: RunConfig) -> Shape | None:
+    """What to ask a cluster that grows for: ``execution.gpus``, and the cores for workers on all
+    of them and for finishing beside them. None where nothing is asked for."""
+    from ensemble.events import Shape
+
+    gpus = config.execution.gpus
+    if not gpus:
+        return None
+    per_gpu = max(m.num_cpus / m.num_gpus if m.num_gpus else m.num_cpus for m in config.members)
+    memory = sum(member.memory or 0 for member in config.members) * math.ceil(gpus)
+    return Shape(math.ceil(gpus * per_gpu) + math.ceil(gpus), gpus, memory)
 
 
 def write_results(

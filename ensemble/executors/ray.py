@@ -157,7 +157,8 @@ class RayExecutor:
                 raise InputError(
                     f"member '{member.name}' asks for {_words(member.shape)} per worker, but no"
                     f" node has that; the largest has {_words(max(nodes, key=_size))}: lower the"
-                    " member's request or add such a node"
+                    " member's request, add such a node or, where the cluster grows by itself,"
+                    " say how far (--set execution.gpus=16)"
                 )
         if self._address is not None:
             self._ask_nodes()

@@ -25,10 +25,10 @@ from adapters import weights
 from adapters.weights import Checkpoint
 from ensemble import lease, worker
 from ensemble import run as command
-from ensemble.events import Attempt
+from ensemble.events import Attempt, Shape
 from ensemble.lease import Fenced, held
 from ensemble.plan import make_job, open_data
-from ensemble.run import configure, parser
+from ensemble.run import configure, parser, specs_of, wanted_room
 from ensemble.rundir import RunDirectory
 from ensemble.worker import find_weights
 from mose import InputError
@@ -336,3 +336,16 @@ def test_more_gpus_than_there_are_is_said_before_anything_is_written(data, tmp_p
     with pytest.raises(InputError, match="cuda"):
         command.main(arguments(data, tmp_path / "run", "--device", "cuda:7"))
     assert not (tmp_path / "run").exists()
+
+
+def test_growing_cluster_is_asked_for_what_the_configuration_says(data, tmp_path):
+    members = [
+        {"name": "half", "adapter": "hold", "num_gpus": 0.5, "num_cpus": 3, "memory": 1 << 30},
+        {"name": "whole", "adapter": "hold"},
+    ]
+    run = arguments(data, tmp_path / "run", "--device", "cuda", members=members)
+    assert wanted_room(configure(parser().parse_args(run))) is None
+    wanted = wanted_room(configure(parser().parse_args([*run, "--set", "execution.gpus=4"])))
+    assert wanted == Shape(cpus=4 * 6 + 4, gpus=4, memory=4 << 30)
+    specs = specs_of(configure(parser().parse_args(run)))
+    assert all(spec.shape.fits(wanted) for spec in specs)
