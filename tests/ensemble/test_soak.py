@@ -111,7 +111,7 @@ def test_twenty_kills_of_the_driver(data, calm, tmp_path):
     assert contents(output) == calm
     assert redone(events(output)) == []
     assert not list(output.rglob("*.partial"))
-    print(f"{kills} kills, {count(output, 'Plan')} of them or of the end after the plan")
+    print(f"{kills} kills, {count(output, 'Plan') - 1} of them after the plan was made")
 
 
 def begun(output: Path, planned: int) -> bool:
