@@ -145,8 +145,9 @@ def headline(run: Run) -> str:
     """The run in one line, and its versions in another."""
     data, summary = run.config["data"], run.summary
     failures = summary["failures"]
+    name = Path(data["dataset"]).name or data["dataset"]
     parts = [
-        f"<b>{summary['videos']}</b> videos of {escape(data['dataset'])} ({escape(data['split'])})",
+        f"<b>{summary['videos']}</b> videos of {escape(name)} ({escape(data['split'])})",
         f"{len(run.config['members'])} members",
         f"<b class={'bad' if failures else 'good'}>{failures or 'no'} failures</b>",
         f"{summary['seconds']:.0f} s",

@@ -53,7 +53,8 @@ def video_page(
     )
     body = (
         f"<nav aria-label=videos>{links}</nav><main><h1>{escape(record['video'])}</h1>"
-        f"<p class=small>{record['frames']} frames, {len(record['objects'])} objects, fused by"
+        f"<p class=small>{count(record['frames'], 'frame')},"
+        f" {count(len(record['objects']), 'object')}, fused by"
         f" {escape(record['fusion'])}, {100 * record['disputed']:.1f} % of pixels disputed"
         f"{size(record)}</p>{verdict(record, flags)}"
         + ("<div id=viewer></div>" if stills else "<p>There are no pictures of this video.</p>")
@@ -62,6 +63,11 @@ def video_page(
         f"<h2>Choose otherwise</h2>{override(root, record)}</main>"
     )
     return document(record["video"], body, data, "video.js")
+
+
+def count(number: int, noun: str) -> str:
+    """ "1 object", "3 objects"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def size(record: Record) -> str:
