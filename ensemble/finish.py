@@ -23,6 +23,7 @@ from ensemble.record import describe
 from ensemble.rundir import RunDirectory, appearing, write_json
 from ensemble.scoring import Colours, Scorer, calibrated
 from ensemble.stills import add_still, making_stills
+from ensemble.trust import Trust
 from mose import InputError, Video
 from mose.dataset import Dataset
 from mose.masks import read_mask, write_mask
@@ -123,6 +124,7 @@ def fuse_video(
     )
     scorer = Scorer(evidence, Colours(video))
     identity = IdentityWatch(evidence)
+    trust = Trust(video, len(members))
     known: tuple[int, ...] = ()
     shown = (config.output.report, run, video, evidence.candidates, labels is not None)
     with (
@@ -136,7 +138,10 @@ def fuse_video(
             ]
             scored = known
             known = tuple(sorted({*known, *video.prompts.ids(index)}))
-            fused = fuse_frame(frames, priors, known, video.height, video.width, config.fusion)
+            trust.look(index, [f.labels(video.height, video.width) for f in frames])
+            fused = fuse_frame(
+                frames, priors, known, video.height, video.width, config.fusion, trust.table(known)
+            )
             ids = with_given(fused.ids, video, index)
             write_mask(folder / f"{stem}.png", ids)
             truth = labels(index) if labels else None

@@ -53,6 +53,8 @@ class Gathered:
     frames       one per member, all of the same frame
     priors       ``(M,)`` expected J&F of each member, in (0, 1)
     object_ids   the objects to decide on, ascending; a member that lacks one does not see it
+    trust        ``(M, N)`` in (0, 1]: how far each member is believed about each object, see
+                 `ensemble.trust`; None: fully
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class Gathered:
         object_ids: tuple[int, ...],
         height: int,
         width: int,
+        trust: np.ndarray | None = None,
     ):
+        self._trust = trust
         self.frames, self.object_ids, self.size = frames, object_ids, (height, width)
         self.priors = np.asarray(priors, dtype=np.float64)
         self.labels = [frame.labels(height, width) for frame in frames]
@@ -91,7 +95,8 @@ class Gathered:
         )
         origin = self.box[0], self.box[2]
         views = survey(self.choices, len(self.object_ids), origin, self.priors, confidence)
-        return replace(views, copies=self._copies(views))
+        trust = views.trust if self._trust is None else self._trust
+        return replace(views, copies=self._copies(views), trust=trust)
 
     @cached_property
     def disputed_points(self) -> Points:
@@ -166,9 +171,11 @@ def fuse_frame(
     height: int,
     width: int,
     options: FusionOptions | None = None,
+    trust: np.ndarray | None = None,
 ) -> Fused:
     """Fuse the members' masks of one frame at ``height`` x ``width``, see `Gathered`."""
-    return Gathered(frames, priors, object_ids, height, width).fuse(options or FusionOptions())
+    gathered = Gathered(frames, priors, object_ids, height, width, trust)
+    return gathered.fuse(options or FusionOptions())
 
 
 def decide(fused: np.ndarray) -> np.ndarray:
@@ -211,7 +218,9 @@ def survey(
                 shared = int(np.bitwise_count(packed[a] & packed[b]).sum())
                 union = areas[a, n] + areas[b, n] - shared
                 overlaps[n, a, b] = overlaps[n, b, a] = shared / union if union else 1.0
-    return Views(priors, confidence, areas, boxes, overlaps, np.ones(members, np.int64))
+    return Views(
+        priors, confidence, areas, boxes, overlaps, np.ones(members, np.int64), np.ones(areas.shape)
+    )
 
 
 def joint_box(labels: Sequence[np.ndarray]) -> tuple[int, int, int, int] | None:

@@ -14,6 +14,7 @@ from ensemble.fusion import FusionOptions, Gathered
 from ensemble.predictions import Prediction
 from ensemble.rundir import RunDirectory
 from ensemble.scoring import Colours, Scorer, calibrated
+from ensemble.trust import Trust
 from mose import Video
 from selection.calibration import Curve
 from selection.evidence import PSEUDO_LABEL, Evidence
@@ -71,6 +72,7 @@ def _one_pass(
     own = Scorer(blank(video, members, priors), colours)
     scorers = [Scorer(blank(video, way.members, priors), colours) for way in ways]
     height, width = video.height, video.width
+    trust = Trust(video, len(members))
     known: tuple[int, ...] = ()
     for index in range(len(video)):
         frames = {
@@ -82,13 +84,16 @@ def _one_pass(
         known = tuple(sorted({*known, *video.prompts.ids(index)}))
         given = labels(index) if labels else None
         truth = Regions(given) if given is not None else None
+        trust.look(index, [plane.ids for plane in regions.values()])
         own.look(index, scored, list(regions.values()), truth)
         gathered: dict[tuple[str, ...], Gathered] = {}
         for way, scorer in zip(ways, scorers, strict=True):
             if way.members not in gathered:
                 taking_part = [frames[member] for member in way.members]
                 said = np.asarray([priors[member] for member in way.members])
-                gathered[way.members] = Gathered(taking_part, said, known, height, width)
+                rows = [members.index(member) for member in way.members]
+                believed = trust.table(known)[rows]
+                gathered[way.members] = Gathered(taking_part, said, known, height, width, believed)
             fused = gathered[way.members].fuse(way.options)
             pseudo = Regions(with_given(fused.ids, video, index))
             scorer.say(index, known, gathered[way.members].frames, fused)

@@ -50,6 +50,7 @@ class Views:
     overlaps     ``(N, M, M) float64`` IoU of the members' masks; 1 where both are empty
     copies       ``(M,) int64`` how many members say exactly the same of the frame, itself
                  included: together they have the say of one
+    trust        ``(M, N) float64`` in (0, 1]: how far each member is believed about each object
     """
 
     priors: np.ndarray
@@ -58,6 +59,7 @@ class Views:
     boxes: np.ndarray
     overlaps: np.ndarray
     copies: np.ndarray
+    trust: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -221,8 +223,7 @@ def gate(views: Views, weights: np.ndarray, points: Points, margin: float) -> np
 
 
 def _by_prior(views: Views) -> np.ndarray:
-    say = prior_weights(views.priors) / views.copies
-    return np.repeat(say[:, None], views.areas.shape[1], axis=1)
+    return (prior_weights(views.priors) / views.copies)[:, None] * views.trust
 
 
 def _one_hot(choices: np.ndarray, count: int) -> np.ndarray:

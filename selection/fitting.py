@@ -22,7 +22,7 @@ KNOTS = 12
 LEVEL = 0.8
 """Share of the true values that an interval is made to hold."""
 
-C_LOGISTIC = 0.1
+C_LOGISTIC = 0.05
 """Inverse strength of the penalty: there are tens of videos, not thousands."""
 
 

@@ -42,15 +42,26 @@ def paired_interval(
     return float(mean_score(one) - mean_score(other)), float(low), float(high)
 
 
-def calibration_error(stated: np.ndarray, came_true: np.ndarray, bins: int = 5) -> float:
+def calibration_error(stated: np.ndarray, came_true: np.ndarray) -> float:
     """Expected calibration error: |stated - observed| over bins of equal counts, weighted.
 
     stated      ``(V,)`` probabilities;  came_true ``(V,)`` bool
+
+    There are as many bins as the cube root of V, 3 to 10.
     """
     if not len(stated):
         return float("nan")
     order = np.argsort(stated, kind="stable")
+    bins = int(np.clip(round(len(stated) ** (1 / 3)), 3, 10))
     error = 0.0
     for part in np.array_split(order, min(bins, len(order))):
         error += len(part) * abs(stated[part].mean() - came_true[part].mean())
     return float(error / len(stated))
+
+
+def error_of_chance(stated: np.ndarray, draws: int = 200, seed: int = 0) -> float:
+    """The calibration error that true statements would show on so few: its mean where things
+    come true exactly as often as stated."""
+    rng = np.random.default_rng(seed)
+    found = [calibration_error(stated, rng.random(len(stated)) < stated) for _ in range(draws)]
+    return float(np.mean(found))

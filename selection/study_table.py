@@ -19,7 +19,7 @@ from selection.fitting import fit_recommender, fit_sureness, folds
 from selection.outcome import false_presence, selected_truth
 from selection.policies import SelectionOptions
 from selection.selectors import Choice, select
-from selection.statistics import calibration_error, mean_score, paired_interval
+from selection.statistics import calibration_error, error_of_chance, mean_score, paired_interval
 from selection.summary import format_table
 from selection.sureness import BEST_WITHIN, keys, state, sure_features
 
@@ -46,6 +46,11 @@ class Stated:
     def error(self) -> float:
         """Expected calibration error of the probabilities."""
         return calibration_error(self.probability, self.best)
+
+    @property
+    def chance(self) -> float:
+        """The error that true statements would show on so few."""
+        return error_of_chance(self.probability)
 
     @property
     def held(self) -> float:
@@ -313,7 +318,8 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
             f"{100 * row['gain']:+.1f}",
             f"{100 * row['gain_low']:+.1f} to {100 * row['gain_high']:+.1f}",
             percent(row["recovered"]), percent(row["false_presence"], 1),
-            "" if row["ece_video"] is None else f"{row['ece_video']:.2f}",
+            *("" if row[key] is None else f"{row[key]:.2f}"
+              for key in ("ece_video", "chance_video", "ece_object")),
             percent(row["held_video"]),
         ]
         for row in rows
@@ -383,6 +389,7 @@ def row_of(result: Result, base: Baselines) -> dict[str, Any]:
     }
     for level, said in (("video", result.videos), ("object", result.objects)):
         row[f"ece_{level}"] = said.error if said else None
+        row[f"chance_{level}"] = said.chance if said else None
         row[f"held_{level}"] = said.held if said else None
         row[f"off_{level}"] = said.off if said else None
     return {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}

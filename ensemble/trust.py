@@ -1,0 +1,62 @@
+"""How far a member is believed about an object, from the one label that there always is.
+
+On the frame after an object was given it is still about where it was. A member whose mask does
+not meet the given one there, while another member's does, has lost the object at once, whatever
+its prior and its confidence say, and has little say about it from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mose import Video
+from selection.metrics import Regions, jaccard
+
+MET = 0.3
+"""IoU with the given mask, one frame later, of the best member: below, nothing is concluded."""
+
+FAR_BELOW = 0.5
+"""A member with less than this share of the best member's IoU has lost the object."""
+
+LITTLE = 0.02
+"""What its say is multiplied by."""
+
+
+class Trust:
+    """Grows with a video: shown every frame in order, it judges each object once."""
+
+    def __init__(self, video: Video, members: int):
+        self._video, self._members = video, members
+        self._of: dict[int, np.ndarray] = {}
+
+    def look(self, index: int, masks: Sequence[np.ndarray]) -> None:
+        """Judge the members by their ids ``(H, W) uint8`` on the frame after a given mask."""
+        before = index - 1
+        if before not in self._video.prompts:
+            return
+        given = Regions(self._video.prompts[before])
+        seen = [Regions(mask) for mask in masks]
+        for object_id in self._video.prompts.ids(before):
+            self._of[object_id] = judge([_iou(regions, given, object_id) for regions in seen])
+
+    def table(self, object_ids: Sequence[int]) -> np.ndarray:
+        """``(M, N)``; objects that were not judged yet are believed."""
+        ones = np.ones(self._members)
+        columns = [self._of.get(object_id, ones) for object_id in object_ids]
+        return np.stack(columns, axis=1) if columns else np.ones((self._members, 0))
+
+
+def judge(met: Sequence[float]) -> np.ndarray:
+    """``(M,)`` trust from the members' IoU with the given mask one frame later."""
+    values = np.asarray(met)
+    if values.max() < MET:
+        return np.ones(len(values))
+    return np.where(values >= FAR_BELOW * values.max(), 1.0, LITTLE)
+
+
+def _iou(one: Regions, other: Regions, object_id: int) -> float:
+    a, b = one.areas.get(object_id, 0), other.areas.get(object_id, 0)
+    shared = one.plane(object_id).common(other.plane(object_id)) if a and b else 0
+    return jaccard(shared, a + b - shared) if a or b else 1.0

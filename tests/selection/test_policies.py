@@ -1,0 +1,107 @@
+"""Policies: combinations by rank, the recommender's scores, what a selection was worth."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_selectors import evidence
+
+from mose.errors import InputError
+from selection.calibration import Calibration, Linear
+from selection.evidence import PSEUDO_LABEL
+from selection.features import FEATURES, NAMES, features
+from selection.outcome import false_presence, selected_truth
+from selection.policies import SelectionOptions, combined, policy_names, ranks, score
+from selection.selectors import select
+
+
+def with_truth(table, truth):
+    """``(C, N)`` J&F against labels, the same on every frame."""
+    scored = ~np.isnan(table["agreement_j"])
+    for plane in ("truth_j", "truth_f"):
+        table[plane][:] = np.where(scored, np.asarray(truth)[None], np.nan)
+    return table
+
+
+def model(**weights):
+    """A recommender that sums some features."""
+    zeros, ones = (0.0,) * len(NAMES), (1.0,) * len(NAMES)
+    return Linear(NAMES, zeros, ones, tuple(weights.get(n, 0.0) for n in NAMES), 0.0)
+
+
+def test_ranks_go_from_one_to_zero_and_share_ties():
+    scores = np.array([[0.9, 0.2], [0.5, 0.2], [0.7, 0.8]])
+    np.testing.assert_allclose(ranks(scores), [[1, 0.25], [0, 0.25], [0.5, 1]])
+    assert ranks(np.array([[0.3]])) == 1
+    assert np.isnan(ranks(np.array([[np.nan], [np.nan]]))).all()
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=30, deadline=None)
+def test_ranks_do_not_change_with_the_scale(seed):
+    scores = np.random.default_rng(seed).random((4, 3))
+    np.testing.assert_array_equal(ranks(scores), ranks(np.exp(3 * scores)))
+
+
+def test_a_combination_takes_the_best_mean_rank_of_what_all_score():
+    table = evidence([[[0.9], [0.8], [0.7]]] * 4)
+    table.cycle[:3, 0] = 0.1, 0.9, 0.8
+    options = SelectionOptions(policy="agreement+cycle", prior_weight=0.0)
+    assert select(table, options).winner == "m1"  # second, then first
+    both = score(table, options)
+    assert both.candidates == ("m0", "m1", "m2")
+    recommended = Calibration("c", {}, {}, recommender=model(prior=1.0))
+    part = SelectionOptions(policy="agreement+recommender")
+    assert PSEUDO_LABEL not in score(table, part, recommended).candidates
+
+
+def test_a_policy_combined_with_itself_ranks_the_same():
+    table = evidence(np.random.default_rng(0).random((5, 4, 2)))
+    part = score(table, SelectionOptions())
+    order = np.argsort(np.nanmean(combined([part, part]).scores, axis=0), axis=0)
+    np.testing.assert_array_equal(order, np.argsort(np.nanmean(part.scores, axis=0), axis=0))
+
+
+def test_names_of_policies_are_checked():
+    assert policy_names("agreement+cycle") == ("agreement", "cycle")
+    with pytest.raises(InputError, match=r"unknown selection\.policy 'agrement'"):
+        policy_names("agrement+cycle")
+    with pytest.raises(InputError, match="cannot be combined"):
+        policy_names("agreement+pseudo-label")
+
+
+def test_recommender_may_take_the_pseudo_label():
+    table = evidence([[[0.9], [0.8]]] * 4)
+    chosen = Calibration("c", {}, {}, recommender=model(fused=0.9, agreement=0.1))
+    assert select(table, SelectionOptions(policy="recommender"), chosen).winner == PSEUDO_LABEL
+    chosen = Calibration("c", {}, {}, recommender=model(fused=-0.9, agreement=0.5))
+    assert select(table, SelectionOptions(policy="recommender"), chosen).winner == "m0"
+    assert "no recommender" in select(table, SelectionOptions(policy="recommender")).reason
+
+
+def test_features_are_whole_and_follow_their_candidates():
+    rng = np.random.default_rng(1)
+    scores = rng.random((6, 3, 2)).astype(np.float32)
+    straight = features(evidence(scores, [0.5, 0.6, 0.7]))
+    assert straight.shape == (4, 2, len(NAMES))
+    assert np.isfinite(straight).all()
+    turned = features(evidence(scores[:, ::-1], [0.7, 0.6, 0.5]))
+    np.testing.assert_allclose(straight[:3], turned[2::-1], atol=1e-6)
+    assert straight[3, 0, list(FEATURES).index("fused")] == 1
+
+
+def test_outcome_is_the_truth_of_what_was_selected():
+    table = with_truth(evidence([[[0.9, 0.2], [0.3, 0.8]]] * 4), [[0.7, 0.1], [0.2, 0.6], [0, 0]])
+    options = SelectionOptions(granularity="object", prior_weight=0.0)
+    np.testing.assert_allclose(selected_truth(table, select(table, options)), [0.7, 0.6])
+
+
+def test_false_pixels_count_where_three_call_the_object_absent():
+    table = evidence([[[0.5], [0.4], [0.4], [0.4]]] * 4)
+    table["area"][:] = np.array([9.0, 0, 0, 0, 9])[None, :, None]
+    table.true_area[:] = [[0], [0], [0], [50]]
+    choice = select(table, SelectionOptions(prior_weight=0.0))
+    assert choice.winner == "m0"
+    assert false_presence(table, choice) == (3, 3)
+    table["area"][:, 3] = 9
+    assert false_presence(table, choice) == (0, 0)
