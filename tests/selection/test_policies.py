@@ -105,3 +105,11 @@ def test_false_pixels_count_where_three_call_the_object_absent():
     assert false_presence(table, choice) == (3, 3)
     table["area"][:, 3] = 9
     assert false_presence(table, choice) == (0, 0)
+
+
+def test_recommender_without_a_calibration_is_refused():
+    from ensemble.config import RunConfig
+
+    with pytest.raises(InputError, match=r"selection\.calibrate"):
+        RunConfig(selection=SelectionOptions(policy="agreement+recommender"))
+    assert RunConfig(selection=SelectionOptions(policy="agreement+cycle")).calibration is None
