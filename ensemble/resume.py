@@ -10,7 +10,9 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ensemble.memory import Input, Memory, Whole
 from ensemble.rundir import RunDirectory
 from ensemble.worker import RunJob
 from mose import InputError, Video
+from mose.cli import progress
 from mose.dataset import Dataset
 
 Entry = Mapping[str, Any]
@@ -26,6 +29,8 @@ Entry = Mapping[str, Any]
 LOOK_AT_ALL = 1000
 """Runs of up to so many videos look at every file of theirs again at each start; of larger ones
 a video whose folders and given masks are as they were is taken as the run remembers it."""
+LOOKERS = 8
+"""Videos looked at at a time: decoding masks and waiting for files leave Python's lock."""
 STAMPED_MASKS = 8
 """So many of a video's given masks are stamped."""
 SETTLED = 2.0
@@ -39,23 +44,34 @@ def look_at_all(
     dataset: Dataset, videos: Sequence[str], memory: Memory
 ) -> tuple[dict[str, Input], dict[str, str]]:
     """What each video looks like, and why those that cannot be run cannot."""
+    known = memory.inputs
     inputs: dict[str, Input] = {}
     broken: dict[str, str] = {}
-    for name in videos:
-        known = memory.inputs.get(name)
-        if known and len(videos) > LOOK_AT_ALL and unchanged(dataset, name, known):
-            inputs[name] = known
-            continue
-        try:
-            inputs[name] = found = look_at(dataset, name)
-        except (InputError, OSError) as error:
-            broken[name] = str(error)
-            continue
-        if found.stamps and found != known:
-            memory.note_input(name, found)
-        elif found != known:
-            memory.forget_input(name)
-    return inputs, broken
+    if len(videos) > LOOK_AT_ALL:
+        inputs = {n: known[n] for n in videos if n in known and unchanged(dataset, n, known[n])}
+    rest = [name for name in videos if name not in inputs]
+    with ThreadPoolExecutor(LOOKERS) as pool:
+        looks: Iterable[Input | str] = pool.map(partial(_look_or_say_why, dataset), rest)
+        if len(rest) > LOOK_AT_ALL:
+            looks = progress(looks, len(rest), "looking at the videos:")
+        for name, found in zip(rest, looks, strict=True):
+            if isinstance(found, str):
+                broken[name] = found
+                continue
+            inputs[name] = found
+            if found.stamps and found != known.get(name):
+                memory.note_input(name, found)
+            elif found != known.get(name):
+                memory.forget_input(name)
+    return {name: inputs[name] for name in videos if name in inputs}, broken
+
+
+def _look_or_say_why(dataset: Dataset, name: str) -> Input | str:
+    """What a video looks like, or why it cannot be run."""
+    try:
+        return look_at(dataset, name)
+    except (InputError, OSError) as error:
+        return str(error)
 
 
 def look_at(dataset: Dataset, name: str) -> Input:

@@ -36,13 +36,16 @@ class Prompts(Mapping[int, np.ndarray]):
 
     def __init__(self, masks: Mapping[int, np.ndarray | tuple[Path, ...]]):
         self._masks = {index: masks[index] for index in sorted(masks)}
+        self._shapes: dict[int, tuple[int, ...]] = {}
 
     @cached_property
     def _new_ids(self) -> dict[int, tuple[int, ...]]:
         seen: set[int] = set()
         fresh: dict[int, tuple[int, ...]] = {}
         for index in self._masks:
-            ids = tuple(i for i in object_ids(self._read(index)) if i not in seen)
+            mask = self._read(index)
+            self._shapes[index] = mask.shape
+            ids = tuple(i for i in object_ids(mask) if i not in seen)
             if ids:
                 fresh[index] = ids
                 seen.update(ids)
@@ -63,6 +66,10 @@ class Prompts(Mapping[int, np.ndarray]):
     def ids(self, index: int) -> tuple[int, ...]:
         """The objects that appear with the mask of frame ``index`` (empty without one)."""
         return self._new_ids.get(index, ())
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """(height, width) of the mask of frame ``index``, which is in the mapping."""
+        return self._shapes[index] if index in self._new_ids else ()
 
     def paths(self) -> tuple[Path, ...]:
         """The mask files behind the prompts, in the order of their frames."""
@@ -222,7 +229,7 @@ class Video:
                 " expected a mask for its first frame"
             )
         for index in self.prompts:
-            shape = self.prompts[index].shape
+            shape = self.prompts.shape(index)
             if shape != (self.height, self.width):
                 raise InputError(
                     f"mask {self.prompts.source(index)} is {_size(shape)}, but the frames of"

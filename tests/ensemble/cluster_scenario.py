@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from test_executors import run_toy
@@ -21,22 +22,31 @@ from mose import InputError
 
 
 def replace_a_node(folder: str) -> None:
-    """A node of two is killed after eight pairs, another is added after 24."""
+    """A node of two is killed after eight pairs, another is added after 20. The last pairs wait
+    until a worker is ready there, however long its start takes on a busy machine."""
     cluster = start_cluster(folder)
     doomed = cluster.add_node(num_cpus=2)
     plans = {
         8: lambda: cluster.remove_node(doomed, allow_graceful=False),
-        24: lambda: cluster.add_node(num_cpus=2),
+        20: lambda: cluster.add_node(num_cpus=2),
     }
     done = 0
+    nodes: dict[int, str] = {}
 
     def interfere(entry: dict) -> None:
         nonlocal done
         done += entry["event"] == "Done" and entry["member"] != ""
         if done in plans:
             plans.pop(done)()
+        if entry["event"] == "WorkerUp":
+            nodes[entry["worker"]] = entry["node"]
+        elif entry["event"] == "Loaded":
+            third = list(dict.fromkeys(nodes.values()))[2:]
+            if nodes[entry["worker"]] in third:
+                Path(os.environ["TOY_GATE"]).touch()
 
-    run(cluster, [MemberSpec("a")], [f"sleep-0.5-{i}" for i in range(48)], interfere)
+    videos = [f"sleep-0.5-{i}" for i in range(32)] + [f"gate-0.5-{i}" for i in range(16)]
+    run(cluster, [MemberSpec("a")], videos, interfere)
 
 
 def grow(folder: str) -> None:

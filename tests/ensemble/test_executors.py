@@ -47,7 +47,10 @@ class ToyWorker:
             raise OSError(errno.ENOSPC, "No space left on device", "/data/masks")
         elif kind.startswith("needs") and attempt.step < int(kind[5:]):
             raise MemoryError
-        elif kind == "sleep":
+        if kind == "gate":
+            while not os.path.exists(os.environ["TOY_GATE"]):
+                time.sleep(0.1)
+        if kind in ("sleep", "gate"):
             time.sleep(float(rest.split("-")[0]))
         return {
             "member": self.member,
