@@ -29,6 +29,8 @@ def in_a_line(error: BaseException) -> str:
     telling = [line for line in lines if "because" in line or "exit detail:" in line]
     if getattr(error, "actor_init_failed", False) or not telling:
         telling = lines
+    if isinstance(error, ray_errors.OutOfMemoryError):
+        telling = lines[:1]  # pages of figures and advice follow
     line = telling[-1] if telling else "no reason is given"
     line = line.split("exit detail:")[-1].split(" Some common causes")[0].strip()
     return f"{type(error).__name__}: {line[:300]}"

@@ -91,3 +91,11 @@ def test_what_rays_exceptions_mean(error, loss):
     line = in_a_line(error)
     assert line.startswith(f"{type(error).__name__}: ")
     assert "\n" not in line
+
+
+def test_reason_of_a_memory_kill_is_its_first_line():
+    text = (
+        "1 worker(s) were killed due to the node running low on memory. 7 GB\nOOM kill reason: x\n"
+    )
+    line = in_a_line(ray_errors.OutOfMemoryError(f"{text}Refer to the documentation"))
+    assert line == f"OutOfMemoryError: {text.splitlines()[0]}"

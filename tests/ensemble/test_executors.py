@@ -43,6 +43,11 @@ class ToyWorker:
             raise InputError("frame 3 is damaged")
         elif kind == "hang":
             time.sleep(600)
+        elif kind == "eat":
+            eaten = []
+            while True:
+                eaten.append(bytearray(b"x") * (200 << 20))
+                time.sleep(0.1)
         elif kind == "full":
             raise OSError(errno.ENOSPC, "No space left on device", "/data/masks")
         elif kind.startswith("needs") and attempt.step < int(kind[5:]):

@@ -6,6 +6,7 @@ What came of it is told in docs/reliability.md.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -17,7 +18,9 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
+from test_executors import QUICK, SLEEPS, run_toy
 
 from mose.synthetic import write_dataset
 
@@ -160,3 +163,18 @@ def test_a_minute_of_killing_all_workers_every_two_seconds(data, calm, tmp_path)
     assert redone(events(output)) == []
     lost = count(output, "WorkerLost")
     print(f"{len(kills)} signals, {lost} workers lost, {count(output, 'Done')} results")
+
+
+def test_a_pair_that_eats_the_nodes_memory(monkeypatch):
+    """Ray's memory monitor kills its worker, here when the machine has 2.5 GB less than now."""
+    memory = psutil.virtual_memory()
+    threshold = 1 - (memory.available - 2.5e9) / memory.total
+    monkeypatch.setenv("RAY_memory_usage_threshold", f"{threshold:.3f}")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    limits = dataclasses.replace(QUICK, deadline_floor=60.0)
+    outcome, log = run_toy("ray", "a", [*SLEEPS, "eat-1"], limits=limits, num_cpus=2)
+    (given_up,) = outcome.given_up
+    assert (given_up.video, given_up.category) == ("eat-1", "memory")
+    assert "memory" in given_up.message
+    assert {e["loss"] for e in log if e["event"] == "WorkerLost"} == {"memory"}
+    assert set(outcome.finished) == set(SLEEPS)
