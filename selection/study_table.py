@@ -23,7 +23,9 @@ from selection.statistics import calibration_error, error_of_chance, mean_score,
 from selection.summary import format_table
 from selection.sureness import BEST_WITHIN, keys, state, sure_features
 
-GOOD_ECE = 0.1
+LITTLE_ROOM = 0.005
+"""J&F: where the oracle is no further above the best single member, no share is told."""
+
 MIN_VIDEOS = 10
 """Fewer do not fit anything."""
 
@@ -355,7 +357,7 @@ def compare(
 
 def row_of(result: Result, base: Baselines) -> dict[str, Any]:
     """One line of the table; ``recovered`` is the share of the distance from the best single
-    member to the oracle per video, None where that is less than 0.1 J&F."""
+    member to the oracle per video, None where that is less than `LITTLE_ROOM`."""
     best = base.members[base.best]
     gain, low, high = paired_interval(result.truths, best)
     room = mean_score(base.oracle_video) - mean_score(best)
@@ -371,7 +373,7 @@ def row_of(result: Result, base: Baselines) -> dict[str, Any]:
         "gain": gain,
         "gain_low": low,
         "gain_high": high,
-        "recovered": gain / room if room > 0.001 else None,
+        "recovered": gain / room if room >= LITTLE_ROOM else None,
         "regret": mean_score(base.oracle_video) - mean_score(result.truths),
         "videos_above": int(sum(m > BEST_WITHIN for m in means)),
         "videos_below": int(sum(m < -BEST_WITHIN for m in means)),
