@@ -48,6 +48,10 @@ def total_loss(
         terms["auxiliary"] = torch.stack(
             [_auxiliary(a, small, found.valid) for a in found.aux]
         ).mean()
+    if options.matching:
+        matched = _needed(found.matched, "matching")
+        small = area_downsample(masks, masks.shape[-1] // matched.shape[-1])
+        terms["matching"] = _matching(matched, small, found.valid)
     weighted = [getattr(options, name) * value for name, value in terms.items()]
     if not weighted:
         raise InputError("every weight of the recipe's loss is 0: give one of them a weight")
@@ -64,10 +68,22 @@ def _auxiliary(logits: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
     """Cross-entropy and Dice of ``(B, F, N, h, w)`` logits, with soft masks at their size."""
     chances = logits.float().sigmoid() * valid[..., None, None]
     odds = aggregate(chances.flatten(0, 1), 1)
+    plain = _soft_cross_entropy(odds, masks)
+    return plain + losses.dice(odds.softmax(1)[:, 1:], masks, valid.flatten(0, 1))
+
+
+def _matching(matched: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
+    """Cross-entropy and Dice of masks ``(B, F, N, h, w)`` that matching alone would give."""
+    chances = (matched.float() * valid[..., None, None]).flatten(0, 1).clamp(0, 1)
+    odds = torch.cat([1 - chances.sum(1, keepdim=True), chances], 1).clamp(min=1e-4).log()
+    return _soft_cross_entropy(odds, masks) + losses.dice(chances, masks, valid.flatten(0, 1))
+
+
+def _soft_cross_entropy(odds: Tensor, masks: Tensor) -> Tensor:
+    """Of log-odds ``(F, N + 1, h, w)``, background first, and soft masks ``(F, N, h, w)``."""
     background = (1 - masks.sum(1, keepdim=True)).clamp(0, 1)
     share = torch.cat([background, masks], 1)
-    plain = -(share * odds.log_softmax(1)).sum(1).mean()
-    return plain + losses.dice(odds.softmax(1)[:, 1:], masks, valid.flatten(0, 1))
+    return -(share * odds.log_softmax(1)).sum(1).mean()
 
 
 def _similarity(found: Predictions) -> Tensor:

@@ -44,6 +44,9 @@ class LossOptions:
     object_score    of whether an object is visible
     similarity      of an object's features in the first frame and later
     auxiliary       cross-entropy and Dice of heads at stride 16, each like the main one
+    matching        cross-entropy and Dice of the masks that matching alone would give: the true
+                    masks of remembered frames, read at stride 16; teaches keys directly what a
+                    network from nothing else learns late
     """
 
     cross_entropy: float = 1.0
@@ -55,6 +58,7 @@ class LossOptions:
     object_score: float = 0.0
     similarity: float = 0.0
     auxiliary: float = 0.0
+    matching: float = 0.0
 
     def __post_init__(self) -> None:
         for option in fields(self):

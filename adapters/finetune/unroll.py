@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adapters.finetune.clips import ClipBatch
@@ -35,6 +36,8 @@ class Predictions:
     masks     ``(B, F, N, H, W)`` what is true
     valid     ``(B, F, N) bool``: the object is there to be predicted
     aux       logits ``(B, F, N, h, w)`` of auxiliary heads, at stride 16
+    matched   ``(B, F, N, h, w)`` in [0, 1], or None: the true masks of the remembered frames,
+              read as values are read, at stride 16
     query     ``(B, F, C, h, w)`` features at stride 16, or None
     memory    ``(B, C, h, w)`` the same of the first frame, or None
     given     ``(B, N, H, W)`` masks of the first frame, or None
@@ -46,6 +49,7 @@ class Predictions:
     masks: Tensor
     valid: Tensor
     aux: tuple[Tensor, ...] = ()
+    matched: Tensor | None = None
     query: Tensor | None = None
     memory: Tensor | None = None
     given: Tensor | None = None
@@ -74,10 +78,11 @@ def _xmem(network: XMem, clips: ClipBatch, options: UnrollOptions) -> Prediction
     masks = clips.masks[:, 0]
     sensory = _blank(frames[0].key, objects, network.config.sensory_dim)
     value, sensory = network.encode_masks(clips.frames[:, 0], frames[0].pixels, masks, sensory)
-    memory, values, odds = [frames[0]], [value], []
+    memory, values, odds, matched = [frames[0]], [_with_mask(value, clips, 0)], [], []
     for index in range(1, clips.length):
         now = frames[index]
-        readout = _read(network, now, memory, values, objects)
+        readout, match = _read(network, now, memory, values, objects)
+        matched.append(match)
         logits, sensory = network.decode(now, readout, sensory)
         # XMem enlarges, then aggregates.
         odds.append(_aggregate(upsample(logits.float(), 4).sigmoid(), objects))
@@ -87,8 +92,8 @@ def _xmem(network: XMem, clips: ClipBatch, options: UnrollOptions) -> Prediction
                 clips.frames[:, index], now.pixels, masks, sensory
             )
             memory.append(now)
-            values.append(value)
-    return _predictions(clips, odds, (), [frame.key for frame in frames])
+            values.append(_with_mask(value, clips, index))
+    return _predictions(clips, odds, (), matched, [frame.key for frame in frames])
 
 
 def _cutie(network: Cutie, clips: ClipBatch, options: UnrollOptions) -> Predictions:
@@ -99,10 +104,12 @@ def _cutie(network: Cutie, clips: ClipBatch, options: UnrollOptions) -> Predicti
     value, sensory, summaries = network.encode_masks(
         clips.frames[:, 0], frames[0].pixels, masks, sensory
     )
-    memory, values, odds, aux = [frames[0]], [value], [], []
+    memory, values = [frames[0]], [_with_mask(value, clips, 0)]
+    odds, aux, matched = [], [], []
     for index in range(1, clips.length):
         now = frames[index]
-        readout = _read(network, now, memory, values, objects)
+        readout, match = _read(network, now, memory, values, objects)
+        matched.append(match)
         small = area_downsample(masks, 16)
         refined, heads = network.refine(
             now.pixels, readout, sensory, small, summaries, selector, last_head=True
@@ -118,8 +125,8 @@ def _cutie(network: Cutie, clips: ClipBatch, options: UnrollOptions) -> Predicti
             )
             summaries = summaries + more
             memory.append(now)
-            values.append(value)
-    return _predictions(clips, odds, aux, [frame.key for frame in frames])
+            values.append(_with_mask(value, clips, index))
+    return _predictions(clips, odds, aux, matched, [frame.key for frame in frames])
 
 
 def _livos(network: LiVOS, clips: ClipBatch) -> Predictions:
@@ -127,16 +134,20 @@ def _livos(network: LiVOS, clips: ClipBatch) -> Predictions:
     selector = objects[:, :, None, None]
     masks = clips.masks[:, 0]
     sensory = _blank(frames[0].key, objects, network.config.sensory_dim)
-    state = LinearState.empty(frames[0].key.float(), network.config.value_dim)
+    # Two more values are kept without a gate, the masks and 1: their ratio is a mean of masks.
+    state = LinearState.empty(frames[0].key.float(), network.config.value_dim + 2)
     state = state.extended(objects.shape[1])
     summaries: Tensor | None = None
-    odds, aux = [], []
+    odds, aux, matched = [], [], []
     for index, now in enumerate(frames):
         key = now.key.float()
         if summaries is not None:
+            readout = state.read(key)
+            share = readout[:, -2] / readout[:, -1].clamp(min=1e-6)
+            matched.append(share.unflatten(0, objects.shape))
             refined, heads = network.refine(
                 now.pixels,
-                state.read(key),
+                readout[:, :-2],
                 sensory,
                 area_downsample(masks, 16),
                 summaries,
@@ -152,8 +163,11 @@ def _livos(network: LiVOS, clips: ClipBatch) -> Predictions:
                 clips.frames[:, index], now.pixels, masks, sensory
             )
             summaries = more if summaries is None else summaries + more
-            state = state.seen(key).written(key, value.float(), now.gate.float())
-    return _predictions(clips, odds, aux, [frame.key for frame in frames])
+            kept = _with_mask(value.float(), clips, index)
+            kept = torch.cat([kept, torch.ones_like(kept[:, :1])], 1)
+            gate = F.pad(now.gate.float(), (0, 2), value=1.0)
+            state = state.seen(key).written(key, kept, gate)
+    return _predictions(clips, odds, aux, matched, [frame.key for frame in frames])
 
 
 def _tmo(network: TMO, clips: ClipBatch, options: UnrollOptions, seed: int) -> Predictions:
@@ -187,16 +201,23 @@ def _blank(like: Tensor, objects: Tensor, channels: int) -> Tensor:
     return like.new_zeros(objects.numel(), channels, *like.shape[-2:])
 
 
+def _with_mask(value: Tensor, clips: ClipBatch, index: int) -> Tensor:
+    """``(B * N, V + 1, h, w)``: the true masks of a frame as one more value."""
+    small = area_downsample(clips.masks[:, index], 16).flatten(0, 1)
+    return torch.cat([value, small[:, None].to(value.dtype)], 1)
+
+
 def _read(
     network: XMem | Cutie, now: Any, memory: list[Any], values: list[Tensor], objects: Tensor
-) -> Tensor:
-    """The readout of T frames with values ``(B * N, V, h, w)``.
+) -> tuple[Tensor, Tensor]:
+    """The readout of T frames with values ``(B * N, V + 1, h, w)``, and of their last channel.
 
     In full precision: similarity is a difference of large products.
     """
     with torch.autocast(now.key.device.type, enabled=False):
         stored = torch.stack(values, 1).unflatten(0, objects.shape).float()
-        return network.read(_full(now), [_full(frame) for frame in memory], stored)
+        mixed = network.read(_full(now), [_full(frame) for frame in memory], stored)
+    return mixed[:, :-1], mixed[:, -1].unflatten(0, objects.shape)
 
 
 def _full(features: Any) -> Any:
@@ -213,13 +234,16 @@ def _remembers(index: int, length: int, options: UnrollOptions) -> bool:
     return index % options.mem_every == 0 and index < length - 1
 
 
-def _predictions(clips: ClipBatch, odds: list[Tensor], aux: Any, keys: list[Tensor]) -> Predictions:
+def _predictions(
+    clips: ClipBatch, odds: list[Tensor], aux: Any, matched: list[Tensor], keys: list[Tensor]
+) -> Predictions:
     heads = tuple(torch.stack(head, 1) for head in zip(*aux, strict=True))
     return Predictions(
         torch.stack(odds, 1),
         clips.masks[:, 1:],
         clips.valid[:, None].expand(-1, clips.length - 1, -1),
         heads,
+        torch.stack(matched, 1),
         torch.stack(keys[1:], 1),
         keys[0],
         clips.masks[:, 0],

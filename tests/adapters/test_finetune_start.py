@@ -5,6 +5,10 @@ import torch
 from test_finetune import recipe
 
 from adapters.finetune.models import make_network, write_weights
+from adapters.finetune.objective import total_loss
+from adapters.finetune.trainer import Trainer
+from adapters.finetune.training_options import LossOptions
+from adapters.finetune.unroll import Predictions, unroll
 from mose import InputError
 
 
@@ -32,3 +36,35 @@ def test_a_warm_start_needs_something_to_share(tmp_path):
         make_network(recipe("xmem", warm_start=str(tmp_path / "r.pth")))
     with pytest.raises(InputError, match="goes with sizes"):
         recipe("xmem", sizes={}, weights="x.pth", warm_start="y.pth")
+
+
+@pytest.mark.parametrize("network", ["xmem", "cutie", "livos"])
+def test_the_loss_of_matching_teaches_the_keys_alone(network, tmp_path):
+    alone = {"cross_entropy": 0, "dice": 0, "matching": 1, "hardest": 1}
+    trainer = Trainer(recipe(network, loss=alone), tmp_path)
+    clips = trainer.make_batches()(0)
+    found = unroll(trainer.network, clips, trainer.recipe.unroll, 0)
+    assert found.matched is not None
+    assert found.matched.min() >= 0
+    assert found.matched.max() <= 1 + 1e-5
+    loss, terms = total_loss(found, trainer.recipe.loss, 0.0)
+    assert terms.keys() == {"matching"}
+    loss.backward()
+    gradients = {n: p.grad for n, p in trainer.network.named_parameters()}
+    taught = {n for n, grad in gradients.items() if grad is not None and grad.any()}
+    assert any(name.startswith("key_projection.") for name in taught)
+    assert not any(name.startswith(("decoder.", "mask_encoder.")) for name in taught)
+
+
+def test_masks_of_a_frame_match_themselves():
+    masks = torch.zeros(1, 1, 2, 4, 4)
+    masks[..., 0, :2, :], masks[..., 1, 3, :] = 1, 1
+    odds = torch.zeros(1, 1, 3, 64, 64)
+    whole = masks[0].repeat_interleave(16, -1).repeat_interleave(16, -2)[None]
+    valid = torch.ones(1, 1, 2, dtype=torch.bool)
+    options = LossOptions(cross_entropy=0, dice=0, matching=1)
+    right, wrong = (
+        float(total_loss(Predictions(odds, whole, valid, matched=m), options, 0.0)[0])
+        for m in (masks, 1 - masks)
+    )
+    assert right < 0.01 < 1 < wrong
