@@ -210,6 +210,12 @@ def note_done(memory: Memory, job: RunJob, inputs: Mapping[str, Input], entry: E
         memory.forget_input(video)
 
 
+def clear_leftovers(run: RunDirectory, members: Iterable[str]) -> None:
+    """Remove what killed workers left half-written; only where no worker is left."""
+    for folder in (*map(run.predictions, members), *(run.root / n for n in ("masks", *WRITTEN))):
+        listed(folder, clear=True)
+
+
 def listed(folder: Path, clear: bool = False) -> frozenset[str]:
     """Names in a folder, read once; with ``clear`` what killed writers left is removed."""
     names: list[str] = []

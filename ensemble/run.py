@@ -134,6 +134,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     from ensemble.lease import held, refuse_second
     from ensemble.memory import open_memory
     from ensemble.plan import choose_videos, make_plan, open_data
+    from ensemble.resume import clear_leftovers
     from ensemble.rundir import RunDirectory, open_run
     from mose.config import to_dict
 
@@ -164,6 +165,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
             follow_back(
                 config, plan, directory, specs_of(config), lambda job: executor_of(config, job)
             )
+        clear_leftovers(directory, [member.name for member in config.members])
         summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
     say(summary.table())
     report_end(config, summary, directory)
