@@ -76,6 +76,9 @@ class AugmentOptions:
     blur_length   of the longest such blur, in pixels, odd
     paste         share of clips that get an object of another clip, to follow or to mislead
     occlude       share of clips in which something passes before an object
+    scatter       share of clips whose later frames are moved by any distance, each by its own
+                  (what leaves at a side comes in at the other): where an object was says
+                  nothing, only what it looks like
     """
 
     flip: float = 0.0
@@ -92,6 +95,7 @@ class AugmentOptions:
     blur_length: int = 9
     paste: float = 0.0
     occlude: float = 0.0
+    scatter: float = 0.0
 
     def __post_init__(self) -> None:
         limits = {"rotation": 180.0, "shear": 60.0, "scale": 4.0}

@@ -8,18 +8,20 @@ import torch
 from safetensors import safe_open
 
 import adapters
-from adapters.finetune.clips import ClipBatch
+from adapters.finetune.clips import ClipBatch, scattered
 from adapters.finetune.models import make_network, write_weights
 from adapters.finetune.objective import total_loss
 from adapters.finetune.recipe import Recipe
 from adapters.finetune.sam2 import load_sam2
-from adapters.finetune.sam2_start import VISIBLE
+from adapters.finetune.sam2_start import OBJECT, VISIBLE
 from adapters.finetune.trainer import Trainer
 from adapters.finetune.training_options import UnrollOptions
 from adapters.finetune.unroll import unroll
-from adapters.networks.ops import aggregate
+from adapters.networks.ops import aggregate, area_downsample, normalise
+from adapters.sam2.model import STOCK_BIAS, STOCK_SCALE
 from mose import InputError, Video
 from mose.config import build
+from mose.synthetic import make_clip
 from tests.adapters.tiny_sam2 import SMALLEST, discs, save, weights
 
 SIZES = {
@@ -119,18 +121,20 @@ def test_a_fresh_network_sees_its_objects():
     assert (found.score[found.valid] - VISIBLE).abs().max() < 1
 
 
-def test_a_fresh_network_finds_objects_by_appearance():
-    """Before any training the masks of later frames are above chance."""
-    batch, *_ = discs_clip(2)
-    moved = ClipBatch(batch.frames.roll(24, -1), batch.masks.roll(24, -1), batch.valid)
-    frames = torch.cat([batch.frames[:, :1], moved.frames[:, :1]], 1)
-    masks = torch.cat([batch.masks[:, :1], moved.masks[:, :1]], 1)
+def test_a_fresh_network_remembers_what_things_look_like_and_where_the_object_is():
+    model = make_network(recipe(sizes=SIZES | {"image_size": 128}))
+    clip = make_clip(1000, 1, 128, 128, 1)
+    frames = normalise(torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255)
+    masks = torch.from_numpy(clip.labels > 0)[:, None].float()
     with torch.no_grad():
-        found = unroll(
-            make_network(recipe()), ClipBatch(frames, masks, batch.valid), UnrollOptions(), 0
-        )
-    chances, true = found.odds.softmax(2)[0, 0, 1:], found.masks[0, 0] > 0.5
-    assert chances[true].mean() > 2 * chances[~true].mean()
+        coarse = model.forward_image(frames)["backbone_fpn"][-1]
+        scaled = masks * STOCK_SCALE + STOCK_BIAS
+        stored = model.memory_encoder(coarse, scaled, skip_mask_sigmoid=True)["vision_features"]
+    assert coarse[:, OBJECT].abs().max() == 0
+    # Over a frame features differ by more than they have in common.
+    assert coarse.std((2, 3)).mean() > coarse.mean((2, 3)).abs().mean()
+    where = torch.stack([stored[:, OBJECT].flatten(), area_downsample(masks, 16).flatten()])
+    assert torch.corrcoef(where)[0, 1] > 0.9
 
 
 def test_the_length_of_the_video_moves_pointers():
@@ -159,6 +163,18 @@ def test_training_lowers_the_loss_and_the_adapter_loads_the_weights(tmp_path):
         again = load_sam2(tmp_path / f"last{suffix}")
         assert again.config.windows == (8, 4, 4, 2)
         assert all(torch.equal(state[name], t) for name, t in again.state_dict().items())
+
+
+def test_scattered_frames_are_rolled_with_their_masks():
+    """Each by its own distance, the first not at all."""
+    images = torch.rand(4, 3, 32, 48)
+    ids = (images[:, 0] * 5).to(torch.uint8)
+    moved, labels = scattered(images, ids, np.random.default_rng(0))
+    assert torch.equal(moved[0], images[0])
+    assert torch.equal(labels, (moved[:, 0] * 5).to(torch.uint8))
+    for before, after in zip(images[1:], moved[1:], strict=True):
+        assert not torch.equal(before, after)
+        assert torch.equal(before.flatten(1).sort().values, after.flatten(1).sort().values)
 
 
 def test_checkpoints_are_those_of_the_package(tmp_path):
