@@ -7,13 +7,15 @@ and after any restart, so that training resumes exactly.
 from __future__ import annotations
 
 import fnmatch
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Protocol
 
 import cv2
@@ -270,7 +272,7 @@ def in_order(
         for number in range(first, last):
             yield make(number)
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
     waiting: deque[Future[ClipBatch]] = deque()
     try:
         for number in range(first, last):
@@ -281,3 +283,16 @@ def in_order(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """One thread, and an end with the trainer: a killed one cannot shut its pool down."""
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

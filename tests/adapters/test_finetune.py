@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -112,12 +113,15 @@ def test_a_killed_training_resumes_to_the_same_curve_and_weights(tmp_path):
     config = tmp_path / "recipe.yaml"
     config.write_text(RECIPE)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    process = start(config, killed)
+    process = start(config, killed, "--set", "workers=1")
     while not (killed / "state.pth").exists() or len(read_log(killed)) < 6:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
+    helpers = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
+    assert helpers
+    assert psutil.wait_procs(helpers, timeout=30)[1] == []
     for output, more in ((killed, ["--resume"]), (whole, [])):
         process = start(config, output, *more)
         assert process.communicate()[1] is not None
