@@ -31,7 +31,7 @@ FRAMES = 16
 FLOOR = 0.1
 """Of the mean variance: directions much weaker than this are noise and are not raised to 1."""
 RIDGE = 1e-2
-SHARPNESS = 2.5
+SHARPNESS = 1.2
 """Of matching: larger, and memory is read from fewer places."""
 READ = 3.0
 """Of the object's channel after memory attention, against 1 of the others."""
