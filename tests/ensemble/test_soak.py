@@ -46,7 +46,7 @@ def calm(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 
 
 def start(data: Path, output: Path) -> subprocess.Popen[bytes]:
-    arguments = ["--dataset", data, "--split", "test", "--output", output]
+    arguments = ["--config", "floor", "--dataset", data, "--split", "test", "--output", output]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     with open(f"{output}.log", "ab") as log:
         return subprocess.Popen(
