@@ -310,7 +310,7 @@ def test_ctrl_c_ends_everything(tmp_path):
     wait_for(driver, "Run")
     children = psutil.Process(driver.pid).children(recursive=True)
     driver.send_signal(signal.SIGINT)
-    _, errors = driver.communicate(timeout=30)
+    _, errors = driver.communicate(timeout=90)
     assert driver.returncode != 0
     assert "KeyboardInterrupt" in errors
     assert gone(children)
@@ -323,5 +323,5 @@ def test_killing_the_driver_ends_its_workers(tmp_path):
     children = psutil.Process(driver.pid).children(recursive=True)
     workers = [p for p in children if "_Actor" in " ".join(p.cmdline())]
     driver.kill()
-    driver.communicate(timeout=30)
+    driver.communicate(timeout=90)
     assert gone(workers)
