@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import secrets
+import shlex
 import shutil
 import socket
 import sys
@@ -57,6 +58,7 @@ def embedded_ray(num_cpus: int) -> Iterator[None]:
             num_cpus=num_cpus,
             object_store_memory=OBJECT_STORE_BYTES,
             _temp_dir=folder,
+            **_quoted_interpreter(),
         ):
             yield
     finally:
@@ -66,6 +68,16 @@ def embedded_ray(num_cpus: int) -> Iterator[None]:
             else:
                 os.environ[name] = value
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _quoted_interpreter() -> dict[str, Any]:
+    """What Ray must be told where the path of Python holds a space.
+
+    Workers with an environment of their own, such as those of Ray Train, are started through a
+    shell with that path as it is, and would never come up.
+    """
+    quoted = shlex.quote(sys.executable)
+    return {} if quoted == sys.executable else {"runtime_env": {"py_executable": quoted}}
 
 
 @contextlib.contextmanager
