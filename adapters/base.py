@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from adapters.expansion import Expansion, expand, expand_at, labels_of
+from adapters.expansion import Expansion, Places, expand, expand_at, labels_of
 from mose import InputError, Video
 from mose.errors import unknown
 
@@ -49,14 +49,12 @@ class FrameMasks:
             return np.asarray(planes, dtype=np.float32).reshape(shape)
         return expand(self.native, self.expansion, height, width)
 
-    def probabilities_at(
-        self, height: int, width: int, rows: np.ndarray, columns: np.ndarray
-    ) -> np.ndarray:
-        """`probabilities` at some pixels: ``(N, P) float32`` for ``(P,) int`` coordinates."""
+    def probabilities_at(self, places: Places) -> np.ndarray:
+        """`probabilities` at P pixels of a frame: ``(N, P) float32``."""
         if self.expansion.rule == "labels":
-            ids = self.labels(height, width)[rows, columns]
+            ids = self.labels(*places.size)[places.rows, places.columns]
             return (ids[None] == np.asarray(self.object_ids)[:, None]).astype(np.float32)
-        return expand_at(self.native, self.expansion, height, width, rows, columns)
+        return expand_at(self.native, self.expansion, places)
 
     def labels(self, height: int, width: int) -> np.ndarray:
         """``(height, width) uint8`` ids."""

@@ -8,6 +8,7 @@ a stored prediction needs no torch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -150,88 +151,127 @@ def labels_of(probabilities: np.ndarray, object_ids: tuple[int, ...]) -> np.ndar
     return ids
 
 
-def expand_at(
-    native: np.ndarray,
-    expansion: Expansion,
-    height: int,
-    width: int,
-    rows: np.ndarray,
-    columns: np.ndarray,
-) -> np.ndarray:
+class Places:
+    """Some pixels of a frame, and what bilinear sampling there needs of a map.
+
+    height, width   of the frame
+    rows, columns   ``(P,) int`` pixel coordinates in it
+
+    What they need is the same for all members whose maps have one size, and is found once.
+    """
+
+    def __init__(self, height: int, width: int, rows: np.ndarray, columns: np.ndarray):
+        self.size, self.rows, self.columns = (height, width), rows, columns
+        self._corners: dict[tuple[int, int], Corners] = {}
+
+    def __len__(self) -> int:
+        return self.rows.size
+
+    def corners(self, height: int, width: int) -> Corners:
+        """In a map of ``height`` x ``width`` that covers the frame."""
+        if (height, width) not in self._corners:
+            top, bottom, down = _taps(self.rows, self.size[0], height)
+            left, right, across = _taps(self.columns, self.size[1], width)
+            top *= width
+            bottom *= width
+            corners = [top + left, top + right, bottom + left, bottom + right]
+            touched = np.zeros(height * width, dtype=bool)
+            for corner in corners:
+                touched[corner] = True
+            sites = np.flatnonzero(touched)
+            order = np.empty(height * width, dtype=np.intp)
+            order[sites] = np.arange(len(sites))
+            self._corners[height, width] = Corners(
+                *np.divmod(sites, width), [order[corner] for corner in corners], down, across
+            )
+        return self._corners[height, width]
+
+
+@dataclass(frozen=True)
+class Corners:
+    """The K pixels of a map between which P places lie.
+
+    rows, columns   ``(K,) int`` of the map's pixels, ascending
+    places          upper left, upper right, lower left, lower right: ``(P,) int`` in [0, K)
+    down, across    ``(P,) float32`` in [0, 1): weights of the lower and the right ones
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    places: Sequence[np.ndarray]
+    down: np.ndarray
+    across: np.ndarray
+
+    def sample(self, values: np.ndarray) -> np.ndarray:
+        """Bilinear samples ``(C, P)`` of ``(C, K)`` values."""
+        above, right, below, lower = (values.take(place, axis=1) for place in self.places)
+        right -= above
+        right *= self.across
+        above += right
+        lower -= below
+        lower *= self.across
+        below += lower
+        below -= above
+        below *= self.down
+        above += below
+        return above
+
+
+def expand_at(native: np.ndarray, expansion: Expansion, places: Places) -> np.ndarray:
     """`expand`, evaluated at some pixels only: ``(N, P) float32``.
 
-    rows, columns   ``(P,) int`` pixel coordinates in the ``height`` x ``width`` frame
-
-    Only the part of the native map that these pixels touch is worked on.
+    Only what these pixels touch of the native map is worked on.
     """
-    if native.shape[0] == 0 or rows.size == 0:
-        return np.zeros((native.shape[0], rows.size), dtype=np.float32)
+    if native.shape[0] == 0 or not len(places):
+        return np.zeros((native.shape[0], len(places)), dtype=np.float32)
+    native = native.astype(np.float32, copy=False)
     if expansion.rule == "exclusive":
-        logits = _sample(
-            native, _taps(rows, height, native.shape[1]), _taps(columns, width, native.shape[2])
-        )
-        return sigmoid(exclusive(logits))
+        corners = places.corners(*native.shape[1:])
+        values = native[:, corners.rows, corners.columns]
+        return sigmoid(exclusive(corners.sample(values)))
     padded = expansion.padded or native.shape[1:]
     top, left, inner_height, inner_width = expansion.window or (0, 0, *padded)
-    down = _taps(rows, height, inner_height)
-    across = _taps(columns, width, inner_width)
-    window = (
-        int(down[0].min()) + top,
-        int(down[1].max()) + top + 1,
-        int(across[0].min()) + left,
-        int(across[1].max()) + left + 1,
-    )
-    inner = _inner(native, expansion.rule, padded, window)
-    shifted_down = (down[0] + top - window[0], down[1] + top - window[0], down[2])
-    shifted_across = (across[0] + left - window[2], across[1] + left - window[2], across[2])
-    return _sample(inner, shifted_down, shifted_across)
+    corners = places.corners(inner_height, inner_width)
+    rows, columns = corners.rows + top, corners.columns + left
+    return corners.sample(_inner(native, expansion.rule, padded, rows, columns))
 
 
-Taps = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-def _taps(points: np.ndarray, size_out: int, size_in: int) -> Taps:
+def _taps(points: np.ndarray, size_out: int, size_in: int) -> tuple[np.ndarray, ...]:
     """The two source indices of each point along one axis, and the weight of the second."""
     source = np.maximum((points + 0.5) * (size_in / size_out) - 0.5, 0.0)
     first = np.minimum(source.astype(np.intp), size_in - 1)
     return first, np.minimum(first + 1, size_in - 1), (source - first).astype(np.float32)
 
 
-def _sample(planes: np.ndarray, down: Taps, across: Taps) -> np.ndarray:
-    """Bilinear samples ``(C, P)`` of ``(C, h, w)``."""
-    flat = planes.reshape(planes.shape[0], -1)
-    stride = planes.shape[2]
-    y0, y1, fy = down
-    x0, x1, fx = across
-    upper, lower = y0 * stride, y1 * stride
-    above = flat.take(upper + x0, axis=1)
-    above += fx * (flat.take(upper + x1, axis=1) - above)
-    below = flat.take(lower + x0, axis=1)
-    below += fx * (flat.take(lower + x1, axis=1) - below)
-    above += fy * (below - above)
-    return above
-
-
 def _inner(
-    native: np.ndarray, rule: str, padded: tuple[int, ...], window: tuple[int, int, int, int]
+    native: np.ndarray,
+    rule: str,
+    padded: tuple[int, ...],
+    rows: np.ndarray,
+    columns: np.ndarray,
 ) -> np.ndarray:
-    """Probabilities ``(N, ...)`` of a window (top, bottom, left, right) of the padded size."""
-    y0, y1, x0, x1 = window
+    """Probabilities ``(N, K)`` at some pixels of the padded size."""
     if rule == "probability":
-        return np.ascontiguousarray(native[:, y0:y1, x0:x1], dtype=np.float32)
+        return native[:, rows, columns]
     step_y, rest_y = divmod(padded[0], native.shape[1])
     step_x, rest_x = divmod(padded[1], native.shape[2])
     if rest_y or rest_x:
         step_y = step_x = 1
         native = resize(native, padded[0], padded[1])
     # One native pixel more on each side makes the upsampled window equal to the whole's.
-    a, b = max(y0 // step_y - 1, 0), min(-(-y1 // step_y) + 1, native.shape[1])
-    c, d = max(x0 // step_x - 1, 0), min(-(-x1 // step_x) + 1, native.shape[2])
+    a = max(int(rows.min()) // step_y - 1, 0)
+    b = min(int(rows.max()) // step_y + 2, native.shape[1])
+    c = max(int(columns.min()) // step_x - 1, 0)
+    d = min(int(columns.max()) // step_x + 2, native.shape[2])
     part = native[:, a:b, c:d]
     size = ((b - a) * step_y, (d - c) * step_x)
-    cut = np.s_[:, y0 - a * step_y : y1 - a * step_y, x0 - c * step_x : x1 - c * step_x]
+    at = (rows - a * step_y) * size[1] + columns - c * step_x
+
+    def here(planes: np.ndarray) -> np.ndarray:
+        return resize(planes, *size).reshape(len(planes), -1).take(at, axis=1)
+
     if rule == "upsample-aggregate":
-        odds = aggregate(sigmoid(resize(part, *size)[cut]))
+        odds = aggregate(sigmoid(here(part)))
     else:
-        odds = resize(aggregate(sigmoid(part)), *size)[cut]
+        odds = here(aggregate(sigmoid(part)))
     return softmax(odds)[1:]

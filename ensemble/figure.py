@@ -18,6 +18,7 @@ from ensemble.scoring import calibrated
 from mose.dataset import Dataset
 from mose.errors import InputError, unknown
 from mose.masks import read_mask
+from selection.metrics import Regions
 
 COMPARED = {"box average": "boxes", "maximum": "max"}
 """Plain fusions shown beside the pseudo-label: name -> rule."""
@@ -61,8 +62,9 @@ def figure_layers(
             f"run {run.root} kept no predictions of video {name}: run it again with --keep-soft"
         )
     known = tuple(sorted(i for t in video.prompts if t <= index for i in video.prompts.ids(t)))
-    gathered = Gathered(frames, np.asarray(priors), known, video.height, video.width)
-    layers = dict(zip(members, gathered.labels, strict=True))
+    regions = [Regions(frame.labels(video.height, video.width)) for frame in frames]
+    gathered = Gathered(frames, regions, np.asarray(priors), known)
+    layers = dict(zip(members, (masks.ids for masks in regions), strict=True))
     shown = {**COMPARED, **{rule: rule for rule in rules}, "pseudo-label": config.fusion.rule}
     for title, rule in shown.items():
         options: FusionOptions = dataclasses.replace(config.fusion, rule=rule)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ensemble.config import RunConfig, calibration_of, prior_of
-from ensemble.fusion import Fused, fuse_frame
+from ensemble.fusion import Fused, Gathered
 from ensemble.predictions import CorruptPrediction, Prediction, StoredFrame
 from ensemble.record import describe
 from ensemble.rundir import RunDirectory, appearing, write_json
@@ -138,19 +138,18 @@ def fuse_video(
             ]
             scored = known
             known = tuple(sorted({*known, *video.prompts.ids(index)}))
-            trust.look(index, [f.labels(video.height, video.width) for f in frames])
-            fused = fuse_frame(
-                frames, priors, known, video.height, video.width, config.fusion, trust.table(known)
-            )
+            regions = [Regions(f.labels(video.height, video.width)) for f in frames]
+            trust.look(index, regions)
+            gathered = Gathered(frames, regions, priors, known, trust.table(known))
+            fused = gathered.fuse(config.fusion)
             ids = with_given(fused.ids, video, index)
             write_mask(folder / f"{stem}.png", ids)
             truth = labels(index) if labels else None
             if stills is not None and index in stills.indices:
                 add_still(stills, video, index, frames, ids, priors, known, truth)
-            pseudo = Regions(ids)
-            candidates = [Regions(f.labels(video.height, video.width)) for f in frames]
-            score(scorer, index, known, scored, (frames, fused), [*candidates, pseudo], truth)
-            identity.look(index, scored, [f.labels(*ids.shape) for f in frames] + [ids])
+            candidates = [*regions, Regions(ids)]
+            score(scorer, index, known, scored, (frames, fused), candidates, truth)
+            identity.look(index, scored, [masks.ids for masks in candidates])
     return evidence
 
 

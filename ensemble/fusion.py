@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from adapters.base import FrameMasks
+from adapters.expansion import Places
 from ensemble.cleanup import clean_up
 from ensemble.rules import (
     EVERY_PIXEL,
@@ -25,6 +26,7 @@ from ensemble.rules import (
     Views,
     prior_weights,
 )
+from selection.metrics import Regions, iou
 
 __all__ = ["EVERY_PIXEL", "RULES", "Fused", "FusionOptions", "Gathered", "fuse_frame"]
 
@@ -51,6 +53,7 @@ class Gathered:
     """What the members say of one frame, in the form that every rule needs; made once.
 
     frames       one per member, all of the same frame
+    regions      their masks at one size, which is the pseudo-label's
     priors       ``(M,)`` expected J&F of each member, in (0, 1)
     object_ids   the objects to decide on, ascending; a member that lacks one does not see it
     trust        ``(M, N)`` in (0, 1]: how far each member is believed about each object, see
@@ -60,17 +63,16 @@ class Gathered:
     def __init__(
         self,
         frames: Sequence[FrameMasks],
+        regions: Sequence[Regions],
         priors: np.ndarray,
         object_ids: tuple[int, ...],
-        height: int,
-        width: int,
         trust: np.ndarray | None = None,
     ):
         self._trust = trust
-        self.frames, self.object_ids, self.size = frames, object_ids, (height, width)
+        self.frames, self.regions, self.object_ids = frames, regions, object_ids
+        self.size = regions[0].shape
         self.priors = np.asarray(priors, dtype=np.float64)
-        self.labels = [frame.labels(height, width) for frame in frames]
-        self.box = joint_box(self.labels) if object_ids else None
+        self.box = joint_box(regions) if object_ids else None
 
     @cached_property
     def choices(self) -> np.ndarray:
@@ -79,12 +81,16 @@ class Gathered:
         y0, y1, x0, x1 = self.box
         position = np.full(256, len(self.object_ids), dtype=np.uint8)
         position[list(self.object_ids)] = np.arange(len(self.object_ids))
-        return np.stack([cv2.LUT(plane[y0:y1, x0:x1], position) for plane in self.labels])
+        return np.stack([cv2.LUT(r.ids[y0:y1, x0:x1], position) for r in self.regions])
 
     @cached_property
     def disputed(self) -> np.ndarray:
         """``(h, w) bool`` inside `box`: pixels on which members differ."""
-        return (self.choices[1:] != self.choices[0]).any(axis=0)
+        first, *others = self.choices
+        differ = np.zeros(first.shape, dtype=bool)
+        for plane in others:
+            differ |= plane != first
+        return differ
 
     @cached_property
     def views(self) -> Views:
@@ -93,8 +99,7 @@ class Gathered:
         confidence = np.stack(
             [align(f.confidence, f.object_ids, self.object_ids) for f in self.frames]
         )
-        origin = self.box[0], self.box[2]
-        views = survey(self.choices, len(self.object_ids), origin, self.priors, confidence)
+        views = survey(self.regions, self.object_ids, self.priors, confidence)
         trust = views.trust if self._trust is None else self._trust
         return replace(views, copies=self._copies(views), trust=trust)
 
@@ -137,9 +142,10 @@ class Gathered:
         rows, columns = np.divmod(where, x1 - x0)
         rows += y0
         columns += x0
+        places = Places(*self.size, rows, columns)
         sampled = [
-            align(f.probabilities_at(*self.size, rows, columns), f.object_ids, self.object_ids)
-            for f in self.frames
+            align(frame.probabilities_at(places), frame.object_ids, self.object_ids)
+            for frame in self.frames
         ]
         choices = self.choices.reshape(len(self.frames), -1)[:, where]
         return Points(np.stack(sampled), choices, rows, columns)
@@ -174,7 +180,8 @@ def fuse_frame(
     trust: np.ndarray | None = None,
 ) -> Fused:
     """Fuse the members' masks of one frame at ``height`` x ``width``, see `Gathered`."""
-    gathered = Gathered(frames, priors, object_ids, height, width, trust)
+    regions = [Regions(frame.labels(height, width)) for frame in frames]
+    gathered = Gathered(frames, regions, priors, object_ids, trust)
     return gathered.fuse(options or FusionOptions())
 
 
@@ -190,53 +197,36 @@ def decide(fused: np.ndarray) -> np.ndarray:
 
 
 def survey(
-    choices: np.ndarray,
-    count: int,
-    origin: tuple[int, int],
+    regions: Sequence[Regions],
+    object_ids: Sequence[int],
     priors: np.ndarray,
     confidence: np.ndarray,
 ) -> Views:
-    """`Views` from the members' choices ``(M, h, w) uint8``, not looking for copies.
-
-    ``count`` is the background, ``origin`` is the (row, column) of the crop in the frame.
-    """
-    members = len(choices)
+    """`Views` from the members' masks, not looking for copies."""
+    members, count = len(regions), len(object_ids)
     areas = np.zeros((members, count), dtype=np.int64)
     boxes = np.zeros((members, count, 4), dtype=np.int64)
     overlaps = np.ones((count, members, members))
-    for n in range(count):
-        packed = []
-        for m in range(members):
-            mask = choices[m] == n
-            bits = np.packbits(mask, axis=None)
-            packed.append(_words(bits))
-            areas[m, n] = np.bitwise_count(packed[m]).sum()
-            if areas[m, n]:
-                boxes[m, n] = _box(mask, origin)
-        for a in range(members):
+    for n, object_id in enumerate(object_ids):
+        for a, one in enumerate(regions):
+            areas[a, n] = one.areas.get(object_id, 0)
+            top, left, bottom, right = one.boxes.get(object_id, (0, 0, 0, 0))
+            boxes[a, n] = top, bottom, left, right
             for b in range(a):
-                shared = int(np.bitwise_count(packed[a] & packed[b]).sum())
-                union = areas[a, n] + areas[b, n] - shared
-                overlaps[n, a, b] = overlaps[n, b, a] = shared / union if union else 1.0
+                overlaps[n, a, b] = overlaps[n, b, a] = iou(one, regions[b], object_id)
     return Views(
         priors, confidence, areas, boxes, overlaps, np.ones(members, np.int64), np.ones(areas.shape)
     )
 
 
-def joint_box(labels: Sequence[np.ndarray]) -> tuple[int, int, int, int] | None:
+def joint_box(regions: Sequence[Regions]) -> tuple[int, int, int, int] | None:
     """(top, bottom, left, right) around everything that any member gives to an object."""
-    rows = np.zeros(labels[0].shape[0], dtype=bool)
-    columns = np.zeros(labels[0].shape[1], dtype=bool)
-    for plane in labels:
-        here = plane.any(axis=1)
-        rows |= here
-        if here.any():
-            span = np.flatnonzero(here)
-            columns |= plane[span[0] : span[-1] + 1].any(axis=0)
-    if not rows.any():
+    boxes = np.array([box for masks in regions for box in masks.boxes.values()])
+    if not len(boxes):
         return None
-    down, across = np.flatnonzero(rows), np.flatnonzero(columns)
-    return int(down[0]), int(down[-1]) + 1, int(across[0]), int(across[-1]) + 1
+    top, left = boxes[:, :2].min(axis=0)
+    bottom, right = boxes[:, 2:].max(axis=0)
+    return int(top), int(bottom), int(left), int(right)
 
 
 def align(values: np.ndarray, have: tuple[int, ...], want: tuple[int, ...]) -> np.ndarray:
@@ -249,19 +239,3 @@ def align(values: np.ndarray, have: tuple[int, ...], want: tuple[int, ...]) -> n
         if object_id in at:
             out[row] = values[at[object_id]]
     return out
-
-
-def _box(mask: np.ndarray, origin: tuple[int, int]) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (
-        rows[0] + origin[0],
-        rows[-1] + 1 + origin[0],
-        columns[0] + origin[1],
-        columns[-1] + 1 + origin[1],
-    )
-
-
-def _words(bits: np.ndarray) -> np.ndarray:
-    """Packed bits as 64-bit words, which count several times faster than bytes."""
-    spare = -len(bits) % 8
-    return np.pad(bits, (0, spare)).view(np.uint64)

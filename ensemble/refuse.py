@@ -84,16 +84,17 @@ def _one_pass(
         known = tuple(sorted({*known, *video.prompts.ids(index)}))
         given = labels(index) if labels else None
         truth = Regions(given) if given is not None else None
-        trust.look(index, [plane.ids for plane in regions.values()])
+        trust.look(index, list(regions.values()))
         own.look(index, scored, list(regions.values()), truth)
         gathered: dict[tuple[str, ...], Gathered] = {}
         for way, scorer in zip(ways, scorers, strict=True):
             if way.members not in gathered:
                 taking_part = [frames[member] for member in way.members]
+                masks = [regions[member] for member in way.members]
                 said = np.asarray([priors[member] for member in way.members])
                 rows = [members.index(member) for member in way.members]
                 believed = trust.table(known)[rows]
-                gathered[way.members] = Gathered(taking_part, said, known, height, width, believed)
+                gathered[way.members] = Gathered(taking_part, masks, said, known, believed)
             fused = gathered[way.members].fuse(way.options)
             pseudo = Regions(with_given(fused.ids, video, index))
             scorer.say(index, known, gathered[way.members].frames, fused)

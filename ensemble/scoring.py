@@ -14,7 +14,7 @@ from ensemble.fusion import Fused
 from mose import InputError, Video
 from selection.calibration import Curve
 from selection.evidence import Evidence
-from selection.metrics import Regions, jaccard, object_score
+from selection.metrics import Regions, iou, object_score
 
 SAMPLES = 9
 """Frames of a video on which colours are compared."""
@@ -139,7 +139,7 @@ class Scorer:
             for object_id in scored:
                 at = index, row, self._column[object_id]
                 if before is not None:
-                    self.evidence["stability"][at] = overlap(before, regions, object_id)
+                    self.evidence["stability"][at] = iou(before, regions, object_id)
                 likeness = self._colours.likeness(index, regions.ids, object_id)
                 self.evidence["appearance"][at] = likeness
                 if truth is not None:
@@ -162,12 +162,3 @@ class Scorer:
                 at = index, row, self._column[object_id]
                 self.evidence["agreement_j"][at] = score.J
                 self.evidence["agreement_f"][at] = score.F
-
-
-def overlap(one: Regions, other: Regions, object_id: int) -> float:
-    """IoU of an object in two masks; 1 where it is in neither."""
-    a, b = one.areas.get(object_id, 0), other.areas.get(object_id, 0)
-    if not a and not b:
-        return 1.0
-    shared = one.plane(object_id).common(other.plane(object_id)) if a and b else 0
-    return jaccard(shared, a + b - shared)

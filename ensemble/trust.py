@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mose import Video
-from selection.metrics import Regions, jaccard
+from selection.metrics import Regions, iou
 
 MET = 0.3
 """IoU with the given mask, one frame later, of the best member: below, nothing is concluded."""
@@ -31,15 +31,14 @@ class Trust:
         self._video, self._members = video, members
         self._of: dict[int, np.ndarray] = {}
 
-    def look(self, index: int, masks: Sequence[np.ndarray]) -> None:
-        """Judge the members by their ids ``(H, W) uint8`` on the frame after a given mask."""
+    def look(self, index: int, masks: Sequence[Regions]) -> None:
+        """Judge the members by their masks on the frame after a given one."""
         before = index - 1
         if before not in self._video.prompts:
             return
         given = Regions(self._video.prompts[before])
-        seen = [Regions(mask) for mask in masks]
         for object_id in self._video.prompts.ids(before):
-            self._of[object_id] = judge([_iou(regions, given, object_id) for regions in seen])
+            self._of[object_id] = judge([iou(regions, given, object_id) for regions in masks])
 
     def table(self, object_ids: Sequence[int]) -> np.ndarray:
         """``(M, N)``; objects that were not judged yet are believed."""
@@ -54,9 +53,3 @@ def judge(met: Sequence[float]) -> np.ndarray:
     if values.max() < MET:
         return np.ones(len(values))
     return np.where(values >= FAR_BELOW * values.max(), 1.0, LITTLE)
-
-
-def _iou(one: Regions, other: Regions, object_id: int) -> float:
-    a, b = one.areas.get(object_id, 0), other.areas.get(object_id, 0)
-    shared = one.plane(object_id).common(other.plane(object_id)) if a and b else 0
-    return jaccard(shared, a + b - shared) if a or b else 1.0

@@ -119,6 +119,13 @@ def smoothed_jaccard(intersection: int, union: int) -> float:
     return (intersection + 1) / (union + 1)
 
 
+def iou(one: Regions, other: Regions, object_id: int) -> float:
+    """J of one object in two masks of the same size."""
+    a, b = one.areas.get(object_id, 0), other.areas.get(object_id, 0)
+    shared = one.plane(object_id).common(other.plane(object_id)) if a and b else 0
+    return jaccard(shared, a + b - shared)
+
+
 def object_score(
     prediction: Regions, truth: Regions, object_id: int, protocol: str = "davis"
 ) -> FrameScore:

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Every run tests the same; HYPOTHESIS_PROFILE=default looks for new examples.
+settings.register_profile("same", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # On busy cores, threads that spin while they wait make small arithmetic a hundred times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """Tests that draw from torch's own generator draw the same in any order and number."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(1)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """torch's arithmetic on one thread: sums in one order, and no waiting on busy cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

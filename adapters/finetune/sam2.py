@@ -8,6 +8,7 @@ see the masks before the object score hides absent objects: what is hidden has n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from adapters.finetune.clips import ClipBatch
 from adapters.finetune.recipe import UnrollOptions
+from adapters.finetune.sam2_matching import read_masks, watch
 from adapters.finetune.sam2_start import prepare
 from adapters.finetune.unroll import Predictions
 from adapters.networks.ops import aggregate, normalise
@@ -44,10 +46,12 @@ class Remembered:
 
     maps      ``(h * w, M, memory_dim)``
     pointer   ``(M, d_model)``
+    truth     ``(M, h * w)`` what the masks should have been
     """
 
     maps: Tensor
     pointer: Tensor
+    truth: Tensor
 
 
 @dataclass(frozen=True)
@@ -91,34 +95,44 @@ def load_sam2(path: Any) -> nn.Module:
     return fresh
 
 
-def unroll_sam2(model: Any, clips: ClipBatch, options: UnrollOptions) -> Predictions:
+def unroll_sam2(
+    model: Any, clips: ClipBatch, options: UnrollOptions, matching: bool
+) -> Predictions:
     """Predictions for a batch of clips, see `adapters.finetune.unroll`."""
+    if matching:
+        for layer in model.get_submodule("memory_attention").layers:
+            watch(layer.cross_attn_image)
     if clips.frames.device.type != "cpu":
-        return _unrolled(model, clips, options)
+        return _unrolled(model, clips, options, matching)
     # On a CPU the fused attention's gradient is half of the whole step; this one is not.
     with sdpa_kernel(SDPBackend.MATH):
-        return _unrolled(model, clips, options)
+        return _unrolled(model, clips, options, matching)
 
 
-def _unrolled(model: Any, clips: ClipBatch, options: UnrollOptions) -> Predictions:
+def _unrolled(model: Any, clips: ClipBatch, options: UnrollOptions, matching: bool) -> Predictions:
     owner = clips.valid.nonzero()[:, 0]
     coarse, position, fine = _encoded(model, clips.frames)
     given = clips.masks.transpose(1, 2)[clips.valid][:, 0]
     first = [part[0][owner] for part in (coarse, *fine)]
     found = _given(model, first[0], first[1:], given[:, None])
-    bank = [_remember(model, first[0], found)]
+    truth = _truth(clips, position)
+    bank = [_remember(model, first[0], found, truth[0])]
     frames: list[Found] = []
+    matched: list[Tensor] = []
     for index in range(1, clips.length):
         now = coarse[index][owner]
         sharp = [level[index][owner] for level in fine]
         read = _read(model, now, position, bank, options.video_frames or clips.length)
+        if matching:
+            shown = [bank[place].truth for place in _recalled(model.config, index)]
+            matched.append(read_masks(model.get_submodule("memory_attention"), shown))
         found = _decode(model, read, sharp)
         frames.append(found)
         if index < clips.length - 1:
-            bank.append(_remember(model, now, found))
+            bank.append(_remember(model, now, found, truth[index]))
     height, width = clips.frames.shape[-2:]
     seen = [F.interpolate(level, (height // 16, width // 16), mode="area") for level in coarse]
-    return _predictions(clips, frames, seen)
+    return _predictions(clips, frames, seen, matched)
 
 
 def _encoded(model: Any, frames: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -132,6 +146,14 @@ def _encoded(model: Any, frames: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
     *fine, coarse = (part.unflatten(0, (length, batch)) for part in encoded["backbone_fpn"])
     position = encoded["vision_pos_enc"][-1][:1].flatten(2).permute(2, 0, 1)
     return coarse, position, fine
+
+
+def _truth(clips: ClipBatch, position: Tensor) -> list[Tensor]:
+    """The true masks ``(M, h * w)`` of every frame, at stride 16."""
+    masks = clips.masks.transpose(1, 2)[clips.valid]
+    side = math.isqrt(len(position))
+    small = F.interpolate(masks.float(), (side, side), mode="area")
+    return list(small.flatten(2).unbind(1))
 
 
 def _given(model: Any, coarse: Tensor, fine: list[Tensor], masks: Tensor) -> Found:
@@ -168,7 +190,7 @@ def _decode(model: Any, read: Tensor, fine: list[Tensor]) -> Found:
     return Found(logits, hidden, ious[rows, best], score, pointer)
 
 
-def _remember(model: Any, coarse: Tensor, found: Found) -> Remembered:
+def _remember(model: Any, coarse: Tensor, found: Found, truth: Tensor) -> Remembered:
     side = (model.config.image_size,) * 2
     full = F.interpolate(found.hidden.float(), side, mode="bilinear", align_corners=False)
     scaled = full.sigmoid() * STOCK_SCALE + STOCK_BIAS
@@ -177,7 +199,13 @@ def _remember(model: Any, coarse: Tensor, found: Found) -> Remembered:
     if model.no_obj_embed_spatial is not None:
         absent = (found.score <= 0).to(encoded)
         encoded = encoded + (absent * model.no_obj_embed_spatial)[..., None, None]
-    return Remembered(encoded.flatten(2).permute(2, 0, 1).to(torch.bfloat16), found.pointer)
+    maps = encoded.flatten(2).permute(2, 0, 1).to(torch.bfloat16)
+    return Remembered(maps, found.pointer, truth)
+
+
+def _recalled(config: Sam2Config, now: int) -> list[int]:
+    """Frames whose maps are read on frame ``now``: the first one, then the most recent ones."""
+    return [0, *range(max(1, now - config.memory_frames + 1), now)]
 
 
 def _read(
@@ -190,8 +218,8 @@ def _read(
     config: Sam2Config = model.config
     now, count, dim = len(bank), len(coarse), config.memory_dim
     split = config.d_model // dim
-    recent = range(max(1, now - config.memory_frames + 1), now)
-    maps = [bank[0].maps, *(bank[index].maps for index in recent)]
+    first, *recent = _recalled(config, now)
+    maps = [bank[index].maps for index in (first, *recent)]
     ages = [config.memory_frames, *(now - index for index in recent)]
     like = coarse.new_empty(1, dim, *coarse.shape[-2:])
     places = model.memory_encoder.position_encoding(like).flatten(2).permute(2, 0, 1)
@@ -217,8 +245,11 @@ def _read(
     return read.permute(1, 2, 0).reshape(coarse.shape)
 
 
-def _predictions(clips: ClipBatch, frames: list[Found], seen: list[Tensor]) -> Predictions:
+def _predictions(
+    clips: ClipBatch, frames: list[Found], seen: list[Tensor], matched: list[Tensor]
+) -> Predictions:
     size = clips.frames.shape[-2:]
+    coarse = seen[0].shape[-2:]
 
     def spread(rows: list[Tensor]) -> Tensor:
         """``F`` times ``(M, ...)`` -> ``(B, F, N, ...)``, 0 for padded objects."""
@@ -230,10 +261,14 @@ def _predictions(clips: ClipBatch, frames: list[Found], seen: list[Tensor]) -> P
         F.interpolate(found.logits, size, mode="bilinear", align_corners=False)[:, 0].sigmoid()
         for found in frames
     ]
+    # The network sees a square; the loss sees masks of the clip's shape.
+    square = [m.unflatten(1, (math.isqrt(m.shape[1]), -1))[:, None] for m in matched]
+    read = [F.interpolate(m, coarse, mode="area")[:, 0] for m in square]
     return Predictions(
         odds=aggregate(spread(chances).flatten(0, 1), 1).unflatten(0, (-1, len(frames))),
         masks=clips.masks[:, 1:],
         valid=clips.valid[:, None].expand(-1, len(frames), -1),
+        matched=spread(read) if read else None,
         query=torch.stack(seen[1:], 1),
         memory=seen[0],
         given=clips.masks[:, 0],

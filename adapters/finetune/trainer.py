@@ -211,7 +211,8 @@ class Trainer:
         recipe = self.recipe
         kind = recipe.device.split(":")[0]
         with torch.autocast(kind, torch.bfloat16, enabled=recipe.amp):
-            found = unroll(self.network, clips, recipe.unroll, recipe.seed + number)
+            matching = recipe.loss.matching > 0
+            found = unroll(self.network, clips, recipe.unroll, recipe.seed + number, matching)
         with torch.autocast(kind, enabled=False):
             loss, terms = total_loss(found, recipe.loss, self.step / recipe.steps)
         (loss / recipe.accumulate).backward()

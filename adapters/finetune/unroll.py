@@ -57,8 +57,18 @@ class Predictions:
     score: Tensor | None = None
 
 
-def unroll(network: nn.Module, clips: ClipBatch, options: UnrollOptions, seed: int) -> Predictions:
-    """Predictions of a network for a batch of clips; ``seed`` decides what is drawn (TMO)."""
+def unroll(
+    network: nn.Module,
+    clips: ClipBatch,
+    options: UnrollOptions,
+    seed: int,
+    matching: bool = False,
+) -> Predictions:
+    """Predictions of a network for a batch of clips.
+
+    seed       of what is drawn (TMO)
+    matching   also what SAM 2's attention matches, which takes memory; the others always tell
+    """
     steps: Any = Rerun(network) if options.checkpointing else network
     if isinstance(network, XMem):
         return _xmem(steps, clips, options)
@@ -70,7 +80,7 @@ def unroll(network: nn.Module, clips: ClipBatch, options: UnrollOptions, seed: i
         return _tmo(steps, clips, options, seed)
     from adapters.finetune.sam2 import unroll_sam2
 
-    return unroll_sam2(steps, clips, options)
+    return unroll_sam2(steps, clips, options, matching)
 
 
 def _xmem(network: XMem, clips: ClipBatch, options: UnrollOptions) -> Predictions:

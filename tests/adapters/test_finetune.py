@@ -21,6 +21,8 @@ from adapters.finetune.trainer import Trainer
 from mose import InputError, Video
 from mose.config import CONFIG_FOLDER, build
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 OBJECT = {
     "image_depth": 10, "image_width": 8, "mask_depth": 10, "mask_width": 8, "pixel_dim": 16,
     "key_dim": 8, "value_dim": 16, "sensory_dim": 8, "embed_dim": 16, "decoder_dims": [12, 8],
@@ -58,14 +60,6 @@ class SameClip:
 
     def __call__(self, number):
         return self.batch
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("network", SIZES)

@@ -1,6 +1,7 @@
 """SAM 2 in training: unrolled as the adapter runs it, learning, written, loaded again."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ from mose.config import build
 from mose.synthetic import make_clip
 from tests.adapters.tiny_sam2 import SMALLEST, discs, save, weights
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZES = {
     "image_size": 64, "embed_dim": 8, "stages": [1, 1, 2, 1], "global_blocks": [3],
     "windows": [8, 4, 4, 2], "d_model": 32, "memory_dim": 16, "attention_layers": 1,
@@ -31,14 +34,6 @@ SIZES = {
 }  # fmt: skip
 SIDE, FRAMES = 64, 5
 LOSS = {"hardest": 1, "focal": 20, "mask_iou": 1, "object_score": 1, "cross_entropy": 0}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def recipe(**changes):
@@ -112,6 +107,28 @@ def test_gradients_reach_memory_through_time():
         gradient = model.get_parameter(name).grad
         assert gradient is not None, name
         assert gradient.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_loss_of_matching_teaches_what_memory_attention_matches(checkpointing):
+    alone = recipe(loss={"cross_entropy": 0, "dice": 0, "matching": 1, "hardest": 1})
+    model, (batch, *_) = make_network(alone), discs_clip()
+    found = unroll(model, batch, UnrollOptions(checkpointing=checkpointing), 0, matching=True)
+    assert found.matched.shape == (2, FRAMES - 1, 3, SIDE // 16, SIDE // 16)
+    assert found.matched.min() >= 0
+    assert found.matched.max() <= 1 + 1e-5
+    assert found.matched[1, :, -1].max() == 0  # padded
+    # A softmax reads a mask that is everywhere as it is.
+    everywhere = dataclasses.replace(batch, masks=torch.ones_like(batch.masks))
+    read = unroll(model, everywhere, UnrollOptions(), 0, matching=True).matched
+    torch.testing.assert_close(
+        read[batch.valid[:, None].expand(-1, FRAMES - 1, -1)].min(), torch.tensor(1.0)
+    )
+    total_loss(found, alone.loss, 0.0)[0].backward()
+    taught = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    attention = "memory_attention.layers.0.cross_attn_image."
+    assert {attention + "q_proj.weight", attention + "k_proj.weight"} <= taught
+    assert not any(name.startswith("sam_mask_decoder.iou_prediction_head") for name in taught)
 
 
 def test_a_fresh_network_sees_its_objects():

@@ -155,12 +155,12 @@ def test_readouts_are_sparse_matrix_products(count):
 
 
 def test_gradients_reach_everything():
-    image, own = torch.randn(2, 5, 8, 8), torch.randn(6, 4, 8, 8)
-    for fusion in (ConcatFusion(5, 4, 16), SumFusion(5, 4, 16)):
-        fused = fusion(image, own)
-        rows = fused.flatten(2).transpose(1, 2)
-        weights, columns = top_k_softmax(rows[0] @ rows[1].T, 5)
-        readout(rows[2:], weights, columns).square().sum().backward()
+    for fusion in (ConcatFusion(5, 4, 64), SumFusion(5, 4, 64)):
+        for _ in range(4):  # a hidden unit of channel attention may be 0 for one input
+            fused = fusion(torch.randn(2, 5, 8, 8), torch.randn(6, 4, 8, 8))
+            rows = fused.flatten(2).transpose(1, 2)
+            weights, columns = top_k_softmax(rows[0] @ rows[1].T, 5)
+            readout(rows[2:], weights, columns).square().sum().backward()
         assert all(p.grad is not None and p.grad.any() for p in fusion.parameters())
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,8 @@ import torch
 
 import adapters
 from mose import Video
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = (ROOT.parent / "shared" / "fixtures" / "parity", ROOT / "tests" / "fixtures" / "parity")
@@ -98,15 +100,6 @@ def found() -> list[Any]:
             marks = [] if name in (*about.small, MISSING) else [pytest.mark.parity]
             parameters.append(pytest.param(model, name, id=f"{model}-{name}", marks=marks))
     return parameters
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As the cases were made; and small clips are no quicker with more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -32,14 +32,6 @@ LATE = Video.from_arrays(
 Load = Callable[..., adapters.Segmenter]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
     """Of a network whose objects come and go."""
@@ -215,6 +207,8 @@ import numpy as np, tiny_sam2
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from mose import Video
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 pictures, masks = tiny_sam2.discs(2)
 video = Video.from_arrays(np.stack(pictures), {{0: masks[0]}})
 members = [adapters.load("sam2", weights={weights!r}, sigmoid_scale=s) for s in (20.0, 7.5)]

@@ -15,6 +15,8 @@ import adapters
 from adapters.sam2.config import OFFICIAL, Sam2Config
 from mose import Video
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FRAMES = 20
 CONFIGS = {"tiny": (TINY, 2.3), "wider": (WIDER, 1.85)}
 STOCK, MOSE = (20.0, -10.0), (7.5, -4.0)
@@ -24,14 +26,6 @@ LATER = np.where(MASKS[3] != 4, MASKS[3], 0).astype(np.uint8)
 CASES = {"one": {0: FIRST}, "three": {0: MASKS[0]}, "late": {0: FIRST, 3: LATER}}
 LENGTHS = {"one": FRAMES, "three": 9, "late": FRAMES}
 """Longer than memory; all but one longer than the window of object pointers."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

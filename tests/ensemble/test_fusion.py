@@ -9,6 +9,7 @@ from adapters.base import FrameMasks
 from adapters.expansion import Expansion
 from ensemble.fusion import RULES, FusionOptions, Gathered, fuse_frame
 from ensemble.rules import prior_weights
+from selection.metrics import Regions
 
 HEIGHT, WIDTH = 24, 32
 
@@ -94,7 +95,8 @@ def test_members_that_see_nothing_are_no_copies():
 @settings(max_examples=15, deadline=None)
 def test_probabilities_and_weights_stay_in_range(rule, seed, sharp):
     frames = [member(seed + k, sharp=sharp) for k in range(3)]
-    gathered = Gathered(frames, np.array([0.3, 0.5, 0.8]), (1, 4, 9), HEIGHT, WIDTH)
+    masks = [Regions(frame.labels(HEIGHT, WIDTH)) for frame in frames]
+    gathered = Gathered(frames, masks, np.array([0.3, 0.5, 0.8]), (1, 4, 9))
     options = FusionOptions(rule=rule)
     fused, weights = RULES[rule](gathered.views, gathered.disputed_points, options)
     assert fused.min() >= 0

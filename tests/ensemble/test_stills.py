@@ -8,7 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from adapters.expansion import Expansion
+from adapters.expansion import Expansion, Places
 from ensemble import run as command
 from ensemble.predictions import StoredFrame
 from ensemble.stills import at_size
@@ -46,7 +46,7 @@ def test_small_soft_masks_are_the_large_ones_made_small(rule, padded, window):
     large = frame.probabilities(HEIGHT, WIDTH)
     small = at_size(frame, SMALL)
     rows, columns = (axis.reshape(-1) for axis in np.mgrid[: SMALL[0], : SMALL[1]])
-    seen = small.probabilities_at(*SMALL, rows, columns).reshape(2, *SMALL)
+    seen = small.probabilities_at(Places(*SMALL, rows, columns)).reshape(2, *SMALL)
     wanted = np.stack([cv2.resize(p, SMALL[::-1], interpolation=cv2.INTER_LINEAR) for p in large])
     assert np.abs(seen - wanted).mean() < 0.01
     assert (small.labels(*SMALL) == frame.ids[1::3, 1::3]).all()
