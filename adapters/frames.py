@@ -28,7 +28,6 @@ from adapters.networks.ops import (
     upsample,
 )
 from adapters.networks.resnet import fold_batch_norm
-from adapters.networks.winograd import accelerate
 from adapters.testtime import TestTimeOptions, autocast, compiled
 from mose import InputError, Video
 from mose.masks import object_ids
@@ -199,9 +198,8 @@ def ready(
 ) -> NetworkType:
     """A network for inference: channels last, compiled where asked for.
 
-    Norms are folded into convolutions. In full precision on a CPU the residual blocks are
-    fused and the other large convolutions multiply less, see `accelerate`; but there the
-    ``decisive`` parts stay as they are.
+    Norms are folded into convolutions. In full precision on a CPU the residual blocks of
+    encoders are fused; but there the ``decisive`` parts stay as they are.
     """
     network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     exact = device == "cpu" and options.amp == "off"
@@ -209,10 +207,8 @@ def ready(
         if exact and name in decisive:
             continue
         fold_batch_norm(part)
-        if exact and not options.compile:
-            if available():
-                fuse_blocks(part)
-            accelerate(part)
+        if exact and not options.compile and available():
+            fuse_blocks(part)
     if options.compile:
         for name in ("encode_images", "encode_masks", "refine", "decode"):
             if hasattr(network, name):

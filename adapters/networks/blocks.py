@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adapters.networks.ops import area_downsample, per_object, upsample
-from adapters.networks.winograd import WinogradConv2d
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -23,7 +22,7 @@ def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
 
-def split_conv(conv: nn.Module, image: Tensor, objects: Tensor) -> Tensor:
+def split_conv(conv: nn.Conv2d, image: Tensor, objects: Tensor) -> Tensor:
     """``conv(cat[image, objects])`` with the part over the image computed once per image.
 
     image ``(B, Ci, h, w)``, objects ``(B * N, Co, h, w)`` with ``Ci + Co`` the channels
@@ -38,11 +37,8 @@ def split_conv(conv: nn.Module, image: Tensor, objects: Tensor) -> Tensor:
     return own + per_object(shared, count)
 
 
-def _part(conv: nn.Module, x: Tensor, start: int, bias: bool) -> Tensor:
+def _part(conv: nn.Conv2d, x: Tensor, start: int, bias: bool) -> Tensor:
     """A convolution over input channels ``start`` and on, as many as ``x`` has."""
-    if isinstance(conv, WinogradConv2d):
-        return conv.part(x, start, bias)
-    assert isinstance(conv, nn.Conv2d)
     weight = conv.weight[:, start : start + x.shape[1]]
     return F.conv2d(x, weight, conv.bias if bias else None, conv.stride, conv.padding)
 

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from adapters.networks.resnet import BasicBlock, Bottleneck
 
+SIZES_KEPT = 4
+"""Of inputs, per convolution."""
+
 
 def available() -> bool:
     """Whether this build of torch has the operations: oneDNN's, on a CPU."""
@@ -23,7 +26,8 @@ def available() -> bool:
 class FusedConv2d(nn.Module):
     """Takes the place of a convolution; with ``relu``, of that and the ReLU after it.
 
-    ``weight`` lies in memory as the operation wants it, and cannot be read.
+    How the filters should lie in memory depends on the size of the input: laid out for no size
+    in particular, small maps take twice as long. So they are laid out when a size first comes.
     """
 
     weight: Tensor
@@ -32,22 +36,31 @@ class FusedConv2d(nn.Module):
     def __init__(self, conv: nn.Conv2d, relu: bool):
         super().__init__()
         self.geometry = list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups
-        weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight.detach(), *self.geometry)
-        self.register_buffer("weight", weight, False)
+        self.register_buffer("weight", conv.weight.detach(), False)
         self.register_buffer("bias", None if conv.bias is None else conv.bias.detach(), False)
         self.after = "relu" if relu else "none"
+        self._laid_out: dict[torch.Size, Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, in, H, W)`` -> ``(B, out, H', W')``."""
         return torch.ops.mkldnn._convolution_pointwise(
-            x, self.weight, self.bias, *self.geometry, self.after, [], ""
+            x, self._filters(x.shape), self.bias, *self.geometry, self.after, [], ""
         )
 
     def onto(self, x: Tensor, other: Tensor) -> Tensor:
         """The convolution of ``x`` plus ``other``, which is overwritten, then the ReLU."""
+        filters = self._filters(x.shape)
         return torch.ops.mkldnn._convolution_pointwise_(
-            other, x, self.weight, self.bias, *self.geometry, "add", 1.0, self.after, [], ""
+            other, x, filters, self.bias, *self.geometry, "add", 1.0, self.after, [], ""
         )
+
+    def _filters(self, size: torch.Size) -> Tensor:
+        if size not in self._laid_out:
+            if len(self._laid_out) == SIZES_KEPT:
+                del self._laid_out[next(iter(self._laid_out))]
+            reorder = torch.ops.mkldnn._reorder_convolution_weight
+            self._laid_out[size] = reorder(self.weight, *self.geometry, list(size))
+        return self._laid_out[size]
 
 
 class FusedBlock(nn.Module):
