@@ -49,6 +49,11 @@ def make_network(recipe: Recipe) -> nn.Module:
     return network
 
 
+IMAGE_ENCODER = "image_encoder."
+ENCODERS_OF_TMO = ("appearance.body.", "motion.body.")
+"""Where TMO has what the other networks call so: one for frames, one for pictures of flow."""
+
+
 def take_shared(network: nn.Module, path: Path) -> None:
     """Start what a checkpoint of any model has of the same name and shape from there.
 
@@ -60,6 +65,10 @@ def take_shared(network: nn.Module, path: Path) -> None:
         raise InputError(f"checkpoint {path} {describe(state)}: it cannot start another network")
     named = _modules(family)[0].NAMES.from_official(state)
     own = network.state_dict()
+    for name in list(named):
+        if name.startswith(IMAGE_ENCODER):
+            rest = name.removeprefix(IMAGE_ENCODER)
+            named |= {place + rest: named[name] for place in ENCODERS_OF_TMO}
     shared = {n: t for n, t in named.items() if n in own and own[n].shape == t.shape}
     if not shared:
         raise InputError(f"checkpoint {path} shares no part with the sizes of the recipe")

@@ -28,6 +28,15 @@ def test_a_warm_start_takes_what_two_models_share(tmp_path):
     assert all((t == 0.25).all() for t in shared.values())
 
 
+def test_a_warm_start_gives_tmo_both_of_its_encoders(tmp_path):
+    xmem = make_network(recipe("xmem"))
+    write_weights(tmp_path / "xmem", "xmem", xmem.state_dict())
+    sizes = {"resnet": [10, 8], "channels": 16}
+    tmo = make_network(recipe("tmo", sizes=sizes, warm_start=str(tmp_path / "xmem.safetensors")))
+    for encoder in (tmo.appearance, tmo.motion):
+        assert torch.equal(encoder.body.conv1.weight, xmem.image_encoder.conv1.weight)
+
+
 def test_a_warm_start_needs_something_to_share(tmp_path):
     torch.save(
         {"fc.weight": torch.zeros(2), "layer1.0.conv1.weight": torch.zeros(2)}, tmp_path / "r.pth"
