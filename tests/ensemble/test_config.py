@@ -30,6 +30,12 @@ def test_every_member_file_names_a_real_adapter_and_known_weights(path):
     get_adapter(member.adapter).parse_options(dict(member.options))
 
 
+def test_the_default_runs_networks_that_ship_and_the_floor_none():
+    shipped = {m.weights for m in load_config("default.yaml").members if m.weights}
+    assert shipped == {"demo-cutie", "demo-xmem", "demo-livos", "demo-tmo"}
+    assert not any(m.weights for m in load_config("floor").members)
+
+
 def test_mose_configuration_lists_the_five_models():
     config = load_config("mose")
     assert {m.adapter for m in config.members} == {"sam2", "cutie", "xmem", "livos", "tmo"}
