@@ -23,6 +23,8 @@ from adapters.sam2.package import sam2_module
 from adapters.testtime import mirrored
 from mose import InputError, Video
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PICTURES, MASKS = tiny_sam2.discs(10)
 VIDEO = Video.from_arrays(np.stack(PICTURES), {0: MASKS[0]})
 LATE = Video.from_arrays(
@@ -207,8 +209,6 @@ import numpy as np, tiny_sam2
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from mose import Video
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 pictures, masks = tiny_sam2.discs(2)
 video = Video.from_arrays(np.stack(pictures), {{0: masks[0]}})
 members = [adapters.load("sam2", weights={weights!r}, sigmoid_scale=s) for s in (20.0, 7.5)]
