@@ -20,7 +20,8 @@ from mose import InputError
 from mose.config import build
 
 OWN = {"sam2": "adapters.finetune.sam2:make_sam2"}
-"""``module:function`` of families whose network is not the project's own."""
+"""``module:function`` of families whose network is not the project's own; the module's ``start``
+makes a network of it that can learn from nothing."""
 
 
 def make_network(recipe: Recipe) -> nn.Module:
@@ -39,8 +40,11 @@ def make_network(recipe: Recipe) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             network = network_class(config)
-        if recipe.warm_start is not None:
-            take_shared(network, resolve(recipe.warm_start))
+            taken = ""
+            if recipe.warm_start is not None:
+                taken = take_shared(network, resolve(recipe.warm_start))
+            if recipe.network in OWN and taken != recipe.network:
+                module.start(network)
     # Half of the work is convolutions, which run faster on pixels with neighbouring channels.
     network = network.train().to(recipe.device)
     for parameter in network.parameters():
@@ -50,14 +54,14 @@ def make_network(recipe: Recipe) -> nn.Module:
 
 
 IMAGE_ENCODER = "image_encoder."
-ENCODERS_OF_TMO = ("appearance.body.", "motion.body.")
-"""Where TMO has what the other networks call so: one for frames, one for pictures of flow."""
+ENCODERS = ("appearance.body.", "motion.body.", "image_encoder.trunk.")
+"""Where TMO (one for frames, one for pictures of flow) and SAM 2 have what others call so."""
 
 
-def take_shared(network: nn.Module, path: Path) -> None:
+def take_shared(network: nn.Module, path: Path) -> str:
     """Start what a checkpoint of any model has of the same name and shape from there.
 
-    Raises `InputError` where that is nothing.
+    Returns the model of the checkpoint. Raises `InputError` where nothing is shared.
     """
     state = load_state(path)
     family = family_of(state)
@@ -68,11 +72,12 @@ def take_shared(network: nn.Module, path: Path) -> None:
     for name in list(named):
         if name.startswith(IMAGE_ENCODER):
             rest = name.removeprefix(IMAGE_ENCODER)
-            named |= {place + rest: named[name] for place in ENCODERS_OF_TMO}
+            named |= {place + rest: named[name] for place in ENCODERS}
     shared = {n: t for n, t in named.items() if n in own and own[n].shape == t.shape}
     if not shared:
         raise InputError(f"checkpoint {path} shares no part with the sizes of the recipe")
     network.load_state_dict(shared, strict=False)
+    return family
 
 
 def official_state(family: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

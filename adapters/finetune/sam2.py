@@ -73,14 +73,18 @@ class Found:
 
 
 def make_sam2(config: Sam2Config) -> nn.Module:
-    """A network with random weights from which memory can be learnt in a short training.
-
-    See `adapters.finetune.sam2_start`.
-    """
+    """A network with random weights; `start` makes one of it from which memory is learnt."""
     model: Any = build(config, dropout=0.0)
     model.config = config
-    prepare(model, config)
     return model
+
+
+def start(model: Any) -> None:
+    """Let a network whose memory knows nothing match by appearance, in place.
+
+    See `adapters.finetune.sam2_start`; its image encoder may have learnt.
+    """
+    prepare(model, model.config)
 
 
 def load_sam2(path: Any) -> nn.Module:

@@ -42,8 +42,9 @@ QUIET = 0.3
 @torch.no_grad()
 def prepare(model: Any, config: Sam2Config) -> None:
     """Start a fresh network as matching by appearance, in place; draws from torch's seed."""
-    model.image_encoder.trunk.pos_embed.normal_(std=0.02)
-    model.image_encoder.trunk.pos_embed_window.normal_(std=0.02)
+    if not config.resnet:
+        model.image_encoder.trunk.pos_embed.normal_(std=0.02)
+        model.image_encoder.trunk.pos_embed_window.normal_(std=0.02)
     images, masks = _examples(config.image_size)
     _whiten(model, images)
     _prepare_memory(model, masks)
@@ -65,9 +66,11 @@ def _whiten(model: Any, images: Tensor) -> None:
     neck, decoder = model.image_encoder.neck, model.sam_mask_decoder
     mean, whitening = _whitening(model.forward_image(images)["backbone_fpn"][-1])
     whitening[OBJECT] = 0
-    # Stride 16 is the sum of two projections, of strides 16 and 32.
-    _then(neck.convs[1].conv, whitening, mean)
-    _then(neck.convs[0].conv, whitening, torch.zeros_like(mean))
+    # With Hiera, stride 16 is the sum of two projections, of strides 16 and 32.
+    *coarser, coarse = neck.convs[:-2]
+    _then(coarse.conv, whitening, mean)
+    for also in coarser:
+        _then(also.conv, whitening, torch.zeros_like(mean))
     *fine, _ = model.forward_image(images)["backbone_fpn"]
     for convolution, made in zip((decoder.conv_s0, decoder.conv_s1), fine, strict=True):
         scales = 1 / made.std((0, 2, 3)).clamp(min=1e-6)

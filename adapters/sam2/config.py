@@ -21,6 +21,9 @@ from mose.errors import unknown
 STRIDE = 32
 """Of the coarsest feature map: working sizes are multiples of it."""
 
+BASIC = {10: 1, 18: 2, 34: 3}
+"""Depth of a ResNet of basic blocks -> blocks of its first stage."""
+
 
 @dataclass(frozen=True)
 class Sam2Config:
@@ -33,6 +36,10 @@ class Sam2Config:
     global_blocks      blocks that attend over the whole image
     windows            side of the attention window per stage elsewhere
     pos_embed_size     (height, width) of the learned position map
+    resnet             depth of a ResNet as image encoder, in place of Hiera: small networks
+                       learn sooner with one, and can start from one that has learnt. Its three
+                       stages have embed_dim, 2 and 4 times embed_dim channels; the five
+                       entries before mean nothing. 0: Hiera
     d_model            channels of image features, object pointers and mask decoder
     memory_dim         channels of memory features; divides d_model
     memory_frames      frames in memory: one with a given mask, the others recent
@@ -51,6 +58,7 @@ class Sam2Config:
     global_blocks: tuple[int, ...] = (5, 7, 9)
     windows: tuple[int, ...] = (8, 4, 14, 7)
     pos_embed_size: tuple[int, int] = (7, 7)
+    resnet: int = 0
     d_model: int = 256
     memory_dim: int = 64
     memory_frames: int = 7
@@ -61,19 +69,23 @@ class Sam2Config:
     version: str = "2.1"
 
     def __post_init__(self) -> None:
+        hiera = not self.resnet
         starts = [sum(self.stages[:stage]) for stage in (1, 2, 3)]
         problems = {
             f"image_size {self.image_size} is no multiple of {STRIDE}": (
                 self.image_size <= 0 or self.image_size % STRIDE
             ),
-            "stages and windows are not four numbers each": (
-                len(self.stages) != 4 or len(self.windows) != 4
+            f"resnet is {self.resnet}, not 0, {', '.join(map(str, BASIC))}": (
+                self.resnet not in (0, *BASIC)
             ),
+            "stages and windows are not four numbers each": hiera
+            and (len(self.stages) != 4 or len(self.windows) != 4),
             f"a quarter of image_size {self.image_size} is no multiple of the first window": (
-                (self.image_size // 4) % self.windows[0]
+                hiera and (self.image_size // 4) % self.windows[0]
             ),
             f"global_blocks {list(self.global_blocks)} hold one that starts a stage or is none": (
-                set(self.global_blocks) - set(range(sum(self.stages)))
+                hiera
+                and set(self.global_blocks) - set(range(sum(self.stages)))
                 | {*starts} & set(self.global_blocks)
             ),
             f"d_model {self.d_model} is no multiple of 32 and of memory_dim {self.memory_dim}": (
@@ -159,11 +171,11 @@ def discover(
     if stored is not None:
         return _agreeing(Sam2Config.parse(stored, where), told, "the stored configuration", where)
     for config in OFFICIAL.values():
-        if all(getattr(config, key) == told[key] for key in ("embed_dim", "stages", "version")):
+        if all(getattr(config, key) == told.get(key) for key in ("embed_dim", "stages", "version")):
             return _agreeing(dataclasses.replace(config, **told), told, "", where)
     raise InputError(
         f"checkpoint {where} is a SAM 2 network of unknown size (embedding {told['embed_dim']},"
-        f" stages {list(told['stages'])}): store its configuration under 'config' with the"
+        f" stages {list(told.get('stages', ()))}): store its configuration under 'config' with the"
         " weights"
     )
 
@@ -180,19 +192,10 @@ def _agreeing(config: Sam2Config, told: dict[str, Any], what: str, where: str) -
 
 def _from_shapes(shapes: Shapes, where: str) -> dict[str, Any]:
     """What the shapes alone tell, as fields of `Sam2Config`."""
-    trunk = "image_encoder.trunk"
     try:
-        first_of_stage = [
-            block
-            for block in range(_count(shapes, f"{trunk}.blocks"))
-            if block == 0 or f"{trunk}.blocks.{block}.proj.weight" in shapes
-        ]
-        ends = [*first_of_stage[1:], _count(shapes, f"{trunk}.blocks")]
         position = shapes["maskmem_tpos_enc"]
         return {
-            "embed_dim": shapes[f"{trunk}.patch_embed.proj.weight"][0],
-            "stages": tuple(end - start for start, end in zip(first_of_stage, ends, strict=True)),
-            "pos_embed_size": tuple(shapes[f"{trunk}.pos_embed"][2:]),
+            **_trunk(shapes),
             "d_model": shapes["no_mem_embed"][2],
             "memory_dim": position[3],
             "memory_frames": position[0],
@@ -201,10 +204,29 @@ def _from_shapes(shapes: Shapes, where: str) -> dict[str, Any]:
             "fuser_layers": _count(shapes, "memory_encoder.fuser.layers"),
             "version": "2.1" if "no_obj_embed_spatial" in shapes else "2",
         }
-    except (KeyError, IndexError):
+    except (LookupError, StopIteration):
         raise InputError(
             f"checkpoint {where} holds no SAM 2 network: give one of SAM 2 or SAM 2.1"
         ) from None
+
+
+def _trunk(shapes: Shapes) -> dict[str, Any]:
+    trunk = "image_encoder.trunk"
+    if f"{trunk}.conv1.weight" in shapes:
+        blocks = _count(shapes, f"{trunk}.layer1")
+        depth = next(depth for depth, first in BASIC.items() if first == blocks)
+        return {"embed_dim": shapes[f"{trunk}.conv1.weight"][0], "resnet": depth}
+    first_of_stage = [
+        block
+        for block in range(_count(shapes, f"{trunk}.blocks"))
+        if block == 0 or f"{trunk}.blocks.{block}.proj.weight" in shapes
+    ]
+    ends = [*first_of_stage[1:], _count(shapes, f"{trunk}.blocks")]
+    return {
+        "embed_dim": shapes[f"{trunk}.patch_embed.proj.weight"][0],
+        "stages": tuple(end - start for start, end in zip(first_of_stage, ends, strict=True)),
+        "pos_embed_size": tuple(shapes[f"{trunk}.pos_embed"][2:]),
+    }
 
 
 def _count(shapes: Shapes, prefix: str) -> int:

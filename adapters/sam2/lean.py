@@ -19,8 +19,10 @@ def make_lean(model: Any, size: int) -> None:
     batch: all rows of what memory attention is given must be equal.
     """
     trunk, prompts = model.image_encoder.trunk, model.sam_prompt_encoder
-    learned, dense = trunk._get_pos_embed((size // 4, size // 4)), prompts.get_dense_pe()
-    trunk._get_pos_embed = lambda size: learned
+    if hasattr(trunk, "_get_pos_embed"):
+        learned = trunk._get_pos_embed((size // 4, size // 4))
+        trunk._get_pos_embed = lambda size: learned
+    dense = prompts.get_dense_pe()
     prompts.get_dense_pe = lambda: dense
     for encoding in (
         model.image_encoder.neck.position_encoding,

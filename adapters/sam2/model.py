@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from adapters.checkpoints import describe, family_of, fill, load_state
+from adapters.networks.resnet import ResNet
 from adapters.sam2.config import Sam2Config, discover
 from adapters.sam2.package import sam2_module
 from mose import InputError
@@ -150,8 +151,26 @@ def _plain(key: str) -> str:
     return key.removeprefix("module.").replace("_orig_mod.", "")
 
 
+class ConvolutionalTrunk(ResNet):
+    """A ResNet where the package expects Hiera, with the maps at strides 4, 8 and 16."""
+
+    @property
+    def channel_list(self) -> list[int]:
+        """Channels of the maps, the coarsest first, as the package counts them."""
+        return [*reversed(self.channels)]
+
+
 def _image_encoder(config: Sam2Config, drop_path: float) -> nn.Module:
     encoder = sam2_module("modeling.backbones.image_encoder")
+    if config.resnet:
+        trunk = ConvolutionalTrunk(config.resnet, stages=3, width=config.embed_dim)
+        neck = encoder.FpnNeck(
+            position_encoding=_sine(config.d_model),
+            d_model=config.d_model,
+            backbone_channel_list=trunk.channel_list,
+            fpn_top_down_levels=[],
+        )
+        return encoder.ImageEncoder(trunk=trunk, neck=neck)
     trunk = sam2_module("modeling.backbones.hieradet").Hiera(
         embed_dim=config.embed_dim,
         num_heads=config.num_heads,

@@ -24,6 +24,7 @@ from adapters.networks.affinity import (
     top_k_softmax,
     usage,
 )
+from adapters.networks.blocked import Blocked
 from adapters.networks.blocks import ConcatFusion, ResidualBlock, SumFusion, split_conv
 from adapters.networks.resnet import (
     LAYOUTS,
@@ -198,6 +199,19 @@ def test_fused_resnets_are_the_same_networks(depth):
             maps = zip(quick(x), network(x), strict=True)
             for one, other in maps:
                 torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * other.abs().max())
+
+
+@pytest.mark.skipif(not fused.available(), reason="this build of torch has no oneDNN")
+@pytest.mark.parametrize("depth", [10, 26])
+def test_blocked_resnets_are_the_same_networks(depth):
+    network = fold_batch_norm(ResNet(depth, width=16))
+    quick = Blocked(copy.deepcopy(network))
+    for size in ((1, 3, 64, 96), (2, 3, 33, 47)):
+        images = torch.randn(size)
+        with torch.inference_mode():
+            for one, other in zip(quick(images), network(images), strict=True):
+                assert one.is_contiguous()
+                torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
