@@ -84,7 +84,9 @@ def start(model: Any) -> None:
 
     See `adapters.finetune.sam2_start`; its image encoder may have learnt.
     """
-    prepare(model, model.config)
+    training = model.training
+    prepare(model.eval(), model.config)
+    model.train(training)
 
 
 def load_sam2(path: Any) -> nn.Module:

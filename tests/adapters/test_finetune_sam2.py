@@ -23,7 +23,7 @@ from adapters.sam2.model import STOCK_BIAS, STOCK_SCALE
 from mose import InputError, Video
 from mose.config import build
 from mose.synthetic import make_clip
-from tests.adapters.tiny_sam2 import SMALLEST, discs, save, weights
+from tests.adapters.tiny_sam2 import CONVOLUTIONAL, SMALLEST, discs, save, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -31,6 +31,10 @@ SIZES = {
     "image_size": 64, "embed_dim": 8, "stages": [1, 1, 2, 1], "global_blocks": [3],
     "windows": [8, 4, 4, 2], "d_model": 32, "memory_dim": 16, "attention_layers": 1,
     "feedforward": 32, "fuser_layers": 1,
+}  # fmt: skip
+XMEM = {
+    "image_depth": 10, "image_width": 8, "mask_depth": 10, "mask_width": 8, "key_dim": 8,
+    "value_dim": 8, "sensory_dim": 8, "sensory_hidden": 8, "decoder_dims": [8, 8, 8],
 }  # fmt: skip
 SIDE, FRAMES = 64, 5
 LOSS = {"hardest": 1, "focal": 20, "mask_iou": 1, "object_score": 1, "cross_entropy": 0}
@@ -63,14 +67,16 @@ def discs_clip(objects=3):
     return batch, pictures, ids
 
 
-@pytest.mark.parametrize("score", [2.3, -2.3])
-def test_a_clip_is_unrolled_as_the_adapter_runs_it(tmp_path, score):
+@pytest.mark.parametrize(
+    ("config", "score"), [(SMALLEST, 2.3), (SMALLEST, -2.3), (CONVOLUTIONAL, 2.3)]
+)
+def test_a_clip_is_unrolled_as_the_adapter_runs_it(tmp_path, config, score):
     """Also where every object is taken to be absent, which memory then says."""
-    path = save(tmp_path, SMALLEST, weights(SMALLEST, score))
+    path = save(tmp_path, config, weights(config, score))
     batch, pictures, ids = discs_clip()
     video = Video.from_arrays(np.stack(pictures), {0: ids[0]})
     found = list(adapters.load("sam2", path).segment(video))[1:]
-    model = load_sam2(path)
+    model = load_sam2(path).eval()
     with torch.no_grad():
         ours = unroll(model, batch, UnrollOptions(), 0)
     presence = np.stack([frame.presence for frame in found])
@@ -218,3 +224,19 @@ def test_a_start_from_another_size(tmp_path):
     other = recipe(warm_start=str(tmp_path / "other.pth"))
     with pytest.raises(InputError, match="cannot start another network"):
         make_network(other)
+
+
+def test_a_start_from_an_image_encoder_that_has_learnt(tmp_path):
+    """What memory does with its features is then made for them."""
+    learnt = make_network(build(Recipe, {"network": "xmem", "sizes": XMEM, "seed": 5}, "a test"))
+    write_weights(tmp_path / "x", "xmem", learnt.state_dict())
+    sizes = SIZES | {"resnet": 10}
+    plain = make_network(recipe(sizes=sizes))
+    model = make_network(recipe(sizes=sizes, warm_start=str(tmp_path / "x.safetensors")))
+    trunk, taken = model.image_encoder.trunk.state_dict(), learnt.image_encoder.state_dict()
+    assert all(torch.equal(tensor, taken[name]) for name, tensor in trunk.items())
+    assert not torch.equal(plain.image_encoder.neck.convs[0].conv.weight,
+                           model.image_encoder.neck.convs[0].conv.weight)  # fmt: skip
+    with torch.no_grad():
+        found = unroll(model, discs_clip()[0], UnrollOptions(), 0)
+    assert (found.score[found.valid] - VISIBLE).abs().max() < 1

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_sam2 import SMALLEST, WIDER
+from tiny_sam2 import CONVOLUTIONAL, SMALLEST, WIDER
 
 from adapters.sam2.config import OFFICIAL, Sam2Config, discover
 from adapters.sam2.holes import fill_holes
@@ -47,7 +47,9 @@ class TestConfig:
             numbers = sum(int(np.prod(shape)) for shape in shapes.values())
             assert (len(shapes), round(numbers / 1e6, 2)) == PUBLISHED[size]
 
-    @pytest.mark.parametrize("config", [SMALLEST, WIDER], ids=["smallest", "wider"])
+    @pytest.mark.parametrize(
+        "config", [SMALLEST, WIDER, CONVOLUTIONAL], ids=["smallest", "wider", "convolutional"]
+    )
     def test_others_say_what_they_are(self, config):
         shapes = shapes_of(config)
         assert discover(shapes, "x.pt", stored=config.json()) == config

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,6 +55,7 @@ SMALLEST = Sam2Config(
     feedforward=32,
     fuser_layers=1,
 )
+CONVOLUTIONAL = replace(SMALLEST, resnet=10)
 
 COMING_AND_GOING = 0.5
 """Added to the object score of `SMALLEST`: objects come and go."""
@@ -67,7 +69,8 @@ def weights(config: Sam2Config, score: float = 2.3) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         model: Any = build(config)
-        model.image_encoder.trunk.pos_embed.normal_(std=0.1)
+        if not config.resnet:
+            model.image_encoder.trunk.pos_embed.normal_(std=0.1)
         for block in model.memory_encoder.fuser.layers:
             block.gamma.fill_(0.5)
         for layer in model.memory_attention.layers:
