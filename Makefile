@@ -11,7 +11,7 @@ run: $(INSTALLED)
 	$(PY) -m ensemble.run --split test
 
 test: $(INSTALLED)
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 lint: $(INSTALLED)
 	$(PY) -m ruff check .

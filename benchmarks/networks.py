@@ -37,7 +37,8 @@ import adapters
 from adapters.networks.resnet import ResNet
 from adapters.tmo import TMOSegmenter
 from mose import Video
-from mose.video import Prompts
+from mose.synthetic import make_clip
+from mose.video import FrameSource, Prompts
 
 PARITY = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "parity"
 
@@ -207,8 +208,18 @@ class Drift:
         return np.roll(self._picture, (index, 2 * index), (0, 1))
 
 
-def clip(frames: int, height: int, width: int, objects: int) -> tuple[Drift, np.ndarray]:
-    """Frames ``(H, W, 3) uint8`` of drifting texture, and ids of frame 0 ``(H, W)``."""
+def scene(frames: int, height: int, width: int, objects: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames ``(T, H, W, 3) uint8`` of a synthetic video, and ids of frame 0 ``(H, W)``.
+
+    No picture that drifts: the same texture again makes memory tokens nearly equal, and which of
+    them is read is then decided by rounding.
+    """
+    made = make_clip(3, frames, height, width, objects)
+    return made.frames, made.labels[0]
+
+
+def drift(frames: int, height: int, width: int, objects: int) -> tuple[Drift, np.ndarray]:
+    """A texture that drifts for as long as wanted, and ids of frame 0 ``(H, W)``."""
     rng = np.random.default_rng(3)
     rows, columns = np.mgrid[:height, :width]
     ids = np.zeros((height, width), np.uint8)
@@ -233,13 +244,13 @@ Answers = Iterator[tuple[np.ndarray, Callable[[], np.ndarray]]]
 """Per frame: ids ``(H, W)``, and what gives the probabilities ``(N, H, W)`` behind them."""
 
 
-def followed(segmenter: adapters.Segmenter, images: Drift, ids: np.ndarray) -> Answers:
+def followed(segmenter: adapters.Segmenter, images: FrameSource, ids: np.ndarray) -> Answers:
     """The answers of a model that follows objects."""
     for frame in segmenter.segment(Video("clip", images, Prompts({0: ids}))):
         yield frame.labels(*ids.shape), partial(frame.probabilities, *ids.shape)
 
 
-def foreground(segmenter: TMOSegmenter, images: Drift, ids: np.ndarray) -> Answers:
+def foreground(segmenter: TMOSegmenter, images: FrameSource, ids: np.ndarray) -> Answers:
     """The hard masks of TMO, with the frame's colours exchanged as its flow picture."""
     for index in range(len(images)):
         image = images[index]
@@ -253,7 +264,7 @@ def compare(model: str, checkout: Path | None, weights: Path, objects: int, args
     """One line: both speeds, their ratio and the largest difference of a probability."""
     adapter, _, make = REFERENCES[model]
     height, width = args.size
-    images, ids = clip(args.frames, height, width, objects)
+    images, ids = scene(args.frames, height, width, objects)
     options = dict(args.option) if adapter == "tmo" else {"size": -1, **dict(args.option)}
     segmenter = adapters.load(adapter, weights=weights, **options)
     own: Any = foreground if adapter == "tmo" else followed
@@ -297,7 +308,7 @@ def compare(model: str, checkout: Path | None, weights: Path, objects: int, args
 
 def resident(model: str, weights: Path, objects: int, args: Any) -> Iterator[str]:
     """Lines of frame number and resident memory over a long clip."""
-    images, ids = clip(args.long, *args.size, objects)
+    images, ids = drift(args.long, *args.size, objects)
     segmenter = adapters.load(REFERENCES[model][0], weights=weights, size=-1, **dict(args.option))
     process = psutil.Process()
     marks = {int(args.long * share) - 1 for share in (0.02, 0.1, 0.25, 0.5, 0.75, 1)}

@@ -26,7 +26,7 @@ from selection.outcome import selected_truth
 from selection.policies import SelectionOptions
 from selection.selectors import GRANULARITIES, Choice, select
 from selection.statistics import mean_score
-from selection.study_table import MIN_VIDEOS, baselines, calibrations, evaluate
+from selection.study_results import MIN_VIDEOS, baselines, calibrations, evaluate
 from selection.summary import format_table
 from selection.sureness import BEST_WITHIN, keys, sure_features
 

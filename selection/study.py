@@ -20,7 +20,8 @@ from selection.calibration import Calibration, load_calibration
 from selection.evidence import Evidence
 from selection.policies import SelectionOptions
 from selection.selectors import GRANULARITIES
-from selection.study_table import Report, Result, baselines, calibrations, compare, evaluate
+from selection.study_results import Result, baselines, calibrations, evaluate
+from selection.study_table import Report, compare
 
 LAYOUT = """\
 what is written:

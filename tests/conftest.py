@@ -18,6 +18,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes, a module's tests share one, and so do all that need Ray."""
+    for item in items:
+        needs_ray = "ray_session" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("ray" if needs_ray else item.location[0]))
+
+
 @pytest.fixture(autouse=True)
 def same_random_numbers() -> None:
     """Tests that draw from torch's own generator draw the same in any order and number."""
