@@ -32,7 +32,7 @@ def test_every_member_file_names_a_real_adapter_and_known_weights(path):
 
 def test_the_default_runs_networks_that_ship_and_the_floor_none():
     shipped = {m.weights for m in load_config("default.yaml").members if m.weights}
-    assert shipped == {"demo-cutie", "demo-xmem", "demo-livos", "demo-tmo"}
+    assert shipped == {"demo-sam2", "demo-cutie", "demo-xmem", "demo-livos", "demo-tmo"}
     assert not any(m.weights for m in load_config("floor").members)
 
 
