@@ -140,6 +140,8 @@ def card_of(
     """The card, in Markdown."""
     data = recipe.data
     start = f", the shared parts from `{recipe.warm_start}`" if recipe.warm_start else ""
+    if recipe.weights:
+        start = f", which goes on from `{recipe.weights}`"
     return CARD.format(
         name=name,
         network=recipe.network,
