@@ -49,14 +49,20 @@ def tuning(network: str, weights: Path, clips: Path, seed: int, more: list[str])
     return load_recipe(f"finetune/demo_{network}", [*overrides, *more])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("network")
+def parser_of(about: str, output: str) -> argparse.ArgumentParser:
+    """What benchmarks of fine-tuning on halves are told; ``output`` lies under runs/finetune."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--weights", required=True, help="a path, or a name as adapters.load has")
     parser.add_argument("--clips", required=True, type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--output", type=Path, default=Path("runs") / "finetune" / "halves")
+    parser.add_argument("--output", type=Path, default=Path("runs") / "finetune" / output)
     parser.add_argument("--set", action="append", default=[], help="change a value of the recipe")
+    return parser
+
+
+def main() -> None:
+    parser = parser_of(__doc__, "halves")
+    parser.add_argument("network")
     chosen = parser.parse_args()
     weights = resolve(chosen.weights)
     gains = []

@@ -10,7 +10,6 @@ scalings merged (J&F, DAVIS). A finished training is not repeated.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from adapters.finetune.holdout import evaluator
 from adapters.finetune.launch import Task, train_here
 from adapters.finetune.recipe import Recipe
 from adapters.weights import resolve
-from benchmarks.finetune import tuning
+from benchmarks.finetune import parser_of, tuning
 
 LOSSES = {"similarity": 1.0, "mask_iou": 1.0, "matching": 0.0}
 SCALING = {"sigmoid_scale": 7.5, "sigmoid_bias": -4.0}
@@ -63,13 +62,7 @@ def scored(recipe: Recipe, weights: Path, options: dict[str, object] | None = No
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", required=True, help="a path, or a name as adapters.load has")
-    parser.add_argument("--clips", required=True, type=Path)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--output", type=Path, default=Path("runs") / "finetune" / "masseg")
-    parser.add_argument("--set", action="append", default=[], help="change a value of the recipe")
-    chosen = parser.parse_args()
+    chosen = parser_of(__doc__, "masseg").parse_args()
     weights = resolve(chosen.weights)
     print("seed  " + "  ".join(LINES))
     rows = []
