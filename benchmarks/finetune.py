@@ -15,12 +15,12 @@ from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
-import torch
 
 from adapters.finetune.__main__ import video_score
 from adapters.finetune.holdout import evaluator
 from adapters.finetune.launch import Task, train_here
 from adapters.finetune.recipe import Recipe, load_recipe
+from adapters.finetune.trainer import use_processor
 from adapters.weights import resolve
 from mose.dataset import open_dataset
 
@@ -69,7 +69,7 @@ def main() -> None:
     print("seed  before  after   gain")
     for seed in chosen.seeds:
         recipe = tuning(chosen.network, weights, chosen.clips, seed, chosen.set)
-        torch.set_num_threads(recipe.threads or torch.get_num_threads())
+        use_processor(recipe)
         output = chosen.output / f"{chosen.network}-{seed}"
         score = evaluator(recipe, video_score)
         before = score(weights)

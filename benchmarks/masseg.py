@@ -15,13 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 
-import torch
-
 from adapters.finetune.__main__ import video_score
 from adapters.finetune.clip_options import AugmentOptions
 from adapters.finetune.holdout import evaluator
 from adapters.finetune.launch import Task, train_here
 from adapters.finetune.recipe import Recipe
+from adapters.finetune.trainer import use_processor
 from adapters.weights import resolve
 from benchmarks.finetune import parser_of, tuning
 
@@ -43,7 +42,7 @@ def lines(weights: Path, clips: Path, seed: int, output: Path, more: Sequence[st
     losses = [f"loss.{name}={value}" for name, value in LOSSES.items()]
     augmented = tuning("sam2", weights, clips, seed, [*losses, *more])
     plain = replace(augmented, augment=AugmentOptions())
-    torch.set_num_threads(augmented.threads or torch.get_num_threads())
+    use_processor(augmented)
     found = [scored(augmented, weights)]
     trained = {name: output / f"{name}-{seed}" for name in ("plain", "augmented")}
     for folder, recipe in zip(trained.values(), (plain, augmented), strict=True):

@@ -14,7 +14,7 @@ import torch
 from adapters.finetune.failures import check_recipe_device
 from adapters.finetune.models import official_state, torch_bytes
 from adapters.finetune.recipe import Recipe, ValidationOptions
-from adapters.finetune.trainer import Trainer
+from adapters.finetune.trainer import Trainer, use_processor
 from adapters.finetune.training_options import LaunchOptions
 
 WARM, MEASURED = 1, 2
@@ -23,8 +23,7 @@ WARM, MEASURED = 1, 2
 def estimate(recipe: Recipe) -> str:
     """A few lines: parameters, size of the weights, memory, seconds per step, time in all."""
     check_recipe_device(recipe)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
+    use_processor(recipe)
     # Clips are made in between, so that the two costs can be told apart; of several workers
     # one is measured, without what it costs to average gradients.
     workers = recipe.launch.workers

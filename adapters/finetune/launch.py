@@ -44,16 +44,13 @@ def train_here(task: Task, report: Report | None = None) -> None:
 
     Raises `InputError` and `OSError` as `adapters.finetune.trainer.Trainer.run` does.
     """
-    import torch
-
     from adapters.finetune.holdout import evaluator
     from adapters.finetune.parallel import current_team
-    from adapters.finetune.trainer import Trainer
+    from adapters.finetune.trainer import Trainer, use_processor
 
     recipe, team = task.recipe, current_team()
     check_recipe_device(recipe)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
+    use_processor(recipe)
     evaluate = evaluator(recipe, task.score, team) if recipe.validation.every else None
     trainer = Trainer(recipe, task.output, evaluate, team)
     if task.resume:
