@@ -21,16 +21,16 @@ from torch import Tensor
 from adapters.base import FrameMasks, Segmenter
 from adapters.checkpoints import load_network
 from adapters.cutie_memory import CutieMemory, LongTerm, MemoryOptions
-from adapters.frames import Answer, Encoded, Working, check_numbers, follow, ready
+from adapters.frames import Answer, Encoded, FrameOptions, Working, check_numbers, follow, ready
 from adapters.networks.cutie import Cutie, ImageFeatures, chunks
 from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
-from adapters.testtime import TestTimeOptions, augmented
+from adapters.testtime import augmented
 from mose import InputError, Video
 from mose.errors import unknown
 
 
 @dataclass(frozen=True)
-class CutieOptions(TestTimeOptions):
+class CutieOptions(FrameOptions):
     """Options of the reference under its names, with its defaults for MOSE.
 
     size                frames whose shorter side is larger are resized to it; -1: none are.
@@ -147,8 +147,9 @@ class CutieSegmenter(Segmenter):
 def working_size(video: Video, options: CutieOptions, scale: float) -> tuple[int, int]:
     """(height, width) that frames are resized to; the reference only makes them smaller."""
     height, width = video.height, video.width
-    if options.short_side > 0:
-        return short_side_size(height, width, max(round(options.short_side * scale), 1))
+    wanted = options.side_for(height, width)
+    if wanted > 0:
+        return short_side_size(height, width, max(round(wanted * scale), 1))
     if 0 < options.size < min(height, width):
         return short_side_size(height, width, max(round(options.size * scale), 1))
     return max(round(height * scale), 1), max(round(width * scale), 1)

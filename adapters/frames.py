@@ -136,6 +136,32 @@ class Working:
         return pad_to_multiple(pictures, STRIDE)
 
 
+@dataclass(frozen=True)
+class FrameOptions(TestTimeOptions):
+    """`TestTimeOptions` of networks that see frames in their own shape.
+
+    enlarge   ``short_side`` enlarges frames at most this many times: more costs time and shows
+              nothing new; 0: as often as it takes
+    """
+
+    enlarge: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fits = isinstance(self.enlarge, (int, float)) and (self.enlarge == 0 or self.enlarge >= 1)
+        if not fits or isinstance(self.enlarge, bool):
+            raise InputError(
+                f"option enlarge is {self.enlarge!r}, expected a number from 1, or 0 for any"
+            )
+
+    def side_for(self, height: int, width: int) -> int:
+        """``short_side`` for frames of this size; -1 where it is not given."""
+        if self.short_side < 1 or self.enlarge == 0:
+            return self.short_side
+        least = min(height, width)
+        return min(self.short_side, max(round(self.enlarge * least), 1))
+
+
 def check_numbers(options: object, prefix: str = "", **least: int) -> None:
     """Raise `InputError` unless each named option is a whole number from its least one."""
     for name, lowest in least.items():

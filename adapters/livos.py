@@ -17,17 +17,17 @@ from torch import Tensor
 
 from adapters.base import FrameMasks, Segmenter
 from adapters.checkpoints import load_network
-from adapters.frames import Answer, Encoded, Working, check_numbers, follow, ready
+from adapters.frames import Answer, Encoded, FrameOptions, Working, check_numbers, follow, ready
 from adapters.networks.cutie import CutieConfig
 from adapters.networks.linear_matching import LinearState
 from adapters.networks.livos import ImageFeatures, LiVOS
 from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
-from adapters.testtime import TestTimeOptions, augmented
+from adapters.testtime import augmented
 from mose import Video
 
 
 @dataclass(frozen=True)
-class LivosOptions(TestTimeOptions):
+class LivosOptions(FrameOptions):
     """Options of the reference, with its defaults.
 
     size    frames are resized to this shorter side, small ones as well; -1: none are.
@@ -66,7 +66,8 @@ class LivosSegmenter(Segmenter):
 
     def _run(self, video: Video, scale: float) -> Iterator[FrameMasks]:
         options = self.options
-        short = options.short_side if options.short_side > 0 else options.size
+        wanted = options.side_for(video.height, video.width)
+        short = wanted if wanted > 0 else options.size
         if short < 1:
             short = min(video.height, video.width)
         size = short_side_size(video.height, video.width, max(round(short * scale), 1))

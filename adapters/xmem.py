@@ -18,7 +18,7 @@ from torch import Tensor
 
 from adapters.base import FrameMasks, Segmenter
 from adapters.checkpoints import load_network
-from adapters.frames import STRIDE, Answer, Encoded, Working, follow, ready
+from adapters.frames import STRIDE, Answer, Encoded, FrameOptions, Working, follow, ready
 from adapters.memory import MemoryOptions, XMemMemory
 from adapters.networks.ops import (
     IMAGENET_MEAN,
@@ -30,13 +30,13 @@ from adapters.networks.ops import (
     upsample,
 )
 from adapters.networks.xmem import XMem
-from adapters.testtime import TestTimeOptions, Variant, augmented, mirrored_frame
+from adapters.testtime import Variant, augmented, mirrored_frame
 from mose import InputError, Video
 from mose.masks import object_ids
 
 
 @dataclass(frozen=True)
-class XMemOptions(TestTimeOptions):
+class XMemOptions(FrameOptions):
     """Options of the reference under its names, with its defaults.
 
     size                     every frame is resized to this shorter side, small ones enlarged;
@@ -144,7 +144,8 @@ class XMemSegmenter(Segmenter):
 
 def working_size(video: Video, options: XMemOptions, scale: float) -> tuple[int, int]:
     """(height, width) that frames are resized to."""
-    short = options.short_side if options.short_side > 0 else options.size
+    wanted = options.side_for(video.height, video.width)
+    short = wanted if wanted > 0 else options.size
     if short < 1:
         short = min(video.height, video.width)
         if scale == 1:

@@ -172,6 +172,9 @@ def native_size(segmenter: adapters.Segmenter, height: int, width: int) -> tuple
         ("cutie", {"size": 48}, (40, 60), (40, 60)),
         ("cutie", {"size": -1}, (90, 50), (90, 50)),
         ("cutie", {"short_side": 48}, (40, 60), (48, 72)),
+        ("cutie", {"short_side": 80, "enlarge": 1.5}, (40, 60), (60, 90)),
+        ("cutie", {"short_side": 48, "enlarge": 2}, (40, 60), (48, 72)),
+        ("livos", {"short_side": 80, "enlarge": 1}, (40, 60), (40, 60)),
         ("cutie", {"max_internal_size": 32}, (48, 50), (32, 33)),
         ("cutie", {"scales": 0.5}, (40, 60), (20, 30)),
         ("livos", {"size": -1}, (40, 60), (40, 60)),
@@ -182,6 +185,12 @@ def native_size(segmenter: adapters.Segmenter, height: int, width: int) -> tuple
 )
 def test_working_size(load, name, options, size, expected):
     assert native_size(load(name, **options), *size) == expected
+
+
+@pytest.mark.parametrize("enlarge", [0.5, -1, "twice", True])
+def test_enlarging_is_a_number_from_one(load, enlarge):
+    with pytest.raises(InputError, match="option enlarge is"):
+        load("cutie", enlarge=enlarge)
 
 
 def test_two_resizes_on_the_way_back(load):

@@ -149,6 +149,8 @@ def test_small_frames_are_enlarged_and_large_ones_made_smaller(load):
         assert frame.native.shape[1:] == (padded[0] // 4, padded[1] // 4)
     frame = list(load(size=480, short_side=32).segment(moving(2)))[1]
     assert frame.expansion.padded == (32, 48)
+    frame = list(load(short_side=96, enlarge=1).segment(moving(2)))[1]
+    assert frame.expansion.padded == (48, 80)
     frame = list(load(size=32, scales=[2]).segment(moving(2)))[1]
     assert frame.expansion.padded == (64, 96)
 
