@@ -24,6 +24,7 @@ from ensemble.rules import (
     FusionOptions,
     Points,
     Views,
+    absent,
     prior_weights,
 )
 from selection.metrics import Regions, iou
@@ -40,6 +41,7 @@ class Fused:
     weights    ``(M, N) float64``: the say that each member had, 0 where it was left out
     disputed   share of the pixels inside the joint box on which members differ
     overlaps   ``(N, M, M) float64`` IoU of the members' masks with each other
+    absent     ``(N,) bool``: the objects that `ensemble.rules.absent` calls so
     """
 
     ids: np.ndarray
@@ -47,6 +49,7 @@ class Fused:
     weights: np.ndarray
     disputed: float
     overlaps: np.ndarray
+    absent: np.ndarray
 
 
 class Gathered:
@@ -115,7 +118,8 @@ class Gathered:
         if self.box is None:
             alike = np.ones((count, members, members))
             areas = np.zeros((members + 1, count), np.int64)
-            return Fused(ids, areas, np.ones((members, count)), 0.0, alike)
+            nothing = np.full(count, 0 < options.absent_by <= members)
+            return Fused(ids, areas, np.ones((members, count)), 0.0, alike, nothing)
         views = self.views
         everywhere = options.rule in EVERY_PIXEL
         chosen = np.ones_like(self.disputed) if everywhere else self.disputed
@@ -132,7 +136,8 @@ class Gathered:
         ids[y0:y1, x0:x1] = cv2.LUT(decided, names)
         sizes = [np.count_nonzero(decided == n) for n in range(count)]
         areas = np.vstack([views.areas, sizes])
-        return Fused(ids, areas, weights, float(chosen.mean()), views.overlaps)
+        gone = absent(views, options.absent_by)
+        return Fused(ids, areas, weights, float(chosen.mean()), views.overlaps, gone)
 
     def points(self, chosen: np.ndarray) -> Points:
         """What the members say of the pixels of ``chosen``, ``(h, w) bool`` inside `box`."""

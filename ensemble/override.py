@@ -149,7 +149,12 @@ def choose(
     winner = max(dict.fromkeys(names), key=names.count) if names else str(wish.candidate)
     what = "for the video" if wish.object_id is None else f"for object {wish.object_id}"
     reason = f"{wish.candidate} chosen by hand {what}"
-    return Choice(winner, record["scores"], 0.0, reason, plan)
+    absent = {
+        int(n): tuple((int(a), int(b)) for a, b in parts)
+        for n, parts in record.get("absent", {}).items()
+        if wish.object_id not in (None, int(n))  # a mask chosen by hand stays as it is
+    }
+    return Choice(winner, record["scores"], 0.0, reason, plan, absent)
 
 
 def read_record(run: RunDirectory, video: str) -> dict[str, Any]:

@@ -24,6 +24,9 @@ class FusionOptions:
     rule            one of `RULES`
     agreement_iou   `pgmr`: members whose masks of an object overlap at least this much
                     (IoU) agree on it
+    absent_by       an object of which so many members see nothing is absent from a frame, in what
+                    `pgmr` fuses and whatever is selected; members of little trust do not
+                    count, copies count once; 0: never
     gate_margin     `pgmr`: how far the gate reaches beyond the weighted average of the
                     members' boxes, in box heights and widths
     sure            `pixel-check`: the first member keeps the pixels on which its largest
@@ -34,6 +37,7 @@ class FusionOptions:
 
     rule: str = "pgmr"
     agreement_iou: float = 0.5
+    absent_by: int = 3
     gate_margin: float = 0.1
     sure: float = 0.75
     clean_radius: int = 0
@@ -153,7 +157,8 @@ def pgmr(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarr
     kept = consistent(views.overlaps, prior, options.agreement_iou)
     weights = prior * np.maximum(views.confidence, MIN_CONFIDENCE) * kept
     fused = weighted_mean(points.probabilities, weights)
-    fused *= visible(views.areas, weights)[:, None]
+    seen = visible(views.areas, weights) & ~absent(views, options.absent_by)
+    fused *= seen[:, None]
     fused *= gate(views, weights, points, options.gate_margin)
     return bounded(fused), weights
 
@@ -205,6 +210,18 @@ def consistent(overlaps: np.ndarray, weights: np.ndarray, agreement_iou: float) 
 def visible(areas: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Presence vote: ``(N,) bool``, True where at least half of the weight sees the object."""
     return (weights * (areas > 0)).sum(axis=0) >= 0.5 * np.maximum(weights.sum(axis=0), 1e-12)
+
+
+def absent(views: Views, absent_by: int) -> np.ndarray:
+    """``(N,) bool``, True where at least ``absent_by`` members that are believed see nothing.
+
+    Most members go on with something when an object leaves, and outweigh those that notice. Where
+    three of seven notice and are wrong, the others' masks are hardly ever right either.
+    """
+    if not absent_by:
+        return np.zeros(views.areas.shape[1], dtype=bool)
+    votes = ((views.areas == 0) & (views.trust >= 1)) / views.copies[:, None]
+    return votes.sum(axis=0) >= absent_by - 1e-9
 
 
 def gate(views: Views, weights: np.ndarray, points: Points, margin: float) -> np.ndarray:

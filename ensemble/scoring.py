@@ -120,6 +120,7 @@ class Scorer:
         at = [self._column[object_id] for object_id in known]
         evidence["weight"][index, :-1, at] = fused.weights.T
         evidence["area"][index][:, at] = fused.areas
+        evidence.absent[index, at] = fused.absent
 
     def look(
         self,

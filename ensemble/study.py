@@ -22,7 +22,7 @@ from mose.errors import InputError
 from selection.calibration import Calibration, Curve
 from selection.evidence import Evidence
 
-VERSION = 2
+VERSION = 3
 """Raised when evidence is made differently, so that kept evidence is made again."""
 
 

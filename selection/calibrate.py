@@ -160,7 +160,7 @@ def fit(
         f"best single {base.best} {100 * best:.1f}, oracle per video {100 * oracle:.1f}",
         "in cross-validation over videos:",
         format_table(["policy", "J&F", "regret", "ECE"], rows),
-        f"recommender: error {100 * whole.recommender.error:.1f} J&F (root mean square);"
+        f"recommender: error {100 * whole.recommender.linear.error:.1f} J&F (root mean square);"
         f" intervals of {100 * LEVEL:.0f} %",
     ]
     return whole, told
@@ -171,7 +171,7 @@ def fit_both(videos: Sequence[Evidence], choices: Sequence[Choice]) -> tuple[Sur
     rows, truths, best = [], [], []
     whole, whole_truth, whole_best = [], [], []
     for evidence, choice in zip(videos, choices, strict=True):
-        taken, table = selected_truth(evidence, choice), evidence.truth()
+        taken, table = selected_truth(evidence, choice), evidence.worth()
         known = ~np.isnan(taken)
         if not known.any():
             continue

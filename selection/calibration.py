@@ -8,7 +8,7 @@ are weighted sums.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -72,6 +72,27 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class Recommender:
+    """Expected J&F of every candidate.
+
+    linear    of `selection.features`
+    offsets   candidate -> what it is worth beyond what its features say of it
+    """
+
+    linear: Linear
+    offsets: Mapping[str, float] = field(default_factory=dict)
+
+    def __call__(self, values: np.ndarray, candidates: Sequence[str]) -> np.ndarray:
+        """``(C, N, K)`` features -> ``(C, N)``."""
+        own = np.asarray([self.offsets.get(name, 0.0) for name in candidates])
+        return self.linear(values) + own[:, None]
+
+    def stranger(self, candidates: Sequence[str]) -> str | None:
+        """The first candidate that was not there when this was fitted."""
+        return next((n for n in candidates if self.offsets and n not in self.offsets), None)
+
+
+@dataclass(frozen=True)
 class Sureness:
     """From what a selection knows to how sure it may be, see `selection.sureness`.
 
@@ -96,7 +117,7 @@ class Calibration:
     source        where it comes from: data set, split, videos, hashes, date, command
     priors        member -> J&F in (0, 1)
     curves        member -> curve from its confidence to the expected J of its mask
-    recommender   features (`selection.features`) -> expected J&F, or None
+    recommender   expected J&F of the candidates, or None
     sureness      ``<policy>/<granularity>/<video or object>`` -> `Sureness`
     """
 
@@ -104,7 +125,7 @@ class Calibration:
     source: Mapping[str, Any]
     priors: Mapping[str, float]
     curves: Mapping[str, Curve] = field(default_factory=dict)
-    recommender: Linear | None = None
+    recommender: Recommender | None = None
     sureness: Mapping[str, Sureness] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
@@ -154,7 +175,7 @@ def _load(path: Path, changed: int) -> Calibration:
             source=stored["source"],
             priors={name: float(value) / 100 for name, value in stored["priors"].items()},
             curves={name: _curve(value) for name, value in stored["confidence"].items()},
-            recommender=_linear(recommender) if recommender else None,
+            recommender=_recommender(recommender) if recommender else None,
             sureness={
                 key: Sureness(
                     _linear(value["probability"]),
@@ -193,9 +214,17 @@ def _linear(value: Mapping[str, Any]) -> Linear:
     )
 
 
-def _plain(value: Curve | Linear | Sureness) -> dict[str, Any]:
+def _recommender(value: Mapping[str, Any]) -> Recommender:
+    offsets = value.get("offsets", {})
+    return Recommender(_linear(value), {name: float(own) for name, own in offsets.items()})
+
+
+def _plain(value: Curve | Linear | Recommender | Sureness) -> dict[str, Any]:
     if isinstance(value, Curve):
         return {"x": _rounded(value.x), "y": _rounded(value.y)}
+    if isinstance(value, Recommender):
+        offsets = dict(zip(value.offsets, _rounded(value.offsets.values()), strict=True))
+        return {**_plain(value.linear), "offsets": offsets}
     if isinstance(value, Sureness):
         parts = {
             key: _plain(getattr(value, key)) for key in ("probability", "expected", "low", "high")

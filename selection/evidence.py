@@ -45,7 +45,7 @@ exchanged                  id of the object in whose place of the frame before t
 mistaken                   id of the object that the pseudo-label has where the mask is; 0: none
 """
 
-EXTRAS = ("overlap", "true_area", "cycle")
+EXTRAS = ("overlap", "true_area", "cycle", "absent")
 """Arrays of other shapes."""
 
 
@@ -63,6 +63,8 @@ class Evidence:
     overlap      ``(T, M, M) float32`` IoU of the members with each other, mean over objects;
                  NaN on frames without a known object
     true_area    ``(T, N) float32`` pixels of the object in the labels; NaN without
+    absent       ``(T, N) float32`` 1 where so many members see nothing of the object that it counts
+                 as absent, else 0; NaN before it is given
     cycle        ``(C, N) float32`` J&F, against the given masks, of a member's last masks
                  followed back to them; NaN where that was not run
     memo         what was worked out of evidence that does not change any more
@@ -78,6 +80,7 @@ class Evidence:
     overlap: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     true_area: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     cycle: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    absent: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     memo: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +92,7 @@ class Evidence:
             "overlap": (frames, count - 1, count - 1),
             "true_area": (frames, len(self.object_ids)),
             "cycle": shape[1:],
+            "absent": (frames, len(self.object_ids)),
         }
         for name, wanted in shapes.items():
             if not getattr(self, name).size:
@@ -131,6 +135,14 @@ class Evidence:
         """
         return mean_jf(self["truth_j"][:-1], self["truth_f"][:-1])
 
+    def worth(self) -> np.ndarray:
+        """``(C, N)`` `truth` of what is written when a candidate is selected: nothing where the
+        object counts as absent, which is right where the labels have no object either."""
+        both = ((self["truth_j"] + self["truth_f"]) / 2)[:-1]
+        gone = (self.absent[:-1] == 1)[:, None] & ~np.isnan(both)
+        right = np.broadcast_to((self.true_area[:-1] == 0)[:, None], both.shape)
+        return mean_over_frames(np.where(gone, right, both))
+
     def save(self, path: str | Path) -> None:
         """Write as ``.npz`` (no pickles), atomically."""
         path = Path(path)
@@ -167,10 +179,14 @@ class Evidence:
 
 def mean_jf(j: np.ndarray, f: np.ndarray) -> np.ndarray:
     """``(T, C, N)`` J and F -> ``(C, N)`` mean of both over the scored frames, NaN if none."""
-    both = (j + f) / 2
-    scored = ~np.isnan(both)
-    count = scored.sum(axis=0)
-    total = np.where(scored, both, 0.0).sum(axis=0, dtype=np.float64)
+    return mean_over_frames((j + f) / 2)
+
+
+def mean_over_frames(scores: np.ndarray) -> np.ndarray:
+    """``(T, C, N)`` -> ``(C, N)``; NaN where no frame is scored."""
+    known = ~np.isnan(scores)
+    count = known.sum(axis=0)
+    total = np.where(known, scores, 0.0).sum(axis=0, dtype=np.float64)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 

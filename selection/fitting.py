@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from selection.calibration import Curve, Linear, Sureness
+from selection.calibration import Curve, Linear, Recommender, Sureness
 from selection.evidence import Evidence
 from selection.features import NAMES, features
 from selection.sureness import SURE_FEATURES
@@ -56,13 +56,15 @@ def fit_curve(confidence: np.ndarray, truth: np.ndarray) -> Curve:
     return Curve(tuple(map(float, knots)), tuple(map(float, model.predict(knots))))
 
 
-def fit_recommender(videos: Sequence[Evidence]) -> Linear:
-    """Ridge regression of the candidates' J&F on `selection.features`.
+def fit_recommender(videos: Sequence[Evidence]) -> Recommender:
+    """Ridge regression of the candidates' J&F on `selection.features` and on which candidate it is.
 
+    Without the latter a member that is far better than it looks beside the others is passed over.
     The strength of the penalty is the one with the least error in cross-validation over
     videos; ``error`` is that error.
     """
-    tables = [rows_of(evidence) for evidence in videos]
+    names = tuple(dict.fromkeys(name for evidence in videos for name in evidence.candidates))
+    tables = [rows_of(evidence, names) for evidence in videos]
     errors = dict.fromkeys(ALPHAS, 0.0)
     for fitted, held in folds(len(tables)):
         x, y = _stacked([tables[i] for i in fitted])
@@ -79,18 +81,27 @@ def fit_recommender(videos: Sequence[Evidence]) -> Linear:
     mean, scale = _scaling(x)
     weights, intercept = _ridge((x - mean) / scale, y, alpha)
     means = np.stack([features(e).reshape(-1, len(NAMES)).mean(axis=0) for e in videos])
-    return Linear(
-        NAMES, _tuple(mean), _tuple(scale), _tuple(weights), intercept,
+    count = len(NAMES)
+    own = weights[count:] / scale[count:]
+    linear = Linear(
+        NAMES, _tuple(mean[:count]), _tuple(scale[:count]), _tuple(weights[:count]),
+        intercept - float(own @ mean[count:]),
         _tuple(means.min(axis=0)), _tuple(means.max(axis=0)),
         float(np.sqrt(errors[alpha] / max(len(y), 1))),
     )  # fmt: skip
+    return Recommender(linear, dict(zip(names, _tuple(own), strict=True)))
 
 
-def rows_of(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
-    """``(P, K)`` features and ``(P,)`` J&F of every scored candidate and object."""
-    truth = evidence.truth()
+def rows_of(evidence: Evidence, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """``(P, K)`` features and ``(P,)`` J&F, when selected, of every scored candidate and object.
+
+    After the features, a 1 for the candidate among ``names`` that it is.
+    """
+    truth = evidence.worth()
     known = ~np.isnan(truth)
-    return features(evidence)[known], truth[known]
+    which = np.array([[name == own for name in names] for own in evidence.candidates], float)
+    which = np.broadcast_to(which[:, None], (*truth.shape, len(names)))
+    return np.concatenate([features(evidence), which], axis=-1)[known], truth[known]
 
 
 def fit_sureness(values: np.ndarray, truth: np.ndarray, best: np.ndarray) -> Sureness:
@@ -166,7 +177,7 @@ def _ridge(scaled: np.ndarray, truth: np.ndarray, alpha: float = 10.0) -> tuple[
 
 def _stacked(tables: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     if not tables:
-        return np.zeros((0, len(NAMES))), np.zeros(0)
+        return np.zeros((0, 0)), np.zeros(0)
     return np.concatenate([x for x, _ in tables]), np.concatenate([y for _, y in tables])
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from selection.evidence import Evidence
-from selection.policies import mean_over_frames
+from selection.evidence import Evidence, mean_over_frames
 from selection.selectors import Choice
 
 ABSENT_BY = 3
@@ -28,6 +27,12 @@ def selected_planes(evidence: Evidence, choice: Choice) -> tuple[np.ndarray, np.
             row = evidence.candidates.index(name)
             score[start:end, column] = both[start:end, row, column]
             area[start:end, column] = evidence["area"][start:end, row, column]
+        for start, end in choice.absent.get(object_id, ()):
+            # The boundary F of two empty masks is 1 as their J is, and 0 where one is not.
+            right = (evidence.true_area[start:end, column] == 0).astype(np.float64)
+            known = ~np.isnan(score[start:end, column])
+            score[start:end, column] = np.where(known, right, np.nan)
+            area[start:end, column] = np.where(known, 0.0, area[start:end, column])
     return score, area
 
 

@@ -15,10 +15,10 @@ import numpy as np
 from mose.config import one_of
 from mose.errors import InputError
 from selection.calibration import Calibration
-from selection.evidence import PSEUDO_LABEL, Evidence
+from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_frames
 from selection.features import features
 
-MAX_OUTSIDE = 3
+MAX_OUTSIDE = 5
 """The recommender is not asked about a video with more features than this out of the range of
 those it was fitted on."""
 
@@ -98,7 +98,11 @@ def recommender(
         scores = agreement(evidence, options, calibration)
         return replace(scores, note="no recommender was fitted: by agreement")
     values = features(evidence)
-    outside = model.outside(values)
+    stranger = model.stranger(evidence.candidates)
+    if stranger is not None:
+        scores = agreement(evidence, options, calibration)
+        return replace(scores, note=f"the recommender does not know {stranger}: by agreement")
+    outside = model.linear.outside(values)
     if len(outside) > MAX_OUTSIDE:
         scores = agreement(evidence, options, calibration)
         note = f"unlike the videos that the recommender knows ({', '.join(outside[:5])})"
@@ -106,7 +110,9 @@ def recommender(
     both = (evidence["agreement_j"] + evidence["agreement_f"]) / 2
     known = ~np.isnan(both)
     mean = np.where(known, both, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return Scores(evidence.candidates, (model(values) + both - mean).clip(0, 1))
+    return Scores(
+        evidence.candidates, (model(values, evidence.candidates) + both - mean).clip(0, 1)
+    )
 
 
 def cycle(evidence: Evidence, options: SelectionOptions, calibration: Calibration | None) -> Scores:
@@ -185,11 +191,3 @@ def ranks(scores: np.ndarray) -> np.ndarray:
     equal = (scores[:, None] == scores[None]).sum(axis=1) - 1
     place = (below + equal / 2) / max(len(scores) - 1, 1)
     return np.where(np.isnan(scores), np.nan, place if len(scores) > 1 else 1.0)
-
-
-def mean_over_frames(scores: np.ndarray) -> np.ndarray:
-    """``(T, C, N)`` -> ``(C, N)``; NaN where no frame is scored."""
-    known = ~np.isnan(scores)
-    count = known.sum(axis=0)
-    total = np.where(known, scores, 0.0).sum(axis=0, dtype=np.float64)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

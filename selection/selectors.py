@@ -15,15 +15,18 @@ from typing import Any
 import numpy as np
 
 from selection.calibration import Calibration
-from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_objects
-from selection.policies import POLICIES, SelectionOptions, mean_over_frames, score
+from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_frames, mean_over_objects
+from selection.policies import POLICIES, SelectionOptions, score
 
-__all__ = ["GRANULARITIES", "POLICIES", "Choice", "SelectionOptions", "mean_over_frames", "select"]
+__all__ = ["GRANULARITIES", "POLICIES", "Choice", "SelectionOptions", "select"]
 
 GRANULARITIES = ("video", "object", "segment")
 
 Segments = tuple[tuple[int, str], ...]
 """(first frame index, candidate) in order; the first begins at 0."""
+
+Ranges = tuple[tuple[int, int], ...]
+"""(first frame index, the one after the last) in order."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Choice:
     margin   how far the winner's score is above the next one (0 with a single candidate)
     reason   one sentence
     plan     object id -> `Segments`
+    absent   object id -> ranges of frames, half open, on which the members agree that it is not
+             there: nothing of it is written, whatever the candidate has
     table    object id -> score of each candidate, NaN where the object is nowhere scored
     """
 
@@ -43,6 +48,7 @@ class Choice:
     margin: float
     reason: str
     plan: Mapping[int, Segments]
+    absent: Mapping[int, Ranges] = field(default_factory=dict)
     table: Mapping[int, Mapping[str, float]] = field(default_factory=dict, compare=False)
 
     def json(self) -> dict[str, Any]:
@@ -53,11 +59,20 @@ class Choice:
             "margin": round(self.margin, 6),
             "reason": self.reason,
             "plan": {str(n): [list(part) for part in parts] for n, parts in self.plan.items()},
+            "absent": {str(n): [list(part) for part in parts] for n, parts in self.absent.items()},
         }
 
     def at(self, index: int) -> dict[int, str]:
         """Object id -> candidate, on one frame."""
         return {n: _current(parts, index) for n, parts in self.plan.items()}
+
+    def missing(self, index: int) -> list[int]:
+        """Ids of the objects that count as absent from one frame."""
+        return [
+            n
+            for n, ranges in self.absent.items()
+            if any(start <= index < stop for start, stop in ranges)
+        ]
 
 
 def select(
@@ -101,13 +116,22 @@ def select(
         n: dict(zip(candidates, map(float, by_object[:, k]), strict=True))
         for k, n in enumerate(evidence.object_ids)
     }
-    return Choice(winner, told, max(margin, 0.0), reason, plan, table)
+    absent = {n: ranges(evidence.absent[:, k] == 1) for k, n in enumerate(evidence.object_ids)}
+    absent = {n: parts for n, parts in absent.items() if parts}
+    return Choice(winner, told, max(margin, 0.0), reason, plan, absent, table)
 
 
 def prefer(scores: np.ndarray, priors: np.ndarray, tie: float) -> int:
     """The best score; within ``tie`` of it the best prior, then the better score, the first."""
     near = scores >= scores.max() - tie
     return min(range(len(scores)), key=lambda i: (not near[i], -priors[i], -scores[i]))
+
+
+def ranges(frames: np.ndarray) -> Ranges:
+    """Where ``(T,) bool`` is True."""
+    steps = np.diff(np.concatenate([[False], frames, [False]]).astype(np.int8))
+    starts, stops = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    return tuple(zip(map(int, starts), map(int, stops), strict=True))
 
 
 def switch_path(scores: np.ndarray, cost: float, default: int) -> list[tuple[int, int]]:
@@ -145,6 +169,12 @@ def compose(choice: Choice, index: int, labels: Mapping[str, np.ndarray]) -> np.
              one, the pseudo-label's too: it settles pixels that two objects of different
              candidates claim, where it gives them to one of the claimants
     """
+    merged = _merged(choice, index, labels)
+    missing = choice.missing(index)
+    return np.where(np.isin(merged, missing), np.uint8(0), merged) if missing else merged
+
+
+def _merged(choice: Choice, index: int, labels: Mapping[str, np.ndarray]) -> np.ndarray:
     chosen = choice.at(index)
     if len(set(chosen.values())) == 1:
         return labels[next(iter(chosen.values()))]

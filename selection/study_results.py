@@ -80,7 +80,7 @@ class Baselines:
 
     members         member -> its own
     best            name of the member with the best mean, known in hindsight only
-    oracle_member   the best member of each video
+    oracle_member   the best member of each video, as it is selected (`Evidence.worth`)
     oracle_video    the best candidate of each video: a member or the pseudo-label
     oracle_object   the best candidate of each object
     """
@@ -98,6 +98,7 @@ def baselines(videos: Sequence[Evidence]) -> Baselines:
     names = videos[0].members
     members = {name: [t[row] for t in truths] for row, name in enumerate(names)}
     means = {name: mean_score(scores) for name, scores in members.items()}
+    truths = [evidence.worth() for evidence in videos]
     whole = [np.nan_to_num(mean_over_objects(t)) for t in truths]
     return Baselines(
         members,
@@ -161,7 +162,7 @@ def stated(
     whole_best: list[bool] = []
     whole_truth: list[float] = []
     for evidence, choice in pairs:
-        table, taken = evidence.truth(), selected_truth(evidence, choice)
+        table, taken = evidence.worth(), selected_truth(evidence, choice)
         known_objects = ~np.isnan(taken)
         if not known_objects.any():
             continue

@@ -57,6 +57,8 @@ def find_flags(record: Mapping[str, Any], evidence: Evidence | None) -> list[Fla
         for column, object_id in enumerate(evidence.object_ids):
             agreement = taken(evidence["agreement_j"] + evidence["agreement_f"], rows, column) / 2
             area = taken(evidence["area"], rows, column)
+            for start, stop in record.get("absent", {}).get(str(object_id), ()):
+                area[start:stop] = 0
             flags += low_agreement(object_id, agreement)
             flags += flicker(object_id, area)
             flags += sudden_area(object_id, area, evidence.frames)

@@ -161,6 +161,39 @@ def test_presence_vote_leaves_no_stray_pixel():
     assert fused.areas[:, 0].tolist() == [0, 0, 1, 0]
 
 
+def five_of_which_three_see_nothing():
+    """Two good members that see an object, three weaker ones that do not."""
+    nothing = np.zeros((HEIGHT, WIDTH), np.uint8)
+    frames = [hard(blob(1, 4, 4), (1,))] * 2 + [hard(nothing, (1,))] * 3
+    return frames, np.array([0.8, 0.8, 0.3, 0.3, 0.3])
+
+
+def test_object_is_absent_where_three_members_see_nothing():
+    frames, priors = five_of_which_three_see_nothing()
+    fused = fuse(frames, "pgmr", priors, (1,))
+    assert fused.absent.tolist() == [True]
+    assert not fused.ids.any()
+    for absent_by in (0, 4):
+        options = FusionOptions(absent_by=absent_by)
+        fused = fuse_frame(frames, priors, (1,), HEIGHT, WIDTH, options)
+        assert fused.absent.tolist() == [False]
+        np.testing.assert_array_equal(fused.ids, blob(1, 4, 4))
+
+
+def test_members_of_little_trust_do_not_make_an_object_absent():
+    frames, priors = five_of_which_three_see_nothing()
+    trust = np.array([1, 1, 1, 1, 0.02])[:, None]
+    fused = fuse_frame(frames, priors, (1,), HEIGHT, WIDTH, trust=trust)
+    assert fused.absent.tolist() == [False]
+    np.testing.assert_array_equal(fused.ids, blob(1, 4, 4))
+
+
+def test_nobody_sees_anything():
+    nothing = hard(np.zeros((HEIGHT, WIDTH), np.uint8), (1, 2))
+    assert fuse([nothing] * 3, "pgmr", objects=(1, 2)).absent.all()
+    assert not fuse([nothing] * 2, "pgmr", objects=(1, 2)).absent.any()
+
+
 def test_gate_cuts_what_lies_outside_the_average_box():
     compact, spread = blob(1, 8, 8), blob(1, 8, 8)
     spread[8:16, 8:30] = 1

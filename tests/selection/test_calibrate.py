@@ -88,8 +88,8 @@ def test_recommender_falls_back_where_a_video_is_unlike(run, path):
     options = SelectionOptions(policy="recommender")
     assert "by agreement" not in select(evidence, options, made).reason
     evidence.memo.clear()
-    evidence["stability"][:] = 0.0
-    evidence["appearance"][:] = 0.0
+    for plane in ("stability", "appearance", "confidence"):
+        evidence[plane][:] = 0.0
     choice = select(evidence, options, made)
     assert "unlike the videos" in choice.reason
     assert choice.winner == select(evidence, SelectionOptions()).winner

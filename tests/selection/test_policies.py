@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from test_selectors import evidence
 
 from mose.errors import InputError
-from selection.calibration import Calibration, Linear
+from selection.calibration import Calibration, Linear, Recommender
 from selection.evidence import PSEUDO_LABEL
 from selection.features import FEATURES, NAMES, features
 from selection.outcome import false_presence, selected_truth
@@ -26,7 +26,8 @@ def with_truth(table, truth):
 def model(**weights):
     """A recommender that sums some features."""
     zeros, ones = (0.0,) * len(NAMES), (1.0,) * len(NAMES)
-    return Linear(NAMES, zeros, ones, tuple(weights.get(n, 0.0) for n in NAMES), 0.0)
+    given = tuple(weights.get(n, 0.0) for n in NAMES)
+    return Recommender(Linear(NAMES, zeros, ones, given, 0.0))
 
 
 def test_ranks_go_from_one_to_zero_and_share_ties():
@@ -105,6 +106,29 @@ def test_false_pixels_count_where_three_call_the_object_absent():
     assert false_presence(table, choice) == (3, 3)
     table["area"][:, 3] = 9
     assert false_presence(table, choice) == (0, 0)
+
+
+def test_truth_where_an_object_counts_as_absent_is_that_of_an_empty_mask():
+    table = with_truth(evidence([[[0.9], [0.3]]] * 5), [[0.75], [0.25], [0]])
+    table.true_area[:] = [[40], [40], [0], [40], [40]]
+    table.absent[:] = [[0], [1], [1], [0], [1]]  # wrongly, rightly, and on a frame never scored
+    choice = select(table, SelectionOptions(prior_weight=0.0))
+    np.testing.assert_allclose(selected_truth(table, choice), [(0.75 + 0 + 1 + 0.75) / 4])
+    np.testing.assert_allclose(table.worth()[:2], [[2.5 / 4], [1.5 / 4]])
+    np.testing.assert_allclose(table.truth()[:2], [[0.75], [0.25]])
+
+
+def test_recommender_does_not_judge_a_member_that_it_does_not_know():
+    table = evidence([[[0.9], [0.2]]] * 4)
+    linear = model(agreement=-1.0, prior=2.0, fused=-1.0).linear
+    options = SelectionOptions(policy="recommender")
+    known = Recommender(linear, {"m0": 0.1, "m1": 0.0, PSEUDO_LABEL: 0.0})
+    choice = select(table, options, Calibration("c", {}, {}, recommender=known))
+    assert choice.winner == "m1"
+    strange = Recommender(linear, {"m0": 0.1, PSEUDO_LABEL: 0.0})
+    choice = select(table, options, Calibration("c", {}, {}, recommender=strange))
+    assert choice.winner == "m0"
+    assert "does not know m1" in choice.reason
 
 
 def test_recommender_without_a_calibration_is_refused():

@@ -131,6 +131,21 @@ def test_pixels_that_two_objects_claim_go_where_the_pseudo_label_says():
     np.testing.assert_array_equal(compose(choice, 0, labels), pseudo)
 
 
+def test_nothing_is_written_of_an_object_that_counts_as_absent():
+    table = evidence([[[0.9, 0.9], [0.5, 0.5]]] * 6, objects=(3, 5))
+    table.absent[:] = 0
+    table.absent[[1, 2, 5], 1] = 1
+    choice = select(table, options())
+    assert choice.at(2) == {3: "m0", 5: "m0"}
+    assert choice.absent == {5: ((1, 3), (5, 6))}
+    assert choice.json()["absent"] == {"5": [[1, 3], [5, 6]]}
+    found = np.array([[0, 3, 5], [3, 5, 5]], np.uint8)
+    for index in range(6):
+        there = found if index in (0, 3, 4) else np.where(found == 5, 0, found)
+        np.testing.assert_array_equal(compose(choice, index, {"m0": found}), there)
+    np.testing.assert_array_equal(found, [[0, 3, 5], [3, 5, 5]])
+
+
 def test_evidence_is_read_as_it_was_written(tmp_path):
     table = evidence(np.random.default_rng(0).random((3, 2, 2)))
     table.save(tmp_path / "e.npz")
