@@ -33,7 +33,7 @@ SIZES = {
     "feedforward": 32, "fuser_layers": 1,
 }  # fmt: skip
 XMEM = {
-    "image_depth": 10, "image_width": 8, "mask_depth": 10, "mask_width": 8, "key_dim": 8,
+    "image_depth": 10, "image_width": 12, "mask_depth": 10, "mask_width": 12, "key_dim": 8,
     "value_dim": 8, "sensory_dim": 8, "sensory_hidden": 8, "decoder_dims": [8, 8, 8],
 }  # fmt: skip
 SIDE, FRAMES = 64, 5
@@ -230,7 +230,7 @@ def test_a_start_from_an_image_encoder_that_has_learnt(tmp_path):
     """What memory does with its features is then made for them."""
     learnt = make_network(build(Recipe, {"network": "xmem", "sizes": XMEM, "seed": 5}, "a test"))
     write_weights(tmp_path / "x", "xmem", learnt.state_dict())
-    sizes = SIZES | {"resnet": 10}
+    sizes = SIZES | {"resnet": 10, "embed_dim": 12}
     plain = make_network(recipe(sizes=sizes))
     model = make_network(recipe(sizes=sizes, warm_start=str(tmp_path / "x.safetensors")))
     trunk, taken = model.image_encoder.trunk.state_dict(), learnt.image_encoder.state_dict()

@@ -46,7 +46,7 @@ def test_a_warm_start_leaves_out_what_is_to_be_fresh(tmp_path):
 def test_a_warm_start_gives_tmo_both_of_its_encoders(tmp_path):
     xmem = make_network(recipe("xmem"))
     write_weights(tmp_path / "xmem", "xmem", xmem.state_dict())
-    sizes = {"resnet": [10, 8], "channels": 16}
+    sizes = {"resnet": [10, 12], "channels": 16}
     tmo = make_network(recipe("tmo", sizes=sizes, warm_start=str(tmp_path / "xmem.safetensors")))
     for encoder in (tmo.appearance, tmo.motion):
         assert torch.equal(encoder.body.conv1.weight, xmem.image_encoder.conv1.weight)
