@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 import importlib
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def make_network(recipe: Recipe) -> nn.Module:
             network = network_class(config)
             taken = ""
             if recipe.warm_start is not None:
-                taken = take_shared(network, resolve(recipe.warm_start), recipe.fresh)
+                taken = take_shared(network, resolve(recipe.warm_start))
             if recipe.network in OWN and taken != recipe.network:
                 module.start(network)
     # Half of the work is convolutions, which run faster on pixels with neighbouring channels.
@@ -59,12 +58,10 @@ ENCODERS = ("appearance.body.", "motion.body.", "image_encoder.trunk.")
 """Where TMO (one for frames, one for pictures of flow) and SAM 2 have what others call so."""
 
 
-def take_shared(network: nn.Module, path: Path, fresh: Sequence[str] = ()) -> str:
-    """Start what a checkpoint of any model has of the same name and shape from there, but for
-    what the patterns of ``fresh`` match.
+def take_shared(network: nn.Module, path: Path) -> str:
+    """Start what a checkpoint of any model has of the same name and shape from there.
 
-    Returns the model of the checkpoint. Raises `InputError` where nothing is shared, or nothing
-    matches a pattern.
+    Returns the model of the checkpoint. Raises `InputError` where nothing is shared.
     """
     state = load_state(path)
     family = family_of(state)
@@ -76,19 +73,7 @@ def take_shared(network: nn.Module, path: Path, fresh: Sequence[str] = ()) -> st
         if name.startswith(IMAGE_ENCODER):
             rest = name.removeprefix(IMAGE_ENCODER)
             named |= {place + rest: named[name] for place in ENCODERS}
-    for pattern in fresh:
-        if not fnmatch.filter(own, pattern):
-            raise InputError(
-                f"no parameter of the network matches fresh: {pattern}; its names look like"
-                f" {next(iter(own))}"
-            )
-    shared = {
-        name: tensor
-        for name, tensor in named.items()
-        if name in own
-        and own[name].shape == tensor.shape
-        and not any(fnmatch.fnmatchcase(name, pattern) for pattern in fresh)
-    }
+    shared = {n: t for n, t in named.items() if n in own and own[n].shape == t.shape}
     if not shared:
         raise InputError(f"checkpoint {path} shares no part with the sizes of the recipe")
     network.load_state_dict(shared, strict=False)

@@ -64,7 +64,6 @@ class Recipe:
     sizes        of a network that starts from random weights: fields of its configuration
     warm_start   with sizes: checkpoint of any model; what has the same name and shape in it
                  starts from there (encoders are shared between models)
-    fresh        patterns of parameter names that a warm start leaves as sizes make them
     seed         of weights, clips and augmentation
     steps        of the optimiser
     batch        clips at a time
@@ -82,7 +81,6 @@ class Recipe:
     weights: str | None = None
     sizes: Mapping[str, Any] = field(default_factory=dict)
     warm_start: str | None = None
-    fresh: tuple[str, ...] = ()
     seed: int = 0
     steps: int = 1000
     batch: int = 4
@@ -122,8 +120,6 @@ class Recipe:
             )
         if self.warm_start is not None and not self.sizes:
             raise InputError("warm_start goes with sizes: a recipe with weights starts from those")
-        if self.fresh and self.warm_start is None:
-            raise InputError("fresh says what a warm start leaves out: give warm_start, too")
         if self.batch % self.launch.workers:
             raise InputError(
                 f"a batch of {self.batch} clips cannot be shared evenly by {self.launch.workers}"

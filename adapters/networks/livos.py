@@ -79,14 +79,6 @@ class LivosDecoder(MaskDecoder):
         return self.predict(g4)
 
 
-KEEP = 5.0
-"""Log-odds with which gates start: a frame leaves 0.993 of the state.
-
-The sums of keys that reading divides by are never gated, so a state that fades reads as less and
-less with every frame; from 0.5 training does not find the way out of that within some thousand
-steps of short clips, and masks vanish soon after as many frames as the clips had."""
-
-
 class LiVOS(ObjectNetwork):
     """LiVOS: keys and gates for gated linear matching (`LinearState`)."""
 
@@ -97,7 +89,6 @@ class LiVOS(ObjectNetwork):
         channels16 = self.image_encoder.channels[-1]
         self.key_projection = conv3x3(config.pixel_dim, config.key_dim)
         self.gate_projection = nn.Conv2d(channels16, config.value_dim, 1)
-        nn.init.constant_(self.gate_projection.bias, KEEP)  # type: ignore[arg-type]
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
         """RGB ``(B, 3, H, W)`` in [0, 1], padded with zeros where H or W needs it."""

@@ -28,21 +28,6 @@ def test_a_warm_start_takes_what_two_models_share(tmp_path):
     assert all((t == 0.25).all() for t in shared.values())
 
 
-def test_a_warm_start_leaves_out_what_is_to_be_fresh(tmp_path):
-    made = make_network(recipe("livos", seed=1))
-    write_weights(tmp_path / "livos", "livos", made.state_dict())
-    start = {"warm_start": str(tmp_path / "livos.safetensors"), "seed": 2}
-    warm = make_network(recipe("livos", fresh=("gate_projection.*",), **start)).state_dict()
-    own = make_network(recipe("livos", seed=2)).state_dict()
-    for name, tensor in made.state_dict().items():
-        expected = own[name] if name.startswith("gate_projection.") else tensor
-        assert torch.equal(warm[name], expected), name
-    with pytest.raises(InputError, match="fresh: gates"):
-        make_network(recipe("livos", fresh=("gates",), **start))
-    with pytest.raises(InputError, match="give warm_start"):
-        recipe("livos", fresh=("gate_projection.*",))
-
-
 def test_a_warm_start_gives_tmo_both_of_its_encoders(tmp_path):
     xmem = make_network(recipe("xmem"))
     write_weights(tmp_path / "xmem", "xmem", xmem.state_dict())
