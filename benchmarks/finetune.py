@@ -20,7 +20,7 @@ from adapters.finetune.__main__ import video_score
 from adapters.finetune.holdout import evaluator
 from adapters.finetune.launch import Task, train_here
 from adapters.finetune.recipe import Recipe, load_recipe
-from adapters.finetune.trainer import use_processor
+from adapters.finetune.trainer import processor
 from adapters.weights import resolve
 from mose.dataset import open_dataset
 
@@ -69,12 +69,12 @@ def main() -> None:
     print("seed  before  after   gain")
     for seed in chosen.seeds:
         recipe = tuning(chosen.network, weights, chosen.clips, seed, chosen.set)
-        use_processor(recipe)
         output = chosen.output / f"{chosen.network}-{seed}"
         score = evaluator(recipe, video_score)
-        before = score(weights)
-        train_here(Task(recipe, output, (output / "state.pth").exists(), video_score))
-        after = score(output / "last.safetensors")
+        with processor(recipe):
+            before = score(weights)
+            train_here(Task(recipe, output, (output / "state.pth").exists(), video_score))
+            after = score(output / "last.safetensors")
         gains.append(after - before)
         print(f"{seed:4d}  {before:6.1f} {after:6.1f} {after - before:6.1f}", flush=True)
     spread = stdev(gains) if len(gains) > 1 else 0.0

@@ -20,7 +20,7 @@ from adapters.finetune.clip_options import AugmentOptions
 from adapters.finetune.holdout import evaluator
 from adapters.finetune.launch import Task, train_here
 from adapters.finetune.recipe import Recipe
-from adapters.finetune.trainer import use_processor
+from adapters.finetune.trainer import processor
 from adapters.weights import resolve
 from benchmarks.finetune import parser_of, tuning
 
@@ -42,14 +42,14 @@ def lines(weights: Path, clips: Path, seed: int, output: Path, more: Sequence[st
     losses = [f"loss.{name}={value}" for name, value in LOSSES.items()]
     augmented = tuning("sam2", weights, clips, seed, [*losses, *more])
     plain = replace(augmented, augment=AugmentOptions())
-    use_processor(augmented)
-    found = [scored(augmented, weights)]
     trained = {name: output / f"{name}-{seed}" for name in ("plain", "augmented")}
-    for folder, recipe in zip(trained.values(), (plain, augmented), strict=True):
-        train_here(Task(recipe, folder, (folder / "state.pth").exists(), video_score))
-        found.append(scored(recipe, folder / "last.safetensors"))
-    for options in (SCALING, {"merge": MERGE}):
-        found.append(scored(augmented, trained["augmented"] / "last.safetensors", options))
+    with processor(augmented):
+        found = [scored(augmented, weights)]
+        for folder, recipe in zip(trained.values(), (plain, augmented), strict=True):
+            train_here(Task(recipe, folder, (folder / "state.pth").exists(), video_score))
+            found.append(scored(recipe, folder / "last.safetensors"))
+        for options in (SCALING, {"merge": MERGE}):
+            found.append(scored(augmented, trained["augmented"] / "last.safetensors", options))
     return found
 
 

@@ -14,7 +14,7 @@ import torch
 from adapters.finetune.failures import check_recipe_device
 from adapters.finetune.models import official_state, torch_bytes
 from adapters.finetune.recipe import Recipe, ValidationOptions
-from adapters.finetune.trainer import Trainer, use_processor
+from adapters.finetune.trainer import Trainer, processor
 from adapters.finetune.training_options import LaunchOptions
 
 WARM, MEASURED = 1, 2
@@ -23,7 +23,6 @@ WARM, MEASURED = 1, 2
 def estimate(recipe: Recipe) -> str:
     """A few lines: parameters, size of the weights, memory, seconds per step, time in all."""
     check_recipe_device(recipe)
-    use_processor(recipe)
     # Clips are made in between, so that the two costs can be told apart; of several workers
     # one is measured, without what it costs to average gradients.
     workers = recipe.launch.workers
@@ -37,7 +36,7 @@ def estimate(recipe: Recipe) -> str:
         workers=0,
         validation=ValidationOptions(),
     )
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, processor(recipe):
         trainer = Trainer(short, Path(folder))
         times = [time.monotonic()]
         trainer.run(lambda step, note: times.append(time.monotonic()))

@@ -46,16 +46,16 @@ def train_here(task: Task, report: Report | None = None) -> None:
     """
     from adapters.finetune.holdout import evaluator
     from adapters.finetune.parallel import current_team
-    from adapters.finetune.trainer import Trainer, use_processor
+    from adapters.finetune.trainer import Trainer, processor
 
     recipe, team = task.recipe, current_team()
     check_recipe_device(recipe)
-    use_processor(recipe)
-    evaluate = evaluator(recipe, task.score, team) if recipe.validation.every else None
-    trainer = Trainer(recipe, task.output, evaluate, team)
-    if task.resume:
-        trainer.resume()
-    trainer.run(report)
+    with processor(recipe):
+        evaluate = evaluator(recipe, task.score, team) if recipe.validation.every else None
+        trainer = Trainer(recipe, task.output, evaluate, team)
+        if task.resume:
+            trainer.resume()
+        trainer.run(report)
 
 
 def train_on_ray(task: Task, cluster: Cluster, report: Report | None = None) -> None:
