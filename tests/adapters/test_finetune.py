@@ -17,7 +17,7 @@ from adapters.finetune.augment import augment
 from adapters.finetune.clip_options import AugmentOptions, DataOptions
 from adapters.finetune.clips import Batches, in_order, open_clips
 from adapters.finetune.recipe import NETWORKS, Recipe, load_recipe
-from adapters.finetune.trainer import Trainer
+from adapters.finetune.trainer import Trainer, processor
 from mose import InputError, Video
 from mose.config import CONFIG_FOLDER, build
 
@@ -62,6 +62,16 @@ class SameClip:
 
     def __call__(self, number):
         return self.batch
+
+
+def test_subnormal_numbers_are_zero_in_training_alone():
+    small = torch.full((64,), 1e-40)
+    threads = torch.get_num_threads()
+    with processor(recipe(threads=2)):
+        assert not (small * 1).any()
+        assert torch.get_num_threads() == 2
+    assert (small * 1).all()
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize("network", SIZES)
