@@ -154,12 +154,13 @@ class FrameOptions(TestTimeOptions):
                 f"option enlarge is {self.enlarge!r}, expected a number from 1, or 0 for any"
             )
 
-    def side_for(self, height: int, width: int) -> int:
-        """``short_side`` for frames of this size; -1 where it is not given."""
-        if self.short_side < 1 or self.enlarge == 0:
+    def side_for(self, height: int, width: int, otherwise: int = -1) -> int:
+        """``short_side`` for frames of this size; ``otherwise`` where it is not given."""
+        if self.short_side < 1:
+            return otherwise
+        if self.enlarge == 0:
             return self.short_side
-        least = min(height, width)
-        return min(self.short_side, max(round(self.enlarge * least), 1))
+        return min(self.short_side, round(self.enlarge * min(height, width)))
 
 
 def check_numbers(options: object, prefix: str = "", **least: int) -> None:

@@ -66,8 +66,7 @@ class LivosSegmenter(Segmenter):
 
     def _run(self, video: Video, scale: float) -> Iterator[FrameMasks]:
         options = self.options
-        wanted = options.side_for(video.height, video.width)
-        short = wanted if wanted > 0 else options.size
+        short = options.side_for(video.height, video.width, options.size)
         if short < 1:
             short = min(video.height, video.width)
         size = short_side_size(video.height, video.width, max(round(short * scale), 1))

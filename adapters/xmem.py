@@ -144,8 +144,7 @@ class XMemSegmenter(Segmenter):
 
 def working_size(video: Video, options: XMemOptions, scale: float) -> tuple[int, int]:
     """(height, width) that frames are resized to."""
-    wanted = options.side_for(video.height, video.width)
-    short = wanted if wanted > 0 else options.size
+    short = options.side_for(video.height, video.width, options.size)
     if short < 1:
         short = min(video.height, video.width)
         if scale == 1:

@@ -95,24 +95,19 @@ def recommender(
     """
     model = calibration.recommender if calibration else None
     if model is None:
-        scores = agreement(evidence, options, calibration)
-        return replace(scores, note="no recommender was fitted: by agreement")
-    values = features(evidence)
-    stranger = model.stranger(evidence.candidates)
-    if stranger is not None:
-        scores = agreement(evidence, options, calibration)
-        return replace(scores, note=f"the recommender does not know {stranger}: by agreement")
-    outside = model.linear.outside(values)
-    if len(outside) > MAX_OUTSIDE:
-        scores = agreement(evidence, options, calibration)
-        note = f"unlike the videos that the recommender knows ({', '.join(outside[:5])})"
-        return replace(scores, note=f"{note}: by agreement")
-    both = (evidence["agreement_j"] + evidence["agreement_f"]) / 2
-    known = ~np.isnan(both)
-    mean = np.where(known, both, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return Scores(
-        evidence.candidates, (model(values, evidence.candidates) + both - mean).clip(0, 1)
-    )
+        why = "no recommender was fitted"
+    elif stranger := model.stranger(evidence.candidates):
+        why = f"the recommender does not know {stranger}"
+    else:
+        values = features(evidence)
+        outside = model.linear.outside(values)
+        if len(outside) <= MAX_OUTSIDE:
+            both = (evidence["agreement_j"] + evidence["agreement_f"]) / 2
+            moving = both - np.nan_to_num(mean_over_frames(both))
+            scores = (model(values, evidence.candidates) + moving).clip(0, 1)
+            return Scores(evidence.candidates, scores)
+        why = f"unlike the videos that the recommender knows ({', '.join(outside[:5])})"
+    return replace(agreement(evidence, options, calibration), note=f"{why}: by agreement")
 
 
 def cycle(evidence: Evidence, options: SelectionOptions, calibration: Calibration | None) -> Scores:
