@@ -16,9 +16,9 @@ from ensemble.rundir import RunDirectory
 from ensemble.scoring import Colours, Scorer, calibrated
 from ensemble.trust import Trust
 from mose import Video
-from selection.calibration import Curve
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.metrics import Regions
+from selection.models import Curve
 
 OWN = ("truth_j", "truth_f", "stability", "appearance")
 """Planes of a member that do not depend on the fusion."""

@@ -12,9 +12,9 @@ import numpy as np
 from adapters.base import FrameMasks
 from ensemble.fusion import Fused
 from mose import InputError, Video
-from selection.calibration import Curve
 from selection.evidence import Evidence
 from selection.metrics import Regions, iou, object_score
+from selection.models import Curve
 
 SAMPLES = 9
 """Frames of a video on which colours are compared."""

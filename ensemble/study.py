@@ -19,8 +19,9 @@ from mose.cli import Progress
 from mose.config import to_dict
 from mose.dataset import Dataset
 from mose.errors import InputError
-from selection.calibration import Calibration, Curve
+from selection.calibration import Calibration
 from selection.evidence import Evidence
+from selection.models import Curve
 
 VERSION = 3
 """Raised when evidence is made differently, so that kept evidence is made again."""

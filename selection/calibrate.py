@@ -19,9 +19,10 @@ import numpy as np
 
 from mose.cli import EXIT_OK, run_command, say
 from mose.errors import InputError
-from selection.calibration import FOLDER, Calibration, Curve, Sureness
+from selection.calibration import FOLDER, Calibration
 from selection.evidence import Evidence, mean_over_objects
 from selection.fitting import LEVEL, fit_curve, fit_prior, fit_recommender, fit_sureness
+from selection.models import Curve, Sureness
 from selection.outcome import selected_truth
 from selection.policies import SelectionOptions
 from selection.selectors import GRANULARITIES, Choice, select

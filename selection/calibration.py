@@ -1,8 +1,7 @@
 """What was measured of an ensemble on a labelled split, as a JSON file in ``configs/priors``.
 
 ``python -m selection.calibrate`` fits it; this module reads and applies it and needs no
-fitting library. Everything in the file is plain numbers: curves are piecewise linear, models
-are weighted sums.
+fitting library.
 """
 
 from __future__ import annotations
@@ -14,99 +13,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mose.config import CONFIG_FOLDER
 from mose.errors import InputError, unknown
+from selection.models import Curve, Linear, Recommender, Sureness, Tree
 
 FOLDER = CONFIG_FOLDER / "priors"
 FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A piecewise linear function; constant beyond its ends. ``x`` ascends."""
-
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-
-    def __call__(self, values: np.ndarray | float) -> np.ndarray:
-        return np.asarray(np.interp(values, self.x, self.y))
-
-
-@dataclass(frozen=True)
-class Linear:
-    """A weighted sum of named features.
-
-    names      of the features
-    mean, scale   each feature is taken as ``(value - mean) / scale``
-    weights, intercept
-    low, high  range of each feature's mean over a video, among those it was fitted on
-    error      root mean squared error on videos that it was not fitted on
-    """
-
-    names: tuple[str, ...]
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
-    weights: tuple[float, ...]
-    intercept: float
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
-    error: float = 0.0
-
-    def __call__(self, values: np.ndarray) -> np.ndarray:
-        """``(..., K)`` features -> ``(...)``."""
-        scaled = (values - np.asarray(self.mean)) / np.asarray(self.scale)
-        return scaled @ np.asarray(self.weights) + self.intercept
-
-    def outside(self, values: np.ndarray, margin: float = 0.25) -> tuple[str, ...]:
-        """Features whose mean over ``(..., K)`` lies beyond the fitted range, widened by
-        ``margin`` of itself on both sides."""
-        if not self.low:
-            return ()
-        low, high = np.asarray(self.low), np.asarray(self.high)
-        means = values.reshape(-1, values.shape[-1]).mean(axis=0)
-        room = margin * (high - low) + 1e-6
-        beyond = (means < low - room) | (means > high + room)
-        return tuple(name for name, far in zip(self.names, beyond, strict=True) if far)
-
-
-@dataclass(frozen=True)
-class Recommender:
-    """Expected J&F of every candidate.
-
-    linear    of `selection.features`
-    offsets   candidate -> what it is worth beyond what its features say of it
-    """
-
-    linear: Linear
-    offsets: Mapping[str, float] = field(default_factory=dict)
-
-    def __call__(self, values: np.ndarray, candidates: Sequence[str]) -> np.ndarray:
-        """``(C, N, K)`` features -> ``(C, N)``."""
-        own = np.asarray([self.offsets.get(name, 0.0) for name in candidates])
-        return self.linear(values) + own[:, None]
-
-    def stranger(self, candidates: Sequence[str]) -> str | None:
-        """The first candidate that was not there when this was fitted."""
-        return next((n for n in candidates if self.offsets and n not in self.offsets), None)
-
-
-@dataclass(frozen=True)
-class Sureness:
-    """From what a selection knows to how sure it may be, see `selection.sureness`.
-
-    probability    log odds that the selection is the best candidate
-    expected       its J&F
-    low, high      curves: expected J&F -> ends of the interval
-    level          share of truths that the interval holds
-    """
-
-    probability: Linear
-    expected: Linear
-    low: Curve
-    high: Curve
-    level: float
 
 
 @dataclass(frozen=True)
@@ -215,16 +127,45 @@ def _linear(value: Mapping[str, Any]) -> Linear:
 
 
 def _recommender(value: Mapping[str, Any]) -> Recommender:
-    offsets = value.get("offsets", {})
-    return Recommender(_linear(value), {name: float(own) for name, own in offsets.items()})
+    linear = _linear(value)
+    offsets, gains = (
+        {name: float(own) for name, own in value.get(key, {}).items()}
+        for key in ("offsets", "gains")
+    )
+    trees = tuple(_tree(rows, linear.names) for rows in value.get("trees", ()))
+    return Recommender(linear, offsets, trees, gains)
+
+
+def _tree(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> Tree:
+    feature, threshold, low, high, value = zip(*rows, strict=True)
+    return Tree(
+        tuple(-1 if name is None else names.index(name) for name in feature),
+        tuple(map(float, threshold)),
+        tuple(map(int, low)),
+        tuple(map(int, high)),
+        tuple(map(float, value)),
+    )
 
 
 def _plain(value: Curve | Linear | Recommender | Sureness) -> dict[str, Any]:
     if isinstance(value, Curve):
         return {"x": _rounded(value.x), "y": _rounded(value.y)}
     if isinstance(value, Recommender):
-        offsets = dict(zip(value.offsets, _rounded(value.offsets.values()), strict=True))
-        return {**_plain(value.linear), "offsets": offsets}
+        names = value.linear.names
+        return {
+            **_plain(value.linear),
+            "offsets": dict(zip(value.offsets, _rounded(value.offsets.values()), strict=True)),
+            "gains": dict(zip(value.gains, _rounded(value.gains.values()), strict=True)),
+            "trees": [
+                [
+                    [None if at < 0 else names[at], *_rounded([limit]), low, high, *_rounded([own])]
+                    for at, limit, low, high, own in zip(
+                        tree.feature, tree.threshold, tree.low, tree.high, tree.value, strict=True
+                    )
+                ]
+                for tree in value.trees
+            ],
+        }
     if isinstance(value, Sureness):
         parts = {
             key: _plain(getattr(value, key)) for key in ("probability", "expected", "low", "high")
@@ -261,7 +202,11 @@ def _lines(value: Any, indent: str = "") -> str:
         inner = indent + " "
         parts = [f"{inner}{json.dumps(k)}: {_lines(v, inner)}" for k, v in value.items()]
         return "{\n" + ",\n".join(parts) + f"\n{indent}}}"
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+    deep = isinstance(value, list) and any(
+        isinstance(item, dict) or (isinstance(item, list) and isinstance(item[0], list))
+        for item in value
+    )
+    if deep:
         inner = indent + " "
         return "[\n" + ",\n".join(inner + _lines(item, inner) for item in value) + f"\n{indent}]"
     return json.dumps(value)

@@ -3,13 +3,14 @@ which it imports where it fits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from selection.calibration import Curve, Linear, Recommender, Sureness
 from selection.evidence import Evidence
 from selection.features import NAMES, features
+from selection.models import Curve, Linear, Recommender, Sureness, Tree
 from selection.sureness import SURE_FEATURES
 
 FOLDS = 5
@@ -21,6 +22,19 @@ KNOTS = 12
 
 LEVEL = 0.8
 """Share of the true values that an interval is made to hold."""
+
+BOOSTING = {
+    "n_estimators": 100,
+    "learning_rate": 0.06,
+    "max_depth": None,
+    "max_leaf_nodes": 8,
+    "min_samples_leaf": 15,
+    "subsample": 0.7,
+    "max_features": 0.5,
+    "random_state": 0,
+    "init": "zero",
+}
+"""Gradient boosting (Friedman 2001) of the recommender's trees; a leaf is a few objects."""
 
 C_LOGISTIC = 0.05
 """Inverse strength of the penalty: there are tens of videos, not thousands."""
@@ -57,11 +71,12 @@ def fit_curve(confidence: np.ndarray, truth: np.ndarray) -> Curve:
 
 
 def fit_recommender(videos: Sequence[Evidence]) -> Recommender:
-    """Ridge regression of the candidates' J&F on `selection.features` and on which candidate it is.
+    """Ridge regression of the candidates' J&F on `selection.features` and on which candidate it
+    is, and trees for how the candidates of an object differ.
 
-    Without the latter a member that is far better than it looks beside the others is passed over.
-    The strength of the penalty is the one with the least error in cross-validation over
-    videos; ``error`` is that error.
+    Did it not know which candidate it is, a member that is far better than it looks beside the
+    others would be passed over. The strength of the penalty is the one with the least error in
+    cross-validation over videos; ``error`` is that error.
     """
     names = tuple(dict.fromkeys(name for evidence in videos for name in evidence.candidates))
     tables = [rows_of(evidence, names) for evidence in videos]
@@ -89,7 +104,46 @@ def fit_recommender(videos: Sequence[Evidence]) -> Recommender:
         _tuple(means.min(axis=0)), _tuple(means.max(axis=0)),
         float(np.sqrt(errors[alpha] / max(len(y), 1))),
     )  # fmt: skip
-    return Recommender(linear, dict(zip(names, _tuple(own), strict=True)))
+    offsets = dict(zip(names, _tuple(own), strict=True))
+    if not len(y):
+        return Recommender(linear, offsets)
+    gains = dict(zip(names, _tuple(_means(x[:, count:], y)), strict=True))
+    return Recommender(linear, offsets, _grown(videos, gains), gains)
+
+
+def _means(which: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """``(M,)`` means of ``(P,)`` where ``which`` ``(P, M)`` is 1; of all where it never is."""
+    count = which.sum(axis=0)
+    return np.where(count > 0, which.T @ truth / np.maximum(count, 1), truth.mean())
+
+
+def _grown(videos: Sequence[Evidence], gains: Mapping[str, float]) -> tuple[Tree, ...]:
+    """Trees of what candidates are worth beyond ``gains``, beside an object's other candidates."""
+    from sklearn.ensemble import GradientBoostingRegressor
+
+    rows, wanted = [], []
+    for evidence in videos:
+        truth = evidence.worth()
+        known = ~np.isnan(truth).any(axis=0)
+        beyond = truth - np.array([gains[name] for name in evidence.candidates])[:, None]
+        wanted.append((beyond - beyond.mean(axis=0))[:, known].ravel())
+        rows.append(features(evidence)[:, known].reshape(-1, len(NAMES)))
+    x, y = np.concatenate(rows), np.concatenate(wanted)
+    if not len(y):
+        return ()
+    model = GradientBoostingRegressor(**BOOSTING).fit(x, y)
+    return tuple(tree_of(one.tree_, model.learning_rate) for one in model.estimators_[:, 0])
+
+
+def tree_of(grown: Any, rate: float) -> Tree:
+    """A tree of scikit-learn, its values times ``rate``."""
+    return Tree(
+        tuple(int(at) if at >= 0 else -1 for at in grown.feature),
+        _tuple(grown.threshold),
+        tuple(map(int, grown.children_left)),
+        tuple(map(int, grown.children_right)),
+        _tuple(rate * grown.value[:, 0, 0]),
+    )
 
 
 def rows_of(evidence: Evidence, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

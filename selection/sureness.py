@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from selection.calibration import Calibration, Sureness
+from selection.calibration import Calibration
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.features import FEATURES, features
+from selection.models import Sureness
 from selection.policies import SelectionOptions
 from selection.selectors import Choice
 

@@ -7,6 +7,8 @@ gradients. An object that is away has an empty mask, which every loss takes.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -93,6 +95,15 @@ def object_score(scores: Tensor, present: Tensor, valid: Tensor) -> Tensor:
     """Binary cross-entropy of "the object is visible"; ``scores`` are logits ``(...)``."""
     loss = F.binary_cross_entropy_with_logits(scores, present.to(scores), reduction="none")
     return mean_over(loss, valid)
+
+
+def spread(usage: Tensor) -> Tensor:
+    """``log K`` less the entropy of how often K channels are used, the mean over clips.
+
+    usage   ``(B, K)`` shares that add up to 1
+    """
+    entropy = -(usage * usage.clamp(min=1e-8).log()).sum(1)
+    return (math.log(usage.shape[1]) - entropy).mean()
 
 
 def feature_similarity(

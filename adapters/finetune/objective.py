@@ -52,6 +52,8 @@ def total_loss(
         matched = _needed(found.matched, "matching")
         small = area_downsample(masks, masks.shape[-1] // matched.shape[-1])
         terms["matching"] = _matching(matched, small, found.valid)
+    if options.spread:
+        terms["spread"] = losses.spread(_needed(found.usage, "spread"))
     weighted = [getattr(options, name) * value for name, value in terms.items()]
     if not weighted:
         raise InputError("every weight of the recipe's loss is 0: give one of them a weight")

@@ -21,6 +21,9 @@ class UnrollOptions:
     mem_every   every so many frames one is remembered (XMem, Cutie); LiVOS remembers all
     checkpointing   networks keep less for the backward pass and compute it again: less
                 memory, 1.3 to 1.5 times the time, the same result
+    forget      share of the frames before which sensory memory (XMem, Cutie, LiVOS) and the masks
+                of the frame before (Cutie, LiVOS) are lost: what is segmented must be read from
+                memory, not only carried on
     rgb_share   share of the clips in which TMO sees the frame in place of its flow picture
     video_frames   length of the video of which SAM 2 takes a clip to be a part, by which it
                    measures how long ago a pointer was; 0: the clip's own
@@ -28,8 +31,16 @@ class UnrollOptions:
 
     mem_every: int = 1
     checkpointing: bool = False
+    forget: float = 0.0
     rgb_share: float = 0.5
     video_frames: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("forget", "rgb_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(
+                    f"unroll.{name} is {getattr(self, name)}, expected a share in [0, 1]"
+                )
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,8 @@ class LossOptions:
     matching        cross-entropy and Dice of the masks that matching alone would give: the true
                     masks of remembered frames, read at stride 16; teaches keys directly what a
                     network from nothing else learns late
+    spread          of LiVOS's keys over their channels: a channel that nothing uses stays unused,
+                    and things that share one cannot be told apart
     """
 
     cross_entropy: float = 1.0
@@ -59,6 +72,7 @@ class LossOptions:
     similarity: float = 0.0
     auxiliary: float = 0.0
     matching: float = 0.0
+    spread: float = 0.0
 
     def __post_init__(self) -> None:
         for option in fields(self):

@@ -8,7 +8,7 @@ frames without top-k. Padded objects have empty masks and take no part in aggreg
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -41,6 +41,7 @@ class Predictions:
     query     ``(B, F, C, h, w)`` features at stride 16, or None
     memory    ``(B, C, h, w)`` the same of the first frame, or None
     given     ``(B, N, H, W)`` masks of the first frame, or None
+    usage     ``(B, K)`` mean over frames and places of keys that are shares of K channels, or None
     iou       ``(B, F, N)`` the IoU that the network says its masks have, or None
     score     ``(B, F, N)`` logits of "the object is visible", or None
     """
@@ -53,6 +54,7 @@ class Predictions:
     query: Tensor | None = None
     memory: Tensor | None = None
     given: Tensor | None = None
+    usage: Tensor | None = None
     iou: Tensor | None = None
     score: Tensor | None = None
 
@@ -66,16 +68,16 @@ def unroll(
 ) -> Predictions:
     """Predictions of a network for a batch of clips.
 
-    seed       of what is drawn (TMO)
+    seed       of what is drawn
     matching   also what SAM 2's attention matches, which takes memory; the others always tell
     """
     steps: Any = Rerun(network) if options.checkpointing else network
     if isinstance(network, XMem):
-        return _xmem(steps, clips, options)
+        return _xmem(steps, clips, options, seed)
     if isinstance(network, Cutie):
-        return _cutie(steps, clips, options)
+        return _cutie(steps, clips, options, seed)
     if isinstance(network, LiVOS):
-        return _livos(steps, clips)
+        return _livos(steps, clips, options, seed)
     if isinstance(network, TMO):
         return _tmo(steps, clips, options, seed)
     from adapters.finetune.sam2 import unroll_sam2
@@ -83,14 +85,16 @@ def unroll(
     return unroll_sam2(steps, clips, options, matching)
 
 
-def _xmem(network: XMem, clips: ClipBatch, options: UnrollOptions) -> Predictions:
+def _xmem(network: XMem, clips: ClipBatch, options: UnrollOptions, seed: int) -> Predictions:
     frames, objects = _encoded(network.encode_images, clips), clips.valid
     masks = clips.masks[:, 0]
     sensory = _blank(frames[0].key, objects, network.config.sensory_dim)
     value, sensory = network.encode_masks(clips.frames[:, 0], frames[0].pixels, masks, sensory)
     memory, values, odds, matched = [frames[0]], [_with_mask(value, clips, 0)], [], []
+    kept = _drawn(1 - options.forget, clips, seed)
     for index in range(1, clips.length):
         now = frames[index]
+        sensory = _where(kept[:, index - 1], sensory)
         readout, match = _read(network, now, memory, values, objects)
         matched.append(match)
         logits, sensory = network.decode(now, readout, sensory)
@@ -106,7 +110,7 @@ def _xmem(network: XMem, clips: ClipBatch, options: UnrollOptions) -> Prediction
     return _predictions(clips, odds, (), matched, [frame.key for frame in frames])
 
 
-def _cutie(network: Cutie, clips: ClipBatch, options: UnrollOptions) -> Predictions:
+def _cutie(network: Cutie, clips: ClipBatch, options: UnrollOptions, seed: int) -> Predictions:
     frames, objects = _encoded(network.encode_images, clips), clips.valid
     selector = objects[:, :, None, None]
     masks = clips.masks[:, 0]
@@ -115,12 +119,14 @@ def _cutie(network: Cutie, clips: ClipBatch, options: UnrollOptions) -> Predicti
         clips.frames[:, 0], frames[0].pixels, masks, sensory
     )
     memory, values = [frames[0]], [_with_mask(value, clips, 0)]
+    kept = _drawn(1 - options.forget, clips, seed)
     odds, aux, matched = [], [], []
     for index in range(1, clips.length):
         now = frames[index]
         readout, match = _read(network, now, memory, values, objects)
         matched.append(match)
-        small = area_downsample(masks, 16)
+        small = _where(kept[:, index - 1], area_downsample(masks, 16))
+        sensory = _where(kept[:, index - 1], sensory)
         refined, heads = network.refine(
             now.pixels, readout, sensory, small, summaries, selector, last_head=True
         )
@@ -139,7 +145,7 @@ def _cutie(network: Cutie, clips: ClipBatch, options: UnrollOptions) -> Predicti
     return _predictions(clips, odds, aux, matched, [frame.key for frame in frames])
 
 
-def _livos(network: LiVOS, clips: ClipBatch) -> Predictions:
+def _livos(network: LiVOS, clips: ClipBatch, options: UnrollOptions, seed: int) -> Predictions:
     frames, objects = _encoded(network.encode_images, clips), clips.valid
     selector = objects[:, :, None, None]
     masks = clips.masks[:, 0]
@@ -148,18 +154,21 @@ def _livos(network: LiVOS, clips: ClipBatch) -> Predictions:
     state = LinearState.empty(frames[0].key.float(), network.config.value_dim + 2)
     state = state.extended(objects.shape[1])
     summaries: Tensor | None = None
+    kept = _drawn(1 - options.forget, clips, seed)
     odds, aux, matched = [], [], []
     for index, now in enumerate(frames):
         key = now.key.float()
         if summaries is not None:
             readout = state.read(key)
+            small = _where(kept[:, index - 1], area_downsample(masks, 16))
+            sensory = _where(kept[:, index - 1], sensory)
             share = readout[:, -2] / readout[:, -1].clamp(min=1e-6)
             matched.append(share.unflatten(0, objects.shape))
             refined, heads = network.refine(
                 now.pixels,
                 readout[:, :-2],
                 sensory,
-                area_downsample(masks, 16),
+                small,
                 summaries,
                 selector,
                 last_head=True,
@@ -173,11 +182,13 @@ def _livos(network: LiVOS, clips: ClipBatch) -> Predictions:
                 clips.frames[:, index], now.pixels, masks, sensory
             )
             summaries = more if summaries is None else summaries + more
-            kept = _with_mask(value.float(), clips, index)
-            kept = torch.cat([kept, torch.ones_like(kept[:, :1])], 1)
+            stored = _with_mask(value.float(), clips, index)
+            stored = torch.cat([stored, torch.ones_like(stored[:, :1])], 1)
             gate = F.pad(now.gate.float(), (0, 2), value=1.0)
-            state = state.seen(key).written(key, kept, gate)
-    return _predictions(clips, odds, aux, matched, [frame.key for frame in frames])
+            state = state.seen(key).written(key, stored, gate)
+    found = _predictions(clips, odds, aux, matched, [frame.key for frame in frames])
+    usage = torch.stack([frame.key.float().mean((2, 3)) for frame in frames]).mean(0)
+    return replace(found, usage=usage)
 
 
 def _tmo(network: TMO, clips: ClipBatch, options: UnrollOptions, seed: int) -> Predictions:
@@ -185,12 +196,8 @@ def _tmo(network: TMO, clips: ClipBatch, options: UnrollOptions, seed: int) -> P
     batch, _, _, height, width = clips.frames.shape
     images = clips.frames[:, 1:].flatten(0, 1)
     assert clips.pictures is not None
-    generator = torch.Generator().manual_seed(seed)
-    # Drawn for the clips of other workers before these as well, so that none draws as another.
-    chances = torch.rand(clips.first + batch, clips.length - 1, generator=generator)
-    still = chances[clips.first :] < options.rgb_share
     pictures = clips.pictures[:, 1:].flatten(0, 1)
-    still = still.flatten().to(images.device)[:, None, None, None]
+    still = _drawn(options.rgb_share, clips, seed).flatten()[:, None, None, None]
     scores = network(images, torch.where(still, images, pictures)).float()
     # The softmax of (0, margin) is that of the two scores.
     margin = bicubic(scores[:, 1:] - scores[:, :1], (height, width))
@@ -198,6 +205,19 @@ def _tmo(network: TMO, clips: ClipBatch, options: UnrollOptions, seed: int) -> P
     union = clips.masks.amax(2, keepdim=True)[:, 1:]
     valid = torch.ones_like(union[..., 0, 0], dtype=torch.bool)
     return Predictions(odds, union, valid)
+
+
+def _drawn(share: float, clips: ClipBatch, seed: int) -> Tensor:
+    """``(B, F) bool``: of the later frames, this share."""
+    generator = torch.Generator().manual_seed(seed)
+    # Drawn for the clips of other workers before these as well, so that none draws as another.
+    chances = torch.rand(clips.first + len(clips.frames), clips.length - 1, generator=generator)
+    return (chances[clips.first :] < share).to(clips.frames.device)
+
+
+def _where(kept: Tensor, maps: Tensor) -> Tensor:
+    """Maps of B clips, or of their B * N objects, with those blank that are not ``kept`` (B)."""
+    return maps * kept.repeat_interleave(len(maps) // len(kept))[:, None, None, None]
 
 
 def _encoded(encode: Encode, clips: ClipBatch) -> list[Any]:

@@ -12,8 +12,9 @@ from ensemble.config import load_config, prior_of
 from ensemble.study import gather, open_study
 from mose.errors import InputError
 from selection.calibrate import main, read_names
-from selection.calibration import Curve, Linear, load_calibration
+from selection.calibration import load_calibration
 from selection.fitting import fit_curve, fit_sureness, folds
+from selection.models import Curve, Linear
 from selection.selectors import SelectionOptions, select
 from selection.sureness import SURE_FEATURES, how_sure, state
 

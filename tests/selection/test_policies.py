@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from test_selectors import evidence
 
 from mose.errors import InputError
-from selection.calibration import Calibration, Linear, Recommender
+from selection.calibration import Calibration
 from selection.evidence import PSEUDO_LABEL
 from selection.features import FEATURES, NAMES, features
+from selection.models import Linear, Recommender
 from selection.outcome import false_presence, selected_truth
 from selection.policies import SelectionOptions, combined, policy_names, ranks, score
 from selection.selectors import select
