@@ -1,13 +1,18 @@
 """What a training starts from."""
 
+import math
+from pathlib import Path
+
 import pytest
 import torch
 from test_finetune import recipe
 
+from adapters.finetune import losses
+from adapters.finetune.livos_start import SHARE
 from adapters.finetune.models import make_network, write_weights
 from adapters.finetune.objective import total_loss
 from adapters.finetune.trainer import Trainer
-from adapters.finetune.training_options import LossOptions
+from adapters.finetune.training_options import LossOptions, UnrollOptions
 from adapters.finetune.unroll import Predictions, unroll
 from mose import InputError
 
@@ -77,3 +82,73 @@ def test_masks_of_a_frame_match_themselves():
         for m in (masks, 1 - masks)
     )
     assert right < 0.01 < 1 < wrong
+
+
+def test_livos_weighs_its_state_like_what_it_carries_on():
+    """A value read from a state that only ever saw that value counts as much as it did before."""
+    network = make_network(recipe("livos")).eval()
+    plain = type(network)(network.config)
+    for name, parameter in plain.named_parameters():
+        parameter.data.copy_(dict(network.named_parameters())[name])
+    factor = network.config.key_dim / SHARE
+    with torch.no_grad():
+        plain.readout_fusion.object_projection.weight /= factor
+        for parameter in plain.readout_sensory.parameters():
+            parameter *= factor
+    value, carried = torch.randn(2, network.config.value_dim, 4, 4), torch.randn(2, 34, 4, 4)
+    carried = carried[:, : plain.readout_sensory.in_channels]
+    ours = value / factor + network.readout_sensory(carried)
+    theirs = value + plain.readout_sensory(carried)
+    torch.testing.assert_close(
+        network.readout_fusion.object_projection(ours),
+        plain.readout_fusion.object_projection(theirs),
+    )
+    gate = network.encode_images(torch.rand(1, 3, 64, 64)).gate
+    assert gate.min() > 0.95
+
+
+@pytest.mark.parametrize("network", ["xmem", "cutie", "livos"])
+def test_what_is_forgotten_must_be_read_from_memory(network):
+    """With everything forgotten, no gradient passes through what is carried on."""
+    made = recipe(network)
+    clips = Trainer(made, Path("nowhere")).make_batches()(0)
+
+    def taught(forget):
+        torch.manual_seed(0)
+        trainer = make_network(made)
+        found = unroll(trainer, clips, UnrollOptions(forget=forget), 0)
+        total_loss(found, made.loss, 0.0)[0].backward()
+        return found.odds.detach(), {
+            name
+            for name, parameter in trainer.named_parameters()
+            if "sensory" in name and parameter.grad is not None and parameter.grad.any()
+        }
+
+    (all_kept, carried), (some, _), (none_kept, left) = map(taught, (0.0, 0.5, 1.0))
+    assert any(name.startswith("decoder.sensory") for name in carried)
+    assert not any(name.startswith(("decoder.sensory", "deep_sensory")) for name in left)
+    assert not torch.equal(all_kept, none_kept)
+    assert not torch.equal(some, none_kept)
+    torch.testing.assert_close(all_kept, taught(0.0)[0])
+
+
+def test_spread_is_least_where_all_channels_are_used_alike():
+    even, one = torch.full((2, 8), 1 / 8), torch.eye(8)[:2]
+    assert float(losses.spread(even)) == pytest.approx(0, abs=1e-6)
+    assert float(losses.spread(one)) == pytest.approx(math.log(8), abs=1e-5)
+    chances = torch.rand(2, 8, dtype=torch.float64).softmax(1).requires_grad_()
+    assert torch.autograd.gradcheck(losses.spread, chances)
+
+
+def test_spread_needs_keys_that_are_shares(tmp_path):
+    alone = {"cross_entropy": 0, "dice": 0, "spread": 1, "hardest": 1}
+    trainer = Trainer(recipe("livos", loss=alone), tmp_path)
+    found = unroll(trainer.network, trainer.make_batches()(0), UnrollOptions(), 0)
+    torch.testing.assert_close(found.usage.sum(1), torch.ones(1))
+    assert total_loss(found, trainer.recipe.loss, 0.0)[1].keys() == {"spread"}
+    other = Trainer(recipe("xmem", loss=alone), tmp_path)
+    found = unroll(other.network, other.make_batches()(0), UnrollOptions(), 0)
+    with pytest.raises(InputError, match=r"loss\.spread has a weight"):
+        total_loss(found, other.recipe.loss, 0.0)
+    with pytest.raises(InputError, match=r"unroll\.forget is 2"):
+        recipe("livos", unroll={"forget": 2})
