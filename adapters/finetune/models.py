@@ -20,9 +20,8 @@ from mose import InputError
 from mose.config import build
 
 OWN = {"sam2": "adapters.finetune.sam2:make_sam2"}
-"""``module:function`` of families whose network is not the project's own."""
-STARTS = {"sam2": "adapters.finetune.sam2", "livos": "adapters.finetune.livos_start"}
-"""Modules whose ``start`` makes a network of random weights one that can learn from nothing."""
+"""``module:function`` of families whose network is not the project's own; the module's ``start``
+makes a network of it that can learn from nothing."""
 
 
 def make_network(recipe: Recipe) -> nn.Module:
@@ -44,8 +43,8 @@ def make_network(recipe: Recipe) -> nn.Module:
             taken = ""
             if recipe.warm_start is not None:
                 taken = take_shared(network, resolve(recipe.warm_start))
-            if recipe.network in STARTS and taken != recipe.network:
-                importlib.import_module(STARTS[recipe.network]).start(network)
+            if recipe.network in OWN and taken != recipe.network:
+                module.start(network)
     # Half of the work is convolutions, which run faster on pixels with neighbouring channels.
     network = network.train().to(recipe.device)
     for parameter in network.parameters():

@@ -8,7 +8,6 @@ import torch
 from test_finetune import recipe
 
 from adapters.finetune import losses
-from adapters.finetune.livos_start import SHARE
 from adapters.finetune.models import make_network, write_weights
 from adapters.finetune.objective import total_loss
 from adapters.finetune.trainer import Trainer
@@ -82,29 +81,6 @@ def test_masks_of_a_frame_match_themselves():
         for m in (masks, 1 - masks)
     )
     assert right < 0.01 < 1 < wrong
-
-
-def test_livos_weighs_its_state_like_what_it_carries_on():
-    """A value read from a state that only ever saw that value counts as much as it did before."""
-    network = make_network(recipe("livos")).eval()
-    plain = type(network)(network.config)
-    for name, parameter in plain.named_parameters():
-        parameter.data.copy_(dict(network.named_parameters())[name])
-    factor = network.config.key_dim / SHARE
-    with torch.no_grad():
-        plain.readout_fusion.object_projection.weight /= factor
-        for parameter in plain.readout_sensory.parameters():
-            parameter *= factor
-    value, carried = torch.randn(2, network.config.value_dim, 4, 4), torch.randn(2, 34, 4, 4)
-    carried = carried[:, : plain.readout_sensory.in_channels]
-    ours = value / factor + network.readout_sensory(carried)
-    theirs = value + plain.readout_sensory(carried)
-    torch.testing.assert_close(
-        network.readout_fusion.object_projection(ours),
-        plain.readout_fusion.object_projection(theirs),
-    )
-    gate = network.encode_images(torch.rand(1, 3, 64, 64)).gate
-    assert gate.min() > 0.95
 
 
 @pytest.mark.parametrize("network", ["xmem", "cutie", "livos"])

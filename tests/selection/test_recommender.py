@@ -8,6 +8,7 @@ from sklearn.ensemble import GradientBoostingRegressor
 from test_policies import with_truth
 from test_selectors import evidence
 
+from mose.errors import InputError
 from selection.calibration import Calibration, load_calibration
 from selection.features import NAMES, features
 from selection.fitting import BOOSTING, fit_recommender, tree_of
@@ -92,6 +93,17 @@ def test_a_file_without_trees_is_a_weighted_sum(tmp_path):
 
     (tmp_path / "c.json").write_text(json.dumps(made))
     assert load_calibration(str(tmp_path / "c.json")).recommender == plain
+
+
+def test_a_damaged_tree_is_told(videos, tmp_path):
+    made = Calibration("c", {}, {}, recommender=fit_recommender(videos)).json()
+    tree = next(rows for rows in made["recommender"]["trees"] if len(rows) > 1)
+    tree[0][2] = 0  # its root leads to itself
+    (tmp_path / "c.json").write_text(json.dumps(made))
+    with pytest.raises(
+        InputError, match=r"c\.json cannot be read \(row 0 of a tree leads nowhere\)"
+    ):
+        load_calibration(str(tmp_path / "c.json"))
 
 
 def test_few_videos_grow_no_branches(videos):
