@@ -139,9 +139,7 @@ def _recommender(value: Mapping[str, Any]) -> Recommender:
 def _tree(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> Tree:
     feature, threshold, low, high, value = zip(*rows, strict=True)
     for at, name in enumerate(feature):
-        if name is not None and not at < min(low[at], high[at]) <= max(low[at], high[at]) < len(
-            rows
-        ):
+        if name is not None and not all(at < row < len(rows) for row in (low[at], high[at])):
             raise ValueError(f"row {at} of a tree leads nowhere")
     return Tree(
         tuple(-1 if name is None else names.index(name) for name in feature),
