@@ -130,12 +130,7 @@ class CycleJob(RunJob):
     def finish(self, video: str, members: tuple[str, ...]) -> dict[str, Any]:
         run = self.run
         evidence, before = Evidence.load(run.timeline(video)), read_json(run.evidence(video)) or {}
-        for member in members:
-            scores = (read_json(score_path(run, member, video)) or {}).get("scores", {})
-            row = evidence.candidates.index(member)
-            for column, object_id in enumerate(evidence.object_ids):
-                evidence.cycle[row, column] = scores.get(str(object_id), np.nan)
-        evidence.memo.clear()
+        read_scores(run, evidence, members)
         choice = select(evidence, self.config.selection, calibration_of(self.config))
         with ExitStack() as stack:
             by_name = {
@@ -187,6 +182,16 @@ class BackwardWorker(MemberWorker):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"member": self.member.name, "video": video, "scores": scores})
         return {"seconds": time.monotonic() - start, "frames": len(opened), "bytes": 0}
+
+
+def read_scores(run: RunDirectory, evidence: Evidence, members: Sequence[str]) -> None:
+    """Put the stored scores of members into an evidence, in place; NaN where there are none."""
+    for member in members:
+        scores = (read_json(score_path(run, member, evidence.video)) or {}).get("scores", {})
+        row = evidence.candidates.index(member)
+        for column, object_id in enumerate(evidence.object_ids):
+            evidence.cycle[row, column] = scores.get(str(object_id), np.nan)
+    evidence.memo.clear()
 
 
 def score_path(run: RunDirectory, member: str, video: str) -> Path:

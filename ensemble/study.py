@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from ensemble.config import RunConfig, load_config, prior_of
+from ensemble.cycle import read_scores
 from ensemble.finish import label_reader
 from ensemble.plan import choose_videos, open_data
 from ensemble.predictions import read_manifest
@@ -129,7 +130,11 @@ def one_video(
             path = paths[list(ways).index(way)]
             path.parent.mkdir(parents=True, exist_ok=True)
             evidence.save(path)
-    return [Evidence.load(path) for path in paths]
+    found = [Evidence.load(path) for path in paths]
+    for evidence in found:
+        # kept apart: a run may follow members back after its evidence was kept
+        read_scores(study.run, evidence, evidence.members)
+    return found
 
 
 def kept_path(

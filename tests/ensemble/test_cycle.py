@@ -9,10 +9,13 @@ import yaml
 from PIL import Image
 
 from ensemble.cycle import affordable
+from ensemble.refuse import Way
 from ensemble.run import main
+from ensemble.study import gather, open_study
 from mose.masks import read_mask, write_mask
 from selection.evidence import Evidence
 from selection.selectors import SelectionOptions, select
+from selection.study import study
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,20 @@ def test_evidence_keeps_the_scores_and_masks_are_whole(run):
     assert np.isnan(evidence.cycle[2, 0])
     assert (read_mask(run / "run/masks/a/00005.png") == 7).any()
     assert not list((run / "run/predictions").glob("*/a"))  # not kept
+
+
+def test_a_study_sees_the_scores(run, tmp_path):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["output"] |= {"path": str(tmp_path / "run"), "keep_soft": True}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert main(["--config", str(tmp_path / "config.yaml")]) == 0
+    taken = Evidence.load(tmp_path / "run/selection/timelines/a.npz").cycle
+    report = study(tmp_path / "run", rules=["pgmr"], processes=1)
+    tried = {(result["policy"], result["granularity"]) for result in report.rows}
+    assert {("cycle", "video"), ("agreement+cycle", "object")} <= tried
+    opened = open_study(tmp_path / "run", None)
+    found = gather(opened, [Way(opened.members, opened.config.fusion)], None, 1)
+    np.testing.assert_array_equal(found["a"][0].cycle, taken)
 
 
 def test_second_run_follows_nothing_back(run, capsys):
