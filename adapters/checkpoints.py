@@ -6,7 +6,9 @@ It is read with ``weights_only=True`` or as safetensors: a file that holds code 
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -134,9 +136,38 @@ def load_network(path: str | Path, family: str) -> Any:
             f"checkpoint {path} {describe(state)}, but its sizes cannot be read from it"
             f" ({error}): it may be incomplete, get it again"
         ) from None
+    config = with_stored(config, getattr(module, "STORED", ()), path)
     network = getattr(module, class_name)(config)
     fill(network, ours, path, title)
     return network
+
+
+def stored_config(path: str | Path) -> Any:
+    """The configuration stored with the weights of a readable checkpoint, or None."""
+    if Path(path).suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(str(path), framework="pt") as file:
+            return (file.metadata() or {}).get("config")
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    return content.get("config") if isinstance(content, Mapping) else None
+
+
+def with_stored(config: Any, names: tuple[str, ...], path: str | Path) -> Any:
+    """A configuration with those of its fields that a checkpoint stores with its weights.
+
+    Raises `InputError` where what is stored is no value of such a field.
+    """
+    stored = stored_config(path) if names else None
+    if stored is None:
+        return config
+    try:
+        values = json.loads(stored) if isinstance(stored, str) else dict(stored)
+        return dataclasses.replace(config, **{n: values[n] for n in names if n in values})
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the configuration stored in {path} cannot be read ({error}): get the checkpoint again"
+        ) from None
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], path: str | Path, title: str) -> None:

@@ -162,7 +162,7 @@ class _Known:
         key = key.float()
         size = key.shape[-2:]
         return _Known(
-            LinearState.empty(key, config.value_dim),
+            LinearState.empty(key, config.value_dim, config.normaliser),
             key.new_zeros(0, config.sensory_dim, *size),
             key.new_zeros(0, config.queries, config.embed_dim + 1),
             key.new_zeros(0, *size),

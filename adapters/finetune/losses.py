@@ -16,12 +16,16 @@ from torch import Tensor
 from adapters.finetune.parallel import shared_count
 
 
-def mean_over(values: Tensor, valid: Tensor) -> Tensor:
+def mean_over(values: Tensor, valid: Tensor, weights: Tensor | None = None) -> Tensor:
     """The mean of ``values`` where ``valid`` (of the same shape) is true; 0 where it never is.
+
+    weights   of the values in [0, 1], of the same shape; the divisor stays how many are valid
 
     Of several workers each returns its share, which on average is the mean over all of them.
     """
     chosen = torch.where(valid, values, torch.zeros_like(values))
+    if weights is not None:
+        chosen = chosen * weights
     return chosen.sum() / shared_count(valid.sum())
 
 
@@ -46,15 +50,20 @@ def hardest_share(done: float, start: float, end: float, least: float) -> float:
     return max(1 - (1 - least) * (done - start) / max(end - start, 1e-6), least)
 
 
-def dice(probabilities: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
+def dice(probabilities: Tensor, masks: Tensor, valid: Tensor, absent: float = 1.0) -> Tensor:
     """``1 - (2 |p m| + 1) / (|p| + |m| + 1)`` (Milletari et al. 2016), the mean over objects.
 
     probabilities, masks   ``(..., H, W)`` in [0, 1]
     valid                  ``(...) bool``
+    absent                 weight of empty masks: of one, a single wrong pixel costs nearly as
+                           much as all, so its gradient is as strong as a whole object's and
+                           teaches to give up what is in doubt
     """
+    sizes = masks.sum((-2, -1))
     shared = (probabilities * masks).sum((-2, -1))
-    total = probabilities.sum((-2, -1)) + masks.sum((-2, -1))
-    return mean_over(1 - (2 * shared + 1) / (total + 1), valid)
+    loss = 1 - (2 * shared + 1) / (probabilities.sum((-2, -1)) + sizes + 1)
+    weights = None if absent == 1 else torch.where(sizes > 0, 1.0, absent)
+    return mean_over(loss, valid, weights)
 
 
 def focal(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import io
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +35,8 @@ def make_network(recipe: Recipe) -> nn.Module:
             if recipe.network == "sam2"
             else load_network(path, recipe.network)
         )
+        if recipe.encoders is not None:
+            take_shared(network, resolve(recipe.encoders), (IMAGE_ENCODER, MASK_ENCODER))
     else:
         module, network_class = _modules(recipe.network)
         kind = _config_class(module, recipe.network)
@@ -53,13 +57,15 @@ def make_network(recipe: Recipe) -> nn.Module:
     return network
 
 
-IMAGE_ENCODER = "image_encoder."
+IMAGE_ENCODER, MASK_ENCODER = "image_encoder.", "mask_encoder."
 ENCODERS = ("appearance.body.", "motion.body.", "image_encoder.trunk.")
 """Where TMO (one for frames, one for pictures of flow) and SAM 2 have what others call so."""
 
 
-def take_shared(network: nn.Module, path: Path) -> str:
+def take_shared(network: nn.Module, path: Path, only: tuple[str, ...] = ("",)) -> str:
     """Start what a checkpoint of any model has of the same name and shape from there.
+
+    only   how names begin in the checkpoint that are taken; all
 
     Returns the model of the checkpoint. Raises `InputError` where nothing is shared.
     """
@@ -68,6 +74,7 @@ def take_shared(network: nn.Module, path: Path) -> str:
     if family is None or (FAMILIES[family].network is None and family not in OWN):
         raise InputError(f"checkpoint {path} {describe(state)}: it cannot start another network")
     named = _modules(family)[0].NAMES.from_official(state)
+    named = {name: tensor for name, tensor in named.items() if name.startswith(only)}
     own = network.state_dict()
     for name in list(named):
         if name.startswith(IMAGE_ENCODER):
@@ -86,17 +93,28 @@ def official_state(family: str, state: Mapping[str, Tensor]) -> dict[str, Tensor
     return module.NAMES.to_official(state)
 
 
+def note_of(network: nn.Module) -> str | None:
+    """What a network's shapes do not tell of it, as JSON; None where they tell all."""
+    config: Any = getattr(network, "config", None)
+    if isinstance(config, Sam2Config):
+        return config.json()
+    names = getattr(importlib.import_module(type(network).__module__), "STORED", ())
+    plain = {field.name: field.default for field in dataclasses.fields(config)} if names else {}
+    stored = {n: getattr(config, n) for n in names if getattr(config, n) != plain[n]}
+    return json.dumps(stored) if stored else None
+
+
 def write_weights(
     stem: Path,
     family: str,
     state: Mapping[str, Tensor],
     half: bool = False,
-    config: Sam2Config | None = None,
+    note: str | None = None,
 ) -> None:
     """Write ``<stem>.safetensors`` and ``<stem>.pth`` with official names, each atomically.
 
     half     in float16, as small weights are shipped
-    config   of a SAM 2 network, whose shapes do not tell all of it; stored with the weights
+    note     what the shapes do not tell of the network, see `note_of`; stored with the weights
     """
     from safetensors.torch import save
 
@@ -107,9 +125,9 @@ def write_weights(
         .contiguous()
         for name, tensor in official_state(family, state).items()
     }
-    note = None if config is None else {"config": config.json()}
-    write_bytes(stem.with_suffix(".safetensors"), save(official, note))
-    whole = official if note is None else {"model": official, **note}
+    notes = None if note is None else {"config": note}
+    write_bytes(stem.with_suffix(".safetensors"), save(official, notes))
+    whole = official if notes is None else {"model": official, **notes}
     write_bytes(stem.with_suffix(".pth"), torch_bytes(whole))
 
 

@@ -30,7 +30,7 @@ def total_loss(
     if options.cross_entropy:
         terms["cross_entropy"] = losses.cross_entropy(odds, labels, share)
     if options.dice:
-        terms["dice"] = losses.dice(soft, masks, valid)
+        terms["dice"] = losses.dice(soft, masks, valid, options.absent)
     if options.focal:
         terms["focal"] = losses.focal(odds[:, 1:], masks, valid)
     if options.mask_iou:
@@ -46,12 +46,12 @@ def total_loss(
             raise _absent("auxiliary")
         small = area_downsample(masks, masks.shape[-1] // found.aux[0].shape[-1])
         terms["auxiliary"] = torch.stack(
-            [_auxiliary(a, small, found.valid) for a in found.aux]
+            [_auxiliary(a, small, found.valid, options.absent) for a in found.aux]
         ).mean()
     if options.matching:
         matched = _needed(found.matched, "matching")
         small = area_downsample(masks, masks.shape[-1] // matched.shape[-1])
-        terms["matching"] = _matching(matched, small, found.valid)
+        terms["matching"] = _matching(matched, small, found.valid, options.absent)
     if options.spread:
         terms["spread"] = losses.spread(_needed(found.usage, "spread"))
     weighted = [getattr(options, name) * value for name, value in terms.items()]
@@ -66,19 +66,20 @@ def as_labels(masks: Tensor) -> Tensor:
     return torch.where(best > 0.5, position + 1, 0)
 
 
-def _auxiliary(logits: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
+def _auxiliary(logits: Tensor, masks: Tensor, valid: Tensor, absent: float) -> Tensor:
     """Cross-entropy and Dice of ``(B, F, N, h, w)`` logits, with soft masks at their size."""
     chances = logits.float().sigmoid() * valid[..., None, None]
     odds = aggregate(chances.flatten(0, 1), 1)
     plain = _soft_cross_entropy(odds, masks)
-    return plain + losses.dice(odds.softmax(1)[:, 1:], masks, valid.flatten(0, 1))
+    return plain + losses.dice(odds.softmax(1)[:, 1:], masks, valid.flatten(0, 1), absent)
 
 
-def _matching(matched: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
+def _matching(matched: Tensor, masks: Tensor, valid: Tensor, absent: float) -> Tensor:
     """Cross-entropy and Dice of masks ``(B, F, N, h, w)`` that matching alone would give."""
     chances = (matched.float() * valid[..., None, None]).flatten(0, 1).clamp(0, 1)
     odds = torch.cat([1 - chances.sum(1, keepdim=True), chances], 1).clamp(min=1e-4).log()
-    return _soft_cross_entropy(odds, masks) + losses.dice(chances, masks, valid.flatten(0, 1))
+    plain = _soft_cross_entropy(odds, masks)
+    return plain + losses.dice(chances, masks, valid.flatten(0, 1), absent)
 
 
 def _soft_cross_entropy(odds: Tensor, masks: Tensor) -> Tensor:

@@ -64,6 +64,8 @@ class Recipe:
     sizes        of a network that starts from random weights: fields of its configuration
     warm_start   with sizes: checkpoint of any model; what has the same name and shape in it
                  starts from there (encoders are shared between models)
+    encoders     with weights: checkpoint of any model whose encoders of images and of masks take
+                 the place of the network's own
     seed         of weights, clips and augmentation
     steps        of the optimiser
     batch        clips at a time
@@ -81,6 +83,7 @@ class Recipe:
     weights: str | None = None
     sizes: Mapping[str, Any] = field(default_factory=dict)
     warm_start: str | None = None
+    encoders: str | None = None
     seed: int = 0
     steps: int = 1000
     batch: int = 4
@@ -120,6 +123,8 @@ class Recipe:
             )
         if self.warm_start is not None and not self.sizes:
             raise InputError("warm_start goes with sizes: a recipe with weights starts from those")
+        if self.encoders is not None and self.weights is None:
+            raise InputError("encoders goes with weights: with sizes, warm_start gives them")
         if self.batch % self.launch.workers:
             raise InputError(
                 f"a batch of {self.batch} clips cannot be shared evenly by {self.launch.workers}"

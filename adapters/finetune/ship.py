@@ -142,6 +142,8 @@ def card_of(
     start = f", the shared parts from `{recipe.warm_start}`" if recipe.warm_start else ""
     if recipe.weights:
         start = f", which goes on from `{recipe.weights}`"
+    if recipe.encoders:
+        start += f" with the encoders of `{recipe.encoders}`"
     return CARD.format(
         name=name,
         network=recipe.network,

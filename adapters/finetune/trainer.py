@@ -27,13 +27,18 @@ from torch import Tensor, nn
 from adapters.finetune.clips import Batches, ClipBatch, in_order, open_clips
 from adapters.finetune.failures import STATE, in_words, weights_kept
 from adapters.finetune.log import LOG, SCORE, VALIDATION, Events, Log
-from adapters.finetune.models import make_network, torch_bytes, write_bytes, write_weights
+from adapters.finetune.models import (
+    make_network,
+    note_of,
+    torch_bytes,
+    write_bytes,
+    write_weights,
+)
 from adapters.finetune.objective import total_loss
 from adapters.finetune.optimiser import follow, freeze_norms, parameter_groups
 from adapters.finetune.parallel import Team, shared_norms
 from adapters.finetune.recipe import Recipe, fingerprint
 from adapters.finetune.unroll import unroll
-from adapters.sam2.config import Sam2Config
 from mose import InputError
 
 Evaluate = Callable[[Path], float]
@@ -173,9 +178,7 @@ class Trainer:
         write_bytes(self.output / STATE, torch_bytes(state))
 
     def _write(self, stem: Path) -> None:
-        config = getattr(self.network, "config", None)
-        config = config if isinstance(config, Sam2Config) else None
-        write_weights(stem, self.recipe.network, self.weights(), config=config)
+        write_weights(stem, self.recipe.network, self.weights(), note=note_of(self.network))
 
     def make_batches(self) -> Batches:
         """What makes the batches of this training."""

@@ -51,6 +51,8 @@ class LossOptions:
     hardest         share of the pixels that cross-entropy counts in the end, see ``hardening``
     hardening       (start, end) as shares of the schedule, between which it falls from 1
     dice, focal     of every object's mask
+    absent          share of its weight that Dice, wherever it is used, has on the frames that an
+                    object is not on
     mask_iou        of the IoU that a network predicts of its masks
     object_score    of whether an object is visible
     similarity      of an object's features in the first frame and later
@@ -66,6 +68,7 @@ class LossOptions:
     hardest: float = 0.15
     hardening: tuple[float, ...] = (0.15, 0.5)
     dice: float = 1.0
+    absent: float = 1.0
     focal: float = 0.0
     mask_iou: float = 0.0
     object_score: float = 0.0

@@ -151,7 +151,8 @@ def _livos(network: LiVOS, clips: ClipBatch, options: UnrollOptions, seed: int) 
     masks = clips.masks[:, 0]
     sensory = _blank(frames[0].key, objects, network.config.sensory_dim)
     # Two more values are kept without a gate, the masks and 1: their ratio is a mean of masks.
-    state = LinearState.empty(frames[0].key.float(), network.config.value_dim + 2)
+    config = network.config
+    state = LinearState.empty(frames[0].key.float(), config.value_dim + 2, config.normaliser)
     state = state.extended(objects.shape[1])
     summaries: Tensor | None = None
     kept = _drawn(1 - options.forget, clips, seed)

@@ -24,6 +24,7 @@ from adapters.networks.blocks import (
     SumFusion,
     conv3x3,
 )
+from adapters.networks.linear_matching import NORMALISERS
 from adapters.networks.naming import Naming
 from adapters.networks.object_transformer import (
     OFFICIAL_NAMES,
@@ -46,6 +47,9 @@ class CutieConfig:
     embed_dim                  channels in the object transformer; one head per 32
     decoder_dims               channels of the mask decoder at strides 8 and 4
     blocks, queries, hidden    of the object transformer; half of the queries see foreground
+    normaliser                 of LiVOS's memory: frame, as published, or place, see
+                               `adapters.networks.linear_matching`; no shape tells it, so it is
+                               stored with the weights
     """
 
     image_depth: int = 50
@@ -61,8 +65,13 @@ class CutieConfig:
     blocks: int = 3
     queries: int = 16
     hidden: int = 2048
+    normaliser: str = "frame"
 
     def __post_init__(self) -> None:
+        if self.normaliser not in NORMALISERS:
+            raise ValueError(
+                f"normaliser is {self.normaliser!r}: expected one of {', '.join(NORMALISERS)}"
+            )
         if self.embed_dim % 4 or self.embed_dim % self.heads:
             raise ValueError(
                 f"embed_dim is {self.embed_dim}: expected a multiple of 4 below 64, or of 32"

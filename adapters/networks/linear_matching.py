@@ -2,6 +2,13 @@
 
 Linear attention keeps ``sum of key x value`` over all frames instead of the frames
 themselves. Before a frame is added, what was there fades by a gate that the frame sets.
+
+What is read is divided by a normaliser:
+
+frame   as published: one number for the whole frame, of keys that never fade. What is read is
+        smaller the more places a frame has, the longer a video lasts and the rarer a key is.
+place   that of linear attention (Katharopoulos et al. 2020, Eq. 9), one for every place and
+        channel, of keys that fade as the values do: what is read is a mean of values.
 """
 
 from __future__ import annotations
@@ -13,6 +20,10 @@ from torch import Tensor
 
 from adapters.networks.affinity import tokens
 
+NORMALISERS = ("frame", "place")
+LEAST_WEIGHT = 1e-6
+"""Of what is remembered at a place; less is nothing."""
+
 
 @dataclass(frozen=True)
 class LinearState:
@@ -21,6 +32,8 @@ class LinearState:
     matrix     ``(B, N, K, V)`` gated sum of key-value products
     key_sums   ``(B, G, K, h, w)`` keys summed since the arrival of each group; never gated
     groups     ``(N,) int64`` the group of each object
+    faded      ``(B, G, K, V)`` keys summed over places, gated as ``matrix`` is; None where the
+               normaliser is one for the frame
 
     Immutable: every method returns a new state, so that training can look back through it.
     """
@@ -28,37 +41,39 @@ class LinearState:
     matrix: Tensor
     key_sums: Tensor
     groups: Tensor
+    faded: Tensor | None = None
 
     @staticmethod
-    def empty(keys: Tensor, value_dim: int) -> LinearState:
+    def empty(keys: Tensor, value_dim: int, normaliser: str = "frame") -> LinearState:
         """Without objects, for maps like ``keys`` ``(B, K, h, w)``."""
         batch, key_dim, height, width = keys.shape
+        nothing = keys.new_zeros(batch, 0, key_dim, value_dim)
         return LinearState(
-            keys.new_zeros(batch, 0, key_dim, value_dim),
+            nothing,
             keys.new_zeros(batch, 0, key_dim, height, width),
             torch.zeros(0, dtype=torch.long, device=keys.device),
+            nothing if normaliser == "place" else None,
         )
 
     def extended(self, objects: int) -> LinearState:
         """With a new group of ``objects`` objects of which nothing is known yet."""
-        matrix, sums = self.matrix, self.key_sums
-        blank = matrix.new_zeros(matrix.shape[0], objects, *matrix.shape[2:])
-        unseen = sums.new_zeros(sums.shape[0], 1, *sums.shape[2:])
-        group = self.groups.new_full((objects,), sums.shape[1])
+        group = self.groups.new_full((objects,), self.key_sums.shape[1])
         return LinearState(
-            torch.cat([matrix, blank], dim=1),
-            torch.cat([sums, unseen], dim=1),
+            _longer(self.matrix, objects),
+            _longer(self.key_sums, 1),
             torch.cat([self.groups, group]),
+            None if self.faded is None else _longer(self.faded, 1),
         )
 
     def read(self, keys: Tensor) -> Tensor:
-        """``(B * N, V, h, w)`` for keys ``(B, K, h, w)`` of the frame in question.
-
-        The normaliser is one number per group for the whole frame.
-        """
-        weights = torch.einsum("bkhw,bgkhw->bg", keys, self.key_sums)[:, self.groups]
-        matrix = self.matrix / weights[..., None, None]
-        mixed = tokens(keys).unsqueeze(1) @ matrix
+        """``(B * N, V, h, w)`` for keys ``(B, K, h, w)`` of the frame in question."""
+        asked = tokens(keys).unsqueeze(1)
+        if self.faded is None:
+            weights = torch.einsum("bkhw,bgkhw->bg", keys, self.key_sums)[:, self.groups]
+            mixed = asked @ (self.matrix / weights[..., None, None])
+        else:
+            weights = (asked @ self.faded).clamp(min=LEAST_WEIGHT)
+            mixed = (asked @ self.matrix) / weights[:, self.groups]
         return mixed.flatten(0, 1).transpose(1, 2).unflatten(2, keys.shape[-2:])
 
     def seen(self, keys: Tensor) -> LinearState:
@@ -72,4 +87,12 @@ class LinearState:
         """
         rows = tokens(values).unflatten(0, self.matrix.shape[:2])
         product = keys.flatten(2).unsqueeze(1) @ rows
-        return replace(self, matrix=self.matrix * gate[:, None, None] + product)
+        kept, faded = gate[:, None, None], self.faded
+        if faded is not None:
+            faded = faded * kept + keys.sum((2, 3))[:, None, :, None]
+        return replace(self, matrix=self.matrix * kept + product, faded=faded)
+
+
+def _longer(x: Tensor, count: int) -> Tensor:
+    """With ``count`` more entries of zeros in the second dimension."""
+    return torch.cat([x, x.new_zeros(x.shape[0], count, *x.shape[2:])], dim=1)

@@ -24,6 +24,9 @@ from adapters.networks.naming import Naming
 from adapters.networks.object_transformer import OFFICIAL_NAMES
 from adapters.networks.ops import normalise
 
+OPEN = 4.0
+"""Logit of the gates of a network that has learnt nothing: a frame leaves 98 % of the state."""
+
 
 class ImageFeatures(NamedTuple):
     """What one pass over images gives; each entry has the images in its first dimension.
@@ -89,6 +92,8 @@ class LiVOS(ObjectNetwork):
         channels16 = self.image_encoder.channels[-1]
         self.key_projection = conv3x3(config.pixel_dim, config.key_dim)
         self.gate_projection = nn.Conv2d(channels16, config.value_dim, 1)
+        assert self.gate_projection.bias is not None
+        nn.init.constant_(self.gate_projection.bias, OPEN)
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
         """RGB ``(B, 3, H, W)`` in [0, 1], padded with zeros where H or W needs it."""
@@ -138,7 +143,10 @@ def _official_names() -> Iterator[tuple[str, str]]:
     yield from OFFICIAL_NAMES
 
 
-__all__ = ["NAMES", "OTHERS_PLANE", "ImageFeatures", "LiVOS", "config_of"]
+__all__ = ["NAMES", "OTHERS_PLANE", "STORED", "ImageFeatures", "LiVOS", "config_of"]
+
+STORED = ("normaliser",)
+"""Fields of the configuration that no shape tells: they are stored with the weights."""
 
 NAMES = Naming(_official_names())
 """The project's names and those of the published checkpoints."""

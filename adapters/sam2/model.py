@@ -13,10 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from adapters.checkpoints import describe, family_of, fill, load_state
+from adapters.checkpoints import describe, family_of, fill, load_state, stored_config
 from adapters.networks.resnet import ResNet
 from adapters.sam2.config import Sam2Config, discover
 from adapters.sam2.package import sam2_module
@@ -120,17 +119,6 @@ def resized(
     twin = build(other, optimised=optimised)
     twin.load_state_dict(model.state_dict(), assign=True)
     return _for_inference(twin), other
-
-
-def stored_config(path: str | Path) -> Any:
-    """The configuration stored with the weights of a readable checkpoint, or None."""
-    if Path(path).suffix == ".safetensors":
-        from safetensors import safe_open
-
-        with safe_open(str(path), framework="pt") as file:
-            return (file.metadata() or {}).get("config")
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    return content.get("config") if isinstance(content, Mapping) else None
 
 
 def to_official(state: Mapping[str, Any]) -> dict[str, dict[str, Tensor]]:

@@ -28,6 +28,22 @@ def test_dice_is_its_definition():
     )
 
 
+def test_dice_may_count_absent_objects_less():
+    soft, masks = uniform(2, 2, 4, 5), MASKS.clone()
+    masks[0, 1] = 0
+    plain = [
+        losses.dice(soft[i, j], masks[i, j], torch.tensor(True))
+        for i, j in ((0, 0), (0, 1), (1, 0))
+    ]
+    found = losses.dice(soft, masks, VALID, absent=0.1)
+    assert found.item() == pytest.approx(((plain[0] + 0.1 * plain[1] + plain[2]) / 3).item())
+    soft.requires_grad_()
+    assert gradcheck(lambda x: losses.dice(x, masks, VALID, absent=0.1), soft)
+    (nothing,) = torch.autograd.grad(losses.dice(soft, masks, VALID, absent=0.0), soft)
+    assert not nothing[0, 1].any()
+    assert nothing[0, 0].all()
+
+
 def test_focal_is_its_definition():
     logits = uniform(2, 2, 4, 5, low=-3, high=3)
     p = logits.sigmoid()

@@ -202,7 +202,7 @@ def test_scattered_frames_are_rolled_with_their_masks():
 
 def test_checkpoints_are_those_of_the_package(tmp_path):
     model = make_network(recipe())
-    write_weights(tmp_path / "x", "sam2", model.state_dict(), config=model.config)
+    write_weights(tmp_path / "x", "sam2", model.state_dict(), note=model.config.json())
     stored = torch.load(tmp_path / "x.pth", weights_only=True)
     assert stored["model"].keys() == model.state_dict().keys()
     with safe_open(str(tmp_path / "x.safetensors"), "pt") as file:
@@ -213,7 +213,7 @@ def test_checkpoints_are_those_of_the_package(tmp_path):
 def test_a_start_from_another_size(tmp_path):
     """What has the same shape starts from there: all of it but what the size decides."""
     first = make_network(recipe())
-    write_weights(tmp_path / "x", "sam2", first.state_dict(), config=first.config)
+    write_weights(tmp_path / "x", "sam2", first.state_dict(), note=first.config.json())
     start = str(tmp_path / "x.safetensors")
     larger = recipe(sizes=SIZES | {"image_size": 128}, warm_start=start, seed=1)
     again = make_network(larger)

@@ -41,6 +41,26 @@ def test_a_warm_start_gives_tmo_both_of_its_encoders(tmp_path):
         assert torch.equal(encoder.body.conv1.weight, xmem.image_encoder.conv1.weight)
 
 
+def test_encoders_of_another_model_take_the_place_of_ones_own(tmp_path):
+    for name in ("xmem", "cutie"):
+        network = make_network(recipe(name, seed=len(name)))
+        write_weights(tmp_path / name, name, network.state_dict())
+    weights, encoders = (str(tmp_path / f"{name}.safetensors") for name in ("xmem", "cutie"))
+    before, theirs = (
+        make_network(recipe(name, sizes={}, weights=path)).state_dict()
+        for name, path in (("xmem", weights), ("cutie", encoders))
+    )
+    mixed = make_network(recipe("xmem", sizes={}, weights=weights, encoders=encoders)).state_dict()
+    for name, tensor in mixed.items():
+        source = theirs if name.startswith(("image_encoder.", "mask_encoder.")) else before
+        assert torch.equal(tensor, source[name]), name
+    assert not torch.equal(
+        before["image_encoder.conv1.weight"], theirs["image_encoder.conv1.weight"]
+    )
+    with pytest.raises(InputError, match="encoders goes with weights"):
+        recipe("xmem", encoders=encoders)
+
+
 def test_a_warm_start_needs_something_to_share(tmp_path):
     torch.save(
         {"fc.weight": torch.zeros(2), "layer1.0.conv1.weight": torch.zeros(2)}, tmp_path / "r.pth"

@@ -44,6 +44,37 @@ def test_reads_the_gated_sum_of_all_frames():
         torch.testing.assert_close(found[:, position], expected)
 
 
+def test_a_normaliser_of_every_place_reads_means_of_faded_values():
+    """Whatever the frame's size and the video's length: equal values are read as they are."""
+    generator = torch.Generator().manual_seed(0)
+    keys = [torch.randn(2, KEY, *SIZE, generator=generator).softmax(1) for _ in range(4)]
+    gates = [torch.rand(2, VALUE, generator=generator) for _ in keys]
+    values = [torch.randn(2, 3, VALUE, *SIZE, generator=generator) for _ in keys]
+    born = [0, 0, 2]
+    state, same = (LinearState.empty(keys[0], VALUE, "place").extended(2) for _ in range(2))
+    for time, (key, value, gate) in enumerate(zip(keys, values, gates, strict=True)):
+        if time == 2:
+            state, same = state.extended(1), same.extended(1)
+        there = value[:, : 2 if time < 2 else 3].flatten(0, 1)
+        state = state.seen(key).written(key, there, gate)
+        same = same.seen(key).written(key, torch.full_like(there, 0.7), gate)
+    query = torch.randn(2, KEY, *SIZE, generator=generator).softmax(1)
+    torch.testing.assert_close(same.read(query), torch.full((6, VALUE, *SIZE), 0.7))
+
+    found = state.read(query).unflatten(0, (2, 3))
+    for position, start in enumerate(born):
+        total, weight = (torch.zeros(2, KEY, VALUE) for _ in range(2))
+        for time in range(start, 4):
+            for sums, of in (
+                (total, values[time][:, position]),
+                (weight, torch.ones(2, VALUE, *SIZE)),
+            ):
+                sums *= gates[time][:, None]
+                sums += torch.einsum("bkhw,bvhw->bkv", keys[time], of)
+        read, norm = (torch.einsum("bkhw,bkv->bvhw", query, sums) for sums in (total, weight))
+        torch.testing.assert_close(found[:, position], read / norm)
+
+
 def test_states_do_not_change():
     key = torch.rand(1, KEY, *SIZE)
     state = LinearState.empty(key, VALUE).extended(1)

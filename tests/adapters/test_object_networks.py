@@ -11,6 +11,9 @@ import tiny_cutie
 import torch
 from test_parity import folder
 
+import adapters
+from adapters.checkpoints import load_network
+from adapters.finetune.models import note_of, write_weights
 from adapters.networks import cutie, livos
 from adapters.networks.affinity import memory_rows, query_rows, tokens
 from adapters.networks.cutie import CutieConfig
@@ -20,6 +23,7 @@ from adapters.networks.object_transformer import (
     SinePositions,
     attention_area,
 )
+from mose import InputError, Video
 
 MODULES = {"cutie": cutie, "livos": livos}
 
@@ -212,3 +216,30 @@ def test_training_reads_what_inference_reads():
         weights = (queries @ torch.cat(rows).T).softmax(1)
         expected = torch.einsum("qp,nvp->nvq", weights, values[image].movedim(1, 2).flatten(2))
         torch.testing.assert_close(found[image].flatten(2), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_livos_normaliser_is_stored_with_the_weights(tmp_path):
+    """No shape tells it: the file does, and the segmenter reads memory accordingly."""
+    found = {}
+    for normaliser in ("frame", "place"):
+        config = dataclasses.replace(tiny_cutie.CONFIG, normaliser=normaliser)
+        network = tiny_cutie.network("livos", config)
+        write_weights(tmp_path / normaliser, "livos", network.state_dict(), note=note_of(network))
+        for suffix in (".pth", ".safetensors"):
+            path = (tmp_path / normaliser).with_suffix(suffix)
+            assert load_network(path, "livos").config == config
+        images, masks = clip(3)
+        frames = (images[:, 0] * 255).byte().permute(0, 2, 3, 1).numpy()
+        given = (masks[0].argmax(0) + 1).byte().numpy()
+        segmenter = adapters.load("livos", path, "cpu", size=-1)
+        *_, last = segmenter.segment(Video.from_arrays(frames, {0: given}))
+        found[normaliser] = last.probabilities(32, 48)
+    assert (found["frame"] != found["place"]).any()
+
+    state = {
+        "model": torch.load(tmp_path / "frame.pth", weights_only=True),
+        "config": '{"normaliser": "row"}',
+    }
+    torch.save(state, tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"stored in .*other\.pth cannot be read"):
+        load_network(tmp_path / "other.pth", "livos")
