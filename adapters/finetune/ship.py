@@ -40,7 +40,7 @@ with nothing to download. It saw no real video.
 | commit | {commit} |
 | made | {today} |
 | parameters | {parameters:.2f} M, float16, {megabytes:.2f} MB |
-| options | `{options}` |
+{bias}| options | `{options}` |
 | licence | Apache-2.0 |
 
 J&F in percent, DAVIS protocol, through the adapter with the options above:
@@ -54,7 +54,7 @@ The knobs of the generator (contrast, sizes, motion) were set by statistics of r
 ```
 python -m adapters.finetune --config {config} --output runs/finetune/{stem}
 python -m adapters.finetune.ship --config {config} \\
-    --weights runs/finetune/{stem}/last.safetensors --name {name} --clips DIR
+    --weights runs/finetune/{stem}/last.safetensors --name {name} --clips DIR{argument}
 ```
 """
 
@@ -69,23 +69,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", required=True, help="by which configurations call it")
     parser.add_argument("--clips", help="data set with full labels to measure J&F on")
     parser.add_argument("--split", default="train", help="of the clips (train)")
+    parser.add_argument(
+        "--mask-bias",
+        type=float,
+        default=0.0,
+        metavar="B",
+        help="add so much to every mask's logits (0; not for SAM 2 and TMO): above 0 for a network"
+        " whose objects melt away, below 0 for one whose objects spread",
+    )
     parser.add_argument("--output", default=str(PRETRAINED), help="folder (adapters/pretrained)")
     chosen = parser.parse_args(arguments)
 
     recipe, output = load_recipe(chosen.config), Path(chosen.output)
     target = output / f"{chosen.name}.safetensors"
-    count, size = write_half(recipe.network, Path(chosen.weights), target)
+    bias = chosen.mask_bias
+    count, size = write_half(recipe.network, Path(chosen.weights), target, bias)
     scores = measure(recipe, target, chosen.clips, chosen.split)
-    card = card_of(recipe, chosen.config, chosen.name, count, size, scores)
+    card = card_of(recipe, chosen.config, chosen.name, count, size, scores, bias)
     target.with_suffix(".md").write_text(card, encoding="utf-8")
     say(f"wrote {target} and its card: " + ", ".join(f"{k} {v:.1f}" for k, v in scores.items()))
     return EXIT_OK
 
 
-def write_half(family: str, source: Path, target: Path) -> tuple[int, int]:
+MASK_BIAS = {"xmem": "decoder.pred.bias", "cutie": "mask_decoder.pred.bias"}
+MASK_BIAS["livos"] = MASK_BIAS["cutie"]
+"""What is added to the mask logits, by its official name."""
+
+
+def write_half(family: str, source: Path, target: Path, mask_bias: float = 0.0) -> tuple[int, int]:
     """Write a checkpoint in float16, names and metadata as they are; (parameters, bytes).
 
-    Raises `InputError` for a checkpoint that is none of the family, or too large to ship.
+    mask_bias   is added to the mask logits
+
+    Raises `InputError` for a checkpoint that is none of the family, or too large to ship, and for
+    a bias where a network has none.
     """
     from safetensors.torch import save
 
@@ -95,6 +112,12 @@ def write_half(family: str, source: Path, target: Path) -> tuple[int, int]:
     state = load_state(source)
     if family_of(state) != family:
         raise InputError(f"checkpoint {source} {describe(state)}: the recipe trains {family}")
+    if mask_bias:
+        if family not in MASK_BIAS:
+            raise InputError(
+                f"--mask-bias is for {', '.join(MASK_BIAS)}: leave it out for {family}"
+            )
+        state[MASK_BIAS[family]] = state[MASK_BIAS[family]].float() + mask_bias
     half = {n: t.half() if t.is_floating_point() else t for n, t in state.items()}
     content = save({n: t.contiguous() for n, t in half.items()}, metadata_of(source))
     if len(content) > MOST_BYTES:
@@ -135,7 +158,13 @@ def measure(recipe: Recipe, weights: Path, clips: str | None, split: str) -> dic
 
 
 def card_of(
-    recipe: Recipe, config: str, name: str, count: int, size: int, scores: dict[str, float]
+    recipe: Recipe,
+    config: str,
+    name: str,
+    count: int,
+    size: int,
+    scores: dict[str, float],
+    mask_bias: float = 0.0,
 ) -> str:
     """The card, in Markdown."""
     data = recipe.data
@@ -159,6 +188,8 @@ def card_of(
         today=date.today().isoformat(),
         parameters=count / 1e6,
         megabytes=size / 1e6,
+        bias=f"| added to mask logits | {mask_bias:g} |\n" if mask_bias else "",
+        argument=f" --mask-bias {mask_bias:g}" if mask_bias else "",
         options=dict(recipe.validation.options),
         scores="\n".join(f"| {where} | {score:.1f} |" for where, score in scores.items()),
     )
