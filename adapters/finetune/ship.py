@@ -49,7 +49,7 @@ J&F in percent, DAVIS protocol, through the adapter with the options above:
 |---|---|
 {scores}
 
-The knobs of the generator (contrast, sizes, motion) were set by statistics of real clips.
+The knobs of the generator (contrast, sizes, motion) were set by statistics of real clips{chosen}.
 
 ```
 python -m adapters.finetune --config {config} --output runs/finetune/{stem}
@@ -189,6 +189,7 @@ def card_of(
         parameters=count / 1e6,
         megabytes=size / 1e6,
         bias=f"| added to mask logits | {mask_bias:g} |\n" if mask_bias else "",
+        chosen="; what is added to mask logits was chosen on real clips" if mask_bias else "",
         argument=f" --mask-bias {mask_bias:g}" if mask_bias else "",
         options=dict(recipe.validation.options),
         scores="\n".join(f"| {where} | {score:.1f} |" for where, score in scores.items()),
