@@ -55,9 +55,8 @@ def dice(probabilities: Tensor, masks: Tensor, valid: Tensor, absent: float = 1.
 
     probabilities, masks   ``(..., H, W)`` in [0, 1]
     valid                  ``(...) bool``
-    absent                 weight of empty masks: of one, a single wrong pixel costs nearly as
-                           much as all, so its gradient is as strong as a whole object's and
-                           teaches to give up what is in doubt
+    absent                 weight of empty masks, of which a single wrong pixel costs nearly as
+                           much as all
     """
     sizes = masks.sum((-2, -1))
     shared = (probabilities * masks).sum((-2, -1))

@@ -20,7 +20,7 @@ def total_loss(
     done   share of the schedule that is over, in [0, 1]
     """
     masks, valid = found.masks.flatten(0, 1), found.valid.flatten(0, 1)
-    odds = adjusted(found.odds.flatten(0, 1), options.margin)
+    odds = found.odds.flatten(0, 1)
     # Of the log-odds of exclusive masks, a softmax makes probabilities that add up to 1.
     soft = odds.softmax(1)[:, 1:]
     start, end = options.hardening
@@ -58,20 +58,6 @@ def total_loss(
     if not weighted:
         raise InputError("every weight of the recipe's loss is 0: give one of them a weight")
     return torch.stack(weighted).sum(), terms
-
-
-def adjusted(odds: Tensor, margin: float) -> Tensor:
-    """Log-odds ``(F, N + 1, H, W)`` as losses see them: ``margin`` less for objects, more for the
-    background (logit adjustment: Menon et al. 2021, Eq. 10).
-
-    Where a network is in doubt, background is what most pixels are, and an object loses a part.
-    Its own masks are what it remembers, so what is lost stays lost, and in videos that are unlike
-    those of its training objects melt away. With a margin a network learns to be that much surer of
-    objects than it has reason to be.
-    """
-    if not margin:
-        return odds
-    return torch.cat([odds[:, :1] + margin, odds[:, 1:] - margin], 1)
 
 
 def as_labels(masks: Tensor) -> Tensor:

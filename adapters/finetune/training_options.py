@@ -53,8 +53,6 @@ class LossOptions:
     dice, focal     of every object's mask
     absent          share of its weight that Dice, wherever it is used, has on the frames that an
                     object is not on
-    margin          by which log-odds are to favour objects over the background, see
-                    `adapters.finetune.objective.adjusted`; of cross-entropy, Dice and focal
     mask_iou        of the IoU that a network predicts of its masks
     object_score    of whether an object is visible
     similarity      of an object's features in the first frame and later
@@ -71,7 +69,6 @@ class LossOptions:
     hardening: tuple[float, ...] = (0.15, 0.5)
     dice: float = 1.0
     absent: float = 1.0
-    margin: float = 0.0
     focal: float = 0.0
     mask_iou: float = 0.0
     object_score: float = 0.0

@@ -5,9 +5,6 @@ import torch
 from torch.autograd import gradcheck
 
 from adapters.finetune import losses
-from adapters.finetune.objective import adjusted, total_loss
-from adapters.finetune.training_options import LossOptions
-from adapters.finetune.unroll import Predictions
 from adapters.networks.ops import aggregate
 
 
@@ -124,20 +121,6 @@ def aggregate64(x):
 def test_gradients(name):
     function, start = CASES[name]
     assert gradcheck(function, start.requires_grad_())
-
-
-def test_a_margin_asks_for_more_than_the_truth():
-    """With it, the loss is least where log-odds favour objects by twice as much."""
-    odds = uniform(2, 3, 4, 5, low=-2, high=2)
-    shift = torch.tensor([-0.7, 0.7, 0.7], dtype=torch.float64)[:, None, None]
-    torch.testing.assert_close(adjusted(odds + shift, 0.7), odds)
-    assert adjusted(odds, 0.0) is odds
-    masks = torch.stack([MASKS[:, 0], MASKS[:, 1] * (1 - MASKS[:, 0])], 1)[None]
-    found = (
-        total_loss(Predictions(given[None], masks, VALID[None]), LossOptions(margin=margin), 0.5)[0]
-        for given, margin in ((odds, 0.0), (odds + shift, 0.7))
-    )
-    torch.testing.assert_close(*found)
 
 
 def test_absent_and_padded_objects_give_no_nan():
