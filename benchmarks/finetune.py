@@ -34,11 +34,15 @@ def halves(videos: tuple[str, ...], seed: int) -> tuple[list[str], list[str]]:
 
 
 def tuning(network: str, weights: Path, clips: Path, seed: int, more: list[str]) -> Recipe:
-    """The demo recipe of a network, changed to go on from weights on one half of the clips."""
+    """The demo recipe of a network, changed to go on from weights on one half of the clips.
+
+    Small and short clips, for a CPU.
+    """
     train, test = halves(open_dataset(clips, "train").videos, seed)
     changes: dict[str, Any] = {
         "weights": str(weights), "sizes": {}, "warm_start": None, "seed": seed, "steps": 200,
-        "batch": 4, "save_every": 1000, "data.dataset": str(clips), "data.videos": train,
+        "batch": 4, "save_every": 1000, "device": "cpu", "workers": 1, "data.size": 256,
+        "data.frames": 4, "data.dataset": str(clips), "data.videos": train,
         "data.frame_step": [1, 4], "augment.rotation": 15, "augment.scale": 0.2,
         "augment.paste": 0.3, "augment.occlude": 0.2, "optimiser.rate": 1e-4,
         "optimiser.warm_up": 20, "optimiser.freeze_norms": True, "optimiser.ema": 0.98,

@@ -22,6 +22,8 @@ class DataOptions:
     exclude      names or shell patterns to leave out
     preset       difficulty of synthetic clips
     synthetic    knobs of `mose.synthetic.SyntheticConfig` over the preset
+    enlarge      share of synthetic clips that are drawn at half the size and enlarged, as small
+                 videos are before a network sees them
     size         height and width of a clip, a multiple of 16 (TMO: of 32)
     frames       frames of a clip
     objects      at most so many objects
@@ -36,6 +38,7 @@ class DataOptions:
     exclude: tuple[str, ...] = ()
     preset: str = "default"
     synthetic: Mapping[str, Any] = field(default_factory=dict)
+    enlarge: float = 0.0
     size: int = 128
     frames: int = 4
     objects: int = 2
@@ -50,6 +53,8 @@ class DataOptions:
         ):
             if value < low:
                 raise InputError(f"data.{name} is {value}, expected at least {low}")
+        if not 0 <= self.enlarge <= 1:
+            raise InputError(f"data.enlarge is {self.enlarge}, expected a share in [0, 1]")
         if self.size % 16:
             raise InputError(f"data.size is {self.size}, expected a multiple of 16")
         if len(self.frame_step) != 2 or not 1 <= self.frame_step[0] <= self.frame_step[1]:

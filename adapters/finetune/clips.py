@@ -85,17 +85,23 @@ class SyntheticClips:
     options: DataOptions
 
     def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        options = self.options
+        options, size = self.options, self.options.size
+        # Without the option nothing is drawn for it: older recipes keep their clips.
+        small = bool(options.enlarge) and rng.random() < options.enlarge
+        side = size // 2 if small else size
         clip = make_clip(
             int(rng.integers(2**62)),
             options.frames,
-            options.size,
-            options.size,
+            side,
+            side,
             int(rng.integers(1, options.objects + 1)),
             options.preset,
             **options.synthetic,
         )
-        return clip.frames, clip.labels
+        if not small:
+            return clip.frames, clip.labels
+        frames = [cv2.resize(frame, (size, size)) for frame in clip.frames]
+        return np.stack(frames), clip.labels.repeat(2, axis=1).repeat(2, axis=2)
 
 
 class FolderClips:

@@ -40,7 +40,7 @@ with nothing to download. It saw no real video.
 | commit | {commit} |
 | made | {today} |
 | parameters | {parameters:.2f} M, float16, {megabytes:.2f} MB |
-{bias}| options | `{options}` |
+{note}| options | `{options}` |
 | licence | Apache-2.0 |
 
 J&F in percent, DAVIS protocol, through the adapter with the options above:
@@ -49,12 +49,13 @@ J&F in percent, DAVIS protocol, through the adapter with the options above:
 |---|---|
 {scores}
 
-The knobs of the generator (contrast, sizes, motion) were set by statistics of real clips{chosen}.
+The knobs of the generator (contrast, sizes, motion) were set by statistics of real clips, and the
+options above were chosen with scores on davis2016-train in view.
 
 ```
 python -m adapters.finetune --config {config} --output runs/finetune/{stem}
 python -m adapters.finetune.ship --config {config} \\
-    --weights runs/finetune/{stem}/last.safetensors --name {name} --clips DIR{argument}
+    --weights runs/finetune/{stem}/last.safetensors --name {name} --clips DIR
 ```
 """
 
@@ -69,40 +70,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", required=True, help="by which configurations call it")
     parser.add_argument("--clips", help="data set with full labels to measure J&F on")
     parser.add_argument("--split", default="train", help="of the clips (train)")
-    parser.add_argument(
-        "--mask-bias",
-        type=float,
-        default=0.0,
-        metavar="B",
-        help="add so much to every mask's logits (0; not for SAM 2 and TMO): above 0 for a network"
-        " whose objects melt away, below 0 for one whose objects spread",
-    )
+    parser.add_argument("--note", help="a line for the card: in what the training was another")
     parser.add_argument("--output", default=str(PRETRAINED), help="folder (adapters/pretrained)")
     chosen = parser.parse_args(arguments)
 
     recipe, output = load_recipe(chosen.config), Path(chosen.output)
     target = output / f"{chosen.name}.safetensors"
-    bias = chosen.mask_bias
-    count, size = write_half(recipe.network, Path(chosen.weights), target, bias)
+    count, size = write_half(recipe.network, Path(chosen.weights), target)
     scores = measure(recipe, target, chosen.clips, chosen.split)
-    card = card_of(recipe, chosen.config, chosen.name, count, size, scores, bias)
+    card = card_of(recipe, chosen.config, chosen.name, count, size, scores, chosen.note)
     target.with_suffix(".md").write_text(card, encoding="utf-8")
     say(f"wrote {target} and its card: " + ", ".join(f"{k} {v:.1f}" for k, v in scores.items()))
     return EXIT_OK
 
 
-MASK_BIAS = {"xmem": "decoder.pred.bias", "cutie": "mask_decoder.pred.bias"}
-MASK_BIAS["livos"] = MASK_BIAS["cutie"]
-"""What is added to the mask logits, by its official name."""
-
-
-def write_half(family: str, source: Path, target: Path, mask_bias: float = 0.0) -> tuple[int, int]:
+def write_half(family: str, source: Path, target: Path) -> tuple[int, int]:
     """Write a checkpoint in float16, names and metadata as they are; (parameters, bytes).
 
-    mask_bias   is added to the mask logits
-
-    Raises `InputError` for a checkpoint that is none of the family, or too large to ship, and for
-    a bias where a network has none.
+    Raises `InputError` for a checkpoint that is none of the family, or too large to ship.
     """
     from safetensors.torch import save
 
@@ -112,12 +97,6 @@ def write_half(family: str, source: Path, target: Path, mask_bias: float = 0.0) 
     state = load_state(source)
     if family_of(state) != family:
         raise InputError(f"checkpoint {source} {describe(state)}: the recipe trains {family}")
-    if mask_bias:
-        if family not in MASK_BIAS:
-            raise InputError(
-                f"--mask-bias is for {', '.join(MASK_BIAS)}: leave it out for {family}"
-            )
-        state[MASK_BIAS[family]] = state[MASK_BIAS[family]].float() + mask_bias
     half = {n: t.half() if t.is_floating_point() else t for n, t in state.items()}
     content = save({n: t.contiguous() for n, t in half.items()}, metadata_of(source))
     if len(content) > MOST_BYTES:
@@ -164,7 +143,7 @@ def card_of(
     count: int,
     size: int,
     scores: dict[str, float],
-    mask_bias: float = 0.0,
+    note: str | None = None,
 ) -> str:
     """The card, in Markdown."""
     data = recipe.data
@@ -188,9 +167,7 @@ def card_of(
         today=date.today().isoformat(),
         parameters=count / 1e6,
         megabytes=size / 1e6,
-        bias=f"| added to mask logits | {mask_bias:g} |\n" if mask_bias else "",
-        chosen="; what is added to mask logits was chosen on real clips" if mask_bias else "",
-        argument=f" --mask-bias {mask_bias:g}" if mask_bias else "",
+        note=f"| note | {note} |\n" if note else "",
         options=dict(recipe.validation.options),
         scores="\n".join(f"| {where} | {score:.1f} |" for where, score in scores.items()),
     )

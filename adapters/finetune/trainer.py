@@ -53,8 +53,13 @@ def processor(recipe: Recipe) -> Iterator[None]:
 
     Softmax over a memory, and its gradient, are full of numbers below 1e-38, on which a
     processor is up to fifty times slower than on others; to the result they are zeros.
+
+    On a GPU cuDNN's attention is off: with the masks of object queries its gradients are NaN
+    (Cutie and LiVOS; PyTorch 2.11, H200), while the other kernels' are right.
     """
     before = torch.get_num_threads()
+    cudnn = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(False)
     torch.set_flush_denormal(True)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -63,6 +68,7 @@ def processor(recipe: Recipe) -> Iterator[None]:
     finally:
         torch.set_flush_denormal(False)
         torch.set_num_threads(before)
+        torch.backends.cuda.enable_cudnn_sdp(cudnn)
 
 
 class Trainer:

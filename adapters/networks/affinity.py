@@ -13,6 +13,8 @@ last: a readout then gathers whole rows of values.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -28,23 +30,23 @@ def tokens(x: Tensor) -> Tensor:
 
 
 def memory_rows(key: Tensor, shrinkage: Tensor) -> Tensor:
-    """Keys ``(T, C)`` and shrinkage ``(T, 1)`` -> rows ``(T, 2 C + 1)`` for `similarity`."""
-    scale = shrinkage / math.sqrt(key.shape[1])
-    return torch.cat([key.square() * scale, key * scale, scale], 1)
+    """Keys ``(..., T, C)``, shrinkage ``(..., T, 1)`` -> rows ``(..., T, 2 C + 1)``."""
+    scale = shrinkage / math.sqrt(key.shape[-1])
+    return torch.cat([key.square() * scale, key * scale, scale], -1)
 
 
 def query_rows(key: Tensor, selection: Tensor | None = None) -> Tensor:
-    """Keys and selection ``(Q, C)`` (None: all ones) -> rows ``(Q, 2 C + 1)``."""
+    """Keys and selection ``(..., Q, C)`` (None: all ones) -> rows ``(..., Q, 2 C + 1)``."""
     if selection is None:
         selection = torch.ones_like(key)
     weighted = selection * key
-    constant = (weighted * key).sum(1, keepdim=True)
-    return torch.cat([-selection, 2 * weighted, -constant], 1)
+    constant = (weighted * key).sum(-1, keepdim=True)
+    return torch.cat([-selection, 2 * weighted, -constant], -1)
 
 
 def similarity(queries: Tensor, memory: Tensor) -> Tensor:
-    """``(Q, T)`` similarities (at most about 0) from `query_rows` and `memory_rows`."""
-    return queries @ memory.T
+    """``(..., Q, T)`` similarities (at most about 0) from `query_rows` and `memory_rows`."""
+    return queries @ memory.mT
 
 
 def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -91,6 +93,32 @@ def readout(values: Tensor, weights: Tensor, columns: Tensor) -> Tensor:
     return torch.stack(
         [F.embedding_bag(columns, rows, per_sample_weights=weights, mode="sum") for rows in values]
     )
+
+
+class Keyed(Protocol):
+    """The part of an image's features that similarity looks at, see `read_frames`."""
+
+    @property
+    def key(self) -> Tensor: ...
+    @property
+    def shrinkage(self) -> Tensor: ...
+    @property
+    def selection(self) -> Tensor: ...
+
+
+def read_frames(query: Keyed, memory: Sequence[Keyed], values: Tensor) -> Tensor:
+    """Readout ``(B * N, V, h, w)`` of whole frames, for training: softmax without top-k.
+
+    query    of B images: ``key`` and ``selection`` ``(B, C, h, w)``
+    memory   of T frames before: ``key``, and ``shrinkage`` ``(B, 1, h, w)``
+    values   ``(B, N, T, V, h, w)``
+    """
+    asked = query_rows(tokens(query.key), tokens(query.selection))
+    rows = torch.cat([memory_rows(tokens(f.key), tokens(f.shrinkage)) for f in memory], 1)
+    weights = similarity(asked, rows).softmax(-1)
+    flat = values.movedim(2, 3).flatten(3).flatten(1, 2)
+    mixed = (flat @ weights.mT).unflatten(1, (values.shape[1], -1)).flatten(0, 1)
+    return mixed.unflatten(2, query.key.shape[-2:])
 
 
 def usage(weights: Tensor, columns: Tensor, count: int) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adapters.networks.affinity import memory_rows, query_rows, similarity, tokens
+from adapters.networks.affinity import read_frames
 from adapters.networks.blocks import (
     ConcatFusion,
     DecoderSensoryUpdate,
@@ -203,16 +203,7 @@ class XMem(nn.Module):
         memory   features of T earlier frames, each of B images
         values   ``(B, N, T, V, h, w)``
         """
-        mixed = []
-        for index, value in enumerate(values):
-            rows = torch.cat(
-                [memory_rows(tokens(f.key[index]), tokens(f.shrinkage[index])) for f in memory]
-            )
-            asked = query_rows(tokens(query.key[index]), tokens(query.selection[index]))
-            weights = similarity(asked, rows).softmax(1)
-            flat = value.movedim(1, 2).flatten(2)
-            mixed.append((flat @ weights.T).unflatten(2, query.key.shape[-2:]))
-        return torch.cat(mixed)
+        return read_frames(query, memory, values)
 
 
 def chunks(count: int, size: int) -> list[slice]:

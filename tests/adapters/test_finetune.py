@@ -74,6 +74,13 @@ def test_subnormal_numbers_are_zero_in_training_alone():
     assert torch.get_num_threads() == threads
 
 
+def test_training_uses_no_attention_whose_gradients_may_be_nan():
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    with processor(recipe()):
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+    assert torch.backends.cuda.cudnn_sdp_enabled() == before
+
+
 @pytest.mark.parametrize("network", SIZES)
 def test_training_lowers_the_loss_and_the_adapter_loads_the_weights(network, tmp_path):
     trainer = Trainer(recipe(network), tmp_path)

@@ -1,6 +1,7 @@
 """Real data: fine-tuning from a checkpoint on a folder of videos, with a hold-out; augmentation."""
 
 import csv
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from test_finetune import read_log, recipe
 
 from adapters.finetune import __main__ as command
 from adapters.finetune.clip_options import AugmentOptions, DataOptions
-from adapters.finetune.clips import Batches, FolderClips, open_clips
+from adapters.finetune.clips import Batches, FolderClips, SyntheticClips, open_clips
 from adapters.finetune.compose import occluded, pasted
 from adapters.finetune.holdout import evaluator, labelled_videos
 from adapters.finetune.models import make_network, official_state, write_weights
@@ -215,6 +216,22 @@ def test_occluders_spare_the_first_frame_and_cross_an_object():
         assert not (labels[(frames == 99).all(-1)] == 5).any()
         hidden += np.count_nonzero(labels == 5) < np.count_nonzero(clip[1] == 5)
     assert hidden >= 18
+
+
+def test_enlarged_clips_are_drawn_at_half_the_size():
+    plain = DataOptions(size=64, frames=2, objects=2, preset="easy")
+    drawn = {
+        share: SyntheticClips(replace(plain, enlarge=share))(np.random.default_rng(2))
+        for share in (0.0, 1.0)
+    }
+    frames, labels = drawn[1.0]
+    assert frames.shape == drawn[0.0][0].shape == (2, 64, 64, 3)
+    assert np.array_equal(labels[:, ::2, ::2].repeat(2, 1).repeat(2, 2), labels)
+    assert labels[0].any()
+    sharpness = {s: np.abs(np.diff(f.astype(float), axis=2)).mean() for s, (f, _) in drawn.items()}
+    assert sharpness[1.0] < sharpness[0.0]
+    with pytest.raises(InputError, match="enlarge is 2"):
+        replace(plain, enlarge=2)
 
 
 def test_every_augmentation_is_a_function_of_seed_and_number():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from adapters.networks.affinity import (
     BLOCK,
     memory_rows,
     query_rows,
+    read_frames,
     readout,
     similarity,
     top_k,
@@ -117,6 +119,32 @@ def test_readouts_are_sparse_matrix_products(count):
     torch.testing.assert_close(readout(values, weights, columns), dense @ values)
     torch.testing.assert_close(usage(weights, columns, 40), dense.sum(0))
     torch.testing.assert_close(dense.sum(1), torch.ones(9))
+
+
+def test_whole_frames_are_read_by_weighted_distances():
+    """Of every image and object by itself, from distances written out."""
+    images, objects, frames, size = 2, 3, 4, (3, 5)
+
+    def features():
+        return SimpleNamespace(
+            key=torch.randn(images, 6, *size, dtype=torch.float64),
+            shrinkage=1 + torch.rand(images, 1, *size, dtype=torch.float64),
+            selection=torch.rand(images, 6, *size, dtype=torch.float64),
+        )
+
+    query, memory = features(), [features() for _ in range(frames)]
+    values = torch.randn(images, objects, frames, 7, *size, dtype=torch.float64)
+    found = read_frames(query, memory, values).unflatten(0, (images, objects))
+    for b in range(images):
+        key = torch.cat([f.key[b].flatten(1) for f in memory], 1)
+        shrinkage = torch.cat([f.shrinkage[b].flatten(1) for f in memory], 1)
+        asked, chosen = query.key[b].flatten(1), query.selection[b].flatten(1)
+        squares = (key[:, None] - asked[:, :, None]).square() * chosen[:, :, None]
+        weights = (-shrinkage * squares.sum(0) / 6**0.5).softmax(1)
+        for n in range(objects):
+            stored = values[b, n].transpose(0, 1).flatten(1)
+            expected = (weights @ stored.T).T.unflatten(1, size)
+            torch.testing.assert_close(found[b, n], expected)
 
 
 def test_gradients_reach_everything():
