@@ -19,6 +19,9 @@ class UnrollOptions:
     """How clips are unrolled.
 
     mem_every   every so many frames one is remembered (XMem, Cutie); LiVOS remembers all
+    deep_update   share of the frames after the first on which the mask encoder updates the sensory
+                memory (XMem, Cutie, LiVOS). It does so on remembered frames at inference: train a
+                network on as large a share, or on a small one, as the published ones were (0.2)
     checkpointing   networks keep less for the backward pass and compute it again: less
                 memory, 1.3 to 1.5 times the time, the same result
     forget      share of the frames before which sensory memory (XMem, Cutie, LiVOS) and the masks
@@ -30,13 +33,14 @@ class UnrollOptions:
     """
 
     mem_every: int = 1
+    deep_update: float = 1.0
     checkpointing: bool = False
     forget: float = 0.0
     rgb_share: float = 0.5
     video_frames: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("forget", "rgb_share"):
+        for name in ("deep_update", "forget", "rgb_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(
                     f"unroll.{name} is {getattr(self, name)}, expected a share in [0, 1]"

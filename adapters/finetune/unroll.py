@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -92,6 +93,7 @@ def _xmem(network: XMem, clips: ClipBatch, options: UnrollOptions, seed: int) ->
     value, sensory = network.encode_masks(clips.frames[:, 0], frames[0].pixels, masks, sensory)
     memory, values, odds, matched = [frames[0]], [_with_mask(value, clips, 0)], [], []
     kept = _drawn(1 - options.forget, clips, seed)
+    deep = _deep_updates(options, clips.length, seed)
     for index in range(1, clips.length):
         now = frames[index]
         sensory = _where(kept[:, index - 1], sensory)
@@ -103,7 +105,7 @@ def _xmem(network: XMem, clips: ClipBatch, options: UnrollOptions, seed: int) ->
         if _remembers(index, clips.length, options):
             masks = odds[-1].softmax(1)[:, 1:]
             value, sensory = network.encode_masks(
-                clips.frames[:, index], now.pixels, masks, sensory
+                clips.frames[:, index], now.pixels, masks, sensory, deep_update=deep[index]
             )
             memory.append(now)
             values.append(_with_mask(value, clips, index))
@@ -120,6 +122,7 @@ def _cutie(network: Cutie, clips: ClipBatch, options: UnrollOptions, seed: int) 
     )
     memory, values = [frames[0]], [_with_mask(value, clips, 0)]
     kept = _drawn(1 - options.forget, clips, seed)
+    deep = _deep_updates(options, clips.length, seed)
     odds, aux, matched = [], [], []
     for index in range(1, clips.length):
         now = frames[index]
@@ -137,7 +140,7 @@ def _cutie(network: Cutie, clips: ClipBatch, options: UnrollOptions, seed: int) 
         masks = odds[-1].softmax(1)[:, 1:]
         if _remembers(index, clips.length, options):
             value, sensory, more = network.encode_masks(
-                clips.frames[:, index], now.pixels, masks, sensory
+                clips.frames[:, index], now.pixels, masks, sensory, deep_update=deep[index]
             )
             summaries = summaries + more
             memory.append(now)
@@ -156,6 +159,7 @@ def _livos(network: LiVOS, clips: ClipBatch, options: UnrollOptions, seed: int) 
     state = state.extended(objects.shape[1])
     summaries: Tensor | None = None
     kept = _drawn(1 - options.forget, clips, seed)
+    deep = _deep_updates(options, clips.length, seed)
     odds, aux, matched = [], [], []
     for index, now in enumerate(frames):
         key = now.key.float()
@@ -180,7 +184,7 @@ def _livos(network: LiVOS, clips: ClipBatch, options: UnrollOptions, seed: int) 
             masks = odds[-1].softmax(1)[:, 1:]
         if index < clips.length - 1:
             value, sensory, more = network.encode_masks(
-                clips.frames[:, index], now.pixels, masks, sensory
+                clips.frames[:, index], now.pixels, masks, sensory, deep_update=deep[index]
             )
             summaries = more if summaries is None else summaries + more
             stored = _with_mask(value.float(), clips, index)
@@ -214,6 +218,13 @@ def _drawn(share: float, clips: ClipBatch, seed: int) -> Tensor:
     # Drawn for the clips of other workers before these as well, so that none draws as another.
     chances = torch.rand(clips.first + len(clips.frames), clips.length - 1, generator=generator)
     return (chances[clips.first :] < share).to(clips.frames.device)
+
+
+def _deep_updates(options: UnrollOptions, length: int, seed: int) -> list[bool]:
+    """On which frames the mask encoder updates the sensory memory; always on the first."""
+    # One draw for all clips, and so for all workers; a stream of its own, beside `_drawn`.
+    chances = np.random.default_rng([seed, length]).random(length)
+    return [index == 0 or bool(chances[index] < options.deep_update) for index in range(length)]
 
 
 def _where(kept: Tensor, maps: Tensor) -> Tensor:

@@ -128,6 +128,31 @@ def test_what_is_forgotten_must_be_read_from_memory(network):
     torch.testing.assert_close(all_kept, taught(0.0)[0])
 
 
+@pytest.mark.parametrize("network", ["xmem", "cutie", "livos"])
+def test_masks_update_the_sensory_memory_on_a_share_of_the_frames(network):
+    made = recipe(network, data={"size": 64, "frames": 6, "objects": 2, "preset": "easy"})
+    clips = Trainer(made, Path("nowhere")).make_batches()(0)
+    torch.manual_seed(0)
+    trained, updates = make_network(made), []
+    plain = trained.encode_masks
+
+    def encode_masks(*args, deep_update=True, **named):
+        updates.append(deep_update)
+        return plain(*args, deep_update=deep_update, **named)
+
+    trained.encode_masks = encode_masks
+    found = {}
+    for share in (0.0, 0.5, 1.0):
+        with torch.no_grad():
+            found[share] = unroll(trained, clips, UnrollOptions(deep_update=share), 3).odds
+    never, some, always = updates[:5], updates[5:10], updates[10:]
+    assert never == [True, False, False, False, False]
+    assert always == [True] * 5
+    assert some[0]
+    assert 1 < sum(some) < 5
+    assert not torch.equal(found[0.0], found[1.0])
+
+
 def test_spread_is_least_where_all_channels_are_used_alike():
     even, one = torch.full((2, 8), 1 / 8), torch.eye(8)[:2]
     assert float(losses.spread(even)) == pytest.approx(0, abs=1e-6)
