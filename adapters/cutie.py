@@ -21,10 +21,10 @@ from torch import Tensor
 from adapters.base import FrameMasks, Segmenter
 from adapters.checkpoints import load_network
 from adapters.cutie_memory import CutieMemory, LongTerm, MemoryOptions
-from adapters.frames import Answer, Encoded, FrameOptions, Working, check_numbers, follow, ready
+from adapters.frames import Answer, Encoded, Working, check_numbers, follow, ready
 from adapters.networks.cutie import Cutie, ImageFeatures, chunks
 from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
-from adapters.testtime import augmented
+from adapters.testtime import FrameOptions, augmented
 from mose import InputError, Video
 from mose.errors import unknown
 

@@ -136,33 +136,6 @@ class Working:
         return pad_to_multiple(pictures, STRIDE)
 
 
-@dataclass(frozen=True)
-class FrameOptions(TestTimeOptions):
-    """`TestTimeOptions` of networks that see frames in their own shape.
-
-    enlarge   ``short_side`` enlarges frames at most this many times: more costs time and shows
-              nothing new; 0: as often as it takes
-    """
-
-    enlarge: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        fits = isinstance(self.enlarge, (int, float)) and (self.enlarge == 0 or self.enlarge >= 1)
-        if not fits or isinstance(self.enlarge, bool):
-            raise InputError(
-                f"option enlarge is {self.enlarge!r}, expected a number from 1, or 0 for any"
-            )
-
-    def side_for(self, height: int, width: int, otherwise: int = -1) -> int:
-        """``short_side`` for frames of this size; ``otherwise`` where it is not given."""
-        if self.short_side < 1:
-            return otherwise
-        if self.enlarge == 0:
-            return self.short_side
-        return min(self.short_side, round(self.enlarge * min(height, width)))
-
-
 def check_numbers(options: object, prefix: str = "", **least: int) -> None:
     """Raise `InputError` unless each named option is a whole number from its least one."""
     for name, lowest in least.items():

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from adapters.base import FrameMasks, Segmenter
 from adapters.checkpoints import load_network
-from adapters.frames import Answer, Encoded, FrameOptions, Working, check_numbers, follow, ready
+from adapters.frames import Answer, Encoded, Working, check_numbers, follow, ready
 from adapters.networks.cutie import CutieConfig
 from adapters.networks.linear_matching import LinearState
 from adapters.networks.livos import ImageFeatures, LiVOS
 from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
-from adapters.testtime import augmented
+from adapters.testtime import FrameOptions, augmented
 from mose import Video
 
 

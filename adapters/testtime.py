@@ -93,6 +93,35 @@ class TestTimeOptions:
         return tuple(Variant(mirror, scale) for scale in self.scales for mirror in mirrors)
 
 
+@dataclass(frozen=True)
+class FrameOptions(TestTimeOptions):
+    """`TestTimeOptions` of networks that match at a fraction of the working size.
+
+    enlarge   ``short_side`` enlarges frames at most this many times: more costs time and shows
+              nothing new; 0: as often as it takes
+    """
+
+    __test__ = False
+
+    enlarge: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fits = isinstance(self.enlarge, (int, float)) and (self.enlarge == 0 or self.enlarge >= 1)
+        if not fits or isinstance(self.enlarge, bool):
+            raise InputError(
+                f"option enlarge is {self.enlarge!r}, expected a number from 1, or 0 for any"
+            )
+
+    def side_for(self, height: int, width: int, otherwise: int = -1) -> int:
+        """``short_side`` for frames of this size; ``otherwise`` where it is not given."""
+        if self.short_side < 1:
+            return otherwise
+        if self.enlarge == 0:
+            return self.short_side
+        return min(self.short_side, round(self.enlarge * min(height, width)))
+
+
 BasicSegment = Callable[[Video, float], Iterator[FrameMasks]]
 """``(video, scale)``: one run of a model, without any averaging."""
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from adapters.base import FrameMasks, Segmenter
 from adapters.checkpoints import load_network
-from adapters.frames import STRIDE, Answer, Encoded, FrameOptions, Working, follow, ready
+from adapters.frames import STRIDE, Answer, Encoded, Working, follow, ready
 from adapters.memory import MemoryOptions, XMemMemory
 from adapters.networks.ops import (
     IMAGENET_MEAN,
@@ -30,7 +30,7 @@ from adapters.networks.ops import (
     upsample,
 )
 from adapters.networks.xmem import XMem
-from adapters.testtime import Variant, augmented, mirrored_frame
+from adapters.testtime import FrameOptions, Variant, augmented, mirrored_frame
 from mose import InputError, Video
 from mose.masks import object_ids
 

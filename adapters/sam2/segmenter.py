@@ -13,7 +13,7 @@ from adapters.base import FrameMasks, Segmenter
 from adapters.expansion import Expansion
 from adapters.sam2.config import STRIDE, Sam2Config
 from adapters.sam2.scaling import Scaling
-from adapters.testtime import TestTimeOptions, augmented
+from adapters.testtime import FrameOptions, augmented
 from mose import InputError, Video
 
 if TYPE_CHECKING:
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sam2Options(TestTimeOptions):
+class Sam2Options(FrameOptions):
     """Options of SAM 2, beside those of every network.
 
     short_side      side of the square at which it works, instead of the network's own
+    enlarge         at most so many times the shorter side of the frames; 0: any
     compile         run the package's own optimised predictor (``torch.compile`` of all parts)
     chunk_size      objects times configurations in one batch; -1: as many as pay on the device
     network         insist on one of the published networks, such as sam2.1-hiera-large;
@@ -108,7 +109,9 @@ class Sam2Segmenter(Segmenter):
         )
         self._networks = {self._config.image_size: self._network(model, self._config)}
         for variant in self.options.variants():
-            self._at_scale(variant.scale)  # a size that does not fit fails here
+            self._at_scale(
+                variant.scale, self.options.short_side
+            )  # a size that does not fit fails here
 
     def segment(self, video: Video) -> Iterator[FrameMasks]:
         return augmented(self._segment, video, self.options.variants())
@@ -118,7 +121,7 @@ class Sam2Segmenter(Segmenter):
         from adapters.sam2.tracker import Tracker
 
         video.check_prompts()
-        network = self._at_scale(scale)
+        network = self._at_scale(scale, self.options.side_for(video.height, video.width))
         tracker = Tracker(network, self.options.policy(), len(video))
         first = min(video.prompts)
         side = network.config.image_size // 4
@@ -134,11 +137,11 @@ class Sam2Segmenter(Segmenter):
                 tracker.add(index, features, {i: given == i for i in ids})
             yield tracker.frame(index)
 
-    def _at_scale(self, scale: float) -> Network:
-        """The network at a multiple of its working size, on the same weights."""
+    def _at_scale(self, scale: float, side: int = -1) -> Network:
+        """The network at a multiple of a working size, on the same weights; -1: its own."""
         from adapters.sam2.model import resized
 
-        side = self.options.short_side if self.options.short_side > 0 else self._config.image_size
+        side = side if side > 0 else self._config.image_size
         size = max(1, round(side * scale / STRIDE)) * STRIDE
         if size not in self._networks:
             own = self._networks[self._config.image_size].model

@@ -151,6 +151,15 @@ def test_two_members_with_different_options_live_side_by_side(load, plain):
         assert all_same([frames[number] for frames in together], expected)
 
 
+@pytest.mark.parametrize(("enlarge", "side"), [(0, 128), (1, 64), (1.5, 96), (3, 128)])
+def test_small_frames_are_enlarged_as_often_as_said(load, enlarge, side):
+    """The native answer is a quarter of the working size."""
+    rows = np.stack(PICTURES[:2])[:, :64]
+    video = Video.from_arrays(rows, {0: MASKS[0][:64]})
+    frame = run(load(short_side=128, enlarge=enlarge), video)[1]
+    assert frame.native.shape[-2:] == (side // 4, side // 4)
+
+
 @pytest.mark.parametrize("size", [1, 2])
 def test_chunks_change_nothing(load, size):
     assert all_same(run(load(chunk_size=size), LATE), run(load(), LATE))
