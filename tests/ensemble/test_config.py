@@ -1,5 +1,7 @@
 """Configuration: strict, inherited, overridden."""
 
+from dataclasses import replace
+
 import pytest
 
 from adapters.registry import get as get_adapter
@@ -87,3 +89,17 @@ def test_mistakes_are_named(tmp_path, text, words):
 def test_bad_overrides_are_named(override):
     with pytest.raises(InputError):
         load_config("default.yaml", [override])
+
+
+def test_a_member_changes_what_a_file_says_of_another():
+    whole = member_config("demo-xmem", "x.yaml")
+    smaller = {"extends": "demo-xmem", "options": {"enlarge": 1}}
+    assert member_config(smaller, "x.yaml") == replace(
+        whole, options={**whole.options, "enlarge": 1}
+    )
+    renamed = {"extends": "demo-xmem", "name": "second", "prior": 10.0}
+    assert member_config(renamed, "x.yaml") == replace(whole, name="second", prior=10.0)
+    with pytest.raises(InputError, match=r"unknown member 'demo-xmen' in x\.yaml"):
+        member_config({"extends": "demo-xmen"}, "x.yaml")
+    with pytest.raises(InputError, match=r"x\.yaml"):
+        member_config({"extends": "demo-xmem", "piror": 10.0}, "x.yaml")
