@@ -101,8 +101,6 @@ class FrameOptions(TestTimeOptions):
               nothing new; 0: as often as it takes
     """
 
-    __test__ = False
-
     enlarge: float = 0.0
 
     def __post_init__(self) -> None:

@@ -109,9 +109,8 @@ class Sam2Segmenter(Segmenter):
         )
         self._networks = {self._config.image_size: self._network(model, self._config)}
         for variant in self.options.variants():
-            self._at_scale(
-                variant.scale, self.options.short_side
-            )  # a size that does not fit fails here
+            # A size that does not fit fails here.
+            self._at_scale(variant.scale, self.options.short_side)
 
     def segment(self, video: Video) -> Iterator[FrameMasks]:
         return augmented(self._segment, video, self.options.variants())
