@@ -31,7 +31,7 @@ def make_network(recipe: Recipe) -> nn.Module:
     if recipe.weights is not None:
         path = resolve(recipe.weights)
         network: nn.Module = (
-            _modules("sam2")[0].load_sam2(path)
+            _modules("sam2")[0].load_sam2(path, recipe.data.size)
             if recipe.network == "sam2"
             else load_network(path, recipe.network)
         )

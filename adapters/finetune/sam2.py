@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -89,12 +89,17 @@ def start(model: Any) -> None:
     model.train(training)
 
 
-def load_sam2(path: Any) -> nn.Module:
-    """The network of a checkpoint, to be trained further."""
+def load_sam2(path: Any, size: int | None = None) -> nn.Module:
+    """The network of a checkpoint, to be trained further on clips of ``size``; None: its own.
+
+    It works at that size, and the weights say so: clips made smaller to fit would teach it to
+    match at a size at which no adapter runs it.
+    """
     from adapters.sam2.model import load
 
     model: Any
     model, config = load(path)
+    config = replace(config, image_size=size or config.image_size)
     fresh: Any = build(config, dropout=0.0)
     fresh.load_state_dict(model.state_dict())
     fresh.config = config

@@ -210,6 +210,18 @@ def test_checkpoints_are_those_of_the_package(tmp_path):
         assert file.metadata() == {"config": stored["config"]}
 
 
+def test_further_training_works_at_the_size_of_the_clips(tmp_path):
+    """Not at that of the checkpoint, to which larger clips would be made smaller."""
+    first = make_network(recipe())
+    write_weights(tmp_path / "x", "sam2", first.state_dict(), note=first.config.json())
+    start = str(tmp_path / "x.safetensors")
+    again = make_network(recipe(weights=start, sizes={}, data={"size": 2 * SIDE}))
+    assert first.config.image_size == SIDE
+    assert again.config.image_size == 2 * SIDE
+    write_weights(tmp_path / "y", "sam2", again.state_dict(), note=again.config.json())
+    assert load_sam2(tmp_path / "y.safetensors").config.image_size == 2 * SIDE
+
+
 def test_a_start_from_another_size(tmp_path):
     """What has the same shape starts from there: all of it but what the size decides."""
     first = make_network(recipe())
