@@ -24,7 +24,8 @@ class DataOptions:
     synthetic    knobs of `mose.synthetic.SyntheticConfig` over the preset
     enlarge      share of synthetic clips that are drawn at half the size and enlarged, as small
                  videos are before a network sees them
-    size         height and width of a clip, a multiple of 16 (TMO: of 32)
+    size         height and width of a clip, a multiple of 16 (TMO and SAM 2: of 32); a SAM 2 that
+                 goes on from weights works at this size from then on
     frames       frames of a clip
     objects      at most so many objects
     frame_step   (low, high) distance between a clip's frames in a data set's video

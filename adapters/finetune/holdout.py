@@ -57,7 +57,7 @@ def labelled_videos(
 ) -> Iterator[tuple[Video, list[np.ndarray]]]:
     """The hold-out's videos, or a share of them, with an id mask for every frame."""
     if options.dataset == SYNTHETIC:
-        for index in range(options.count)[share]:
+        for index in range(options.first, options.first + options.count)[share]:
             size = (options.frames, options.size, options.size, options.objects)
             clip = make_clip(HOLD_OUT_SEED + index, *size)
             name = f"hold-out-{index}"

@@ -21,6 +21,8 @@ from mose.config import assign, build, one_of, read_yaml, to_dict
 
 TRAINING = "training"
 NETWORKS = ("xmem", "cutie", "livos", "tmo", "sam2")
+COARSE = {"tmo": "TMO", "sam2": "SAM 2"}
+"""Networks whose frames are multiples of 32 pixels, and what they are called."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class ValidationOptions:
     labels     folder of full labels; nothing: the given masks are full labels
     videos     names or shell patterns; empty: all
     exclude    names or shell patterns to leave out
+    first      number of the first synthetic video
     count      synthetic videos
     frames     of a synthetic video
     size       height and width of a synthetic video
@@ -47,6 +50,7 @@ class ValidationOptions:
     labels: str | None = None
     videos: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    first: int = 0
     count: int = 6
     frames: int = 16
     size: int = 192
@@ -130,8 +134,9 @@ class Recipe:
                 f"a batch of {self.batch} clips cannot be shared evenly by {self.launch.workers}"
                 " workers: change batch or launch.workers"
             )
-        if self.network == "tmo" and self.data.size % 32:
-            raise InputError(f"data.size is {self.data.size}, TMO needs a multiple of 32")
+        if self.network in COARSE and self.data.size % 32:
+            name = COARSE[self.network]
+            raise InputError(f"data.size is {self.data.size}, {name} needs a multiple of 32")
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -119,6 +119,10 @@ def test_the_hold_out_is_prompted_once_and_scored_as_davis_does(davis):
     synthetic = list(labelled_videos(ValidationOptions(1, count=2, frames=4, size=64, objects=1)))
     assert len(synthetic) == 2
     assert not np.array_equal(synthetic[0][0][0], synthetic[1][0][0])
+    later = ValidationOptions(1, first=1, count=1, frames=4, size=64, objects=1)
+    ((video, truth),) = labelled_videos(later)
+    assert video.name == synthetic[1][0].name
+    assert np.array_equal(truth, synthetic[1][1])
 
 
 def test_clips_of_a_folder_are_stretches_of_its_videos(davis):
