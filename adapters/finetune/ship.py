@@ -5,7 +5,8 @@
 
 writes ``adapters/pretrained/demo-xmem.safetensors``, which configurations then call
 ``demo-xmem``, and its card. J&F is measured on what was written, through the adapter: on
-synthetic videos that no training draws, and on a data set with full labels, if one is given.
+synthetic videos that no training draws, and on a data set with full labels, if one is given; with
+``--set device=cpu`` where a recipe is for a GPU.
 """
 
 from __future__ import annotations
@@ -68,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Write a small network's weights in half precision, with a card.",
     )
     parser.add_argument("--config", required=True, help="the recipe that it was trained by")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="A.B=C", help="change a value of the recipe"
+    )
     parser.add_argument("--weights", required=True, help="last.safetensors or best.safetensors")
     parser.add_argument("--name", required=True, help="by which configurations call it")
     parser.add_argument("--clips", help="data set with full labels to measure J&F on")
@@ -76,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", default=str(PRETRAINED), help="folder (adapters/pretrained)")
     chosen = parser.parse_args(arguments)
 
-    recipe, output = load_recipe(chosen.config), Path(chosen.output)
+    recipe, output = load_recipe(chosen.config, chosen.set), Path(chosen.output)
     target = output / f"{chosen.name}.safetensors"
     count, size = write_half(recipe.network, Path(chosen.weights), target)
     scores = measure(recipe, target, chosen.clips, chosen.split)

@@ -1,12 +1,17 @@
 """Weights in half precision, and the card beside them."""
 
+import re
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors import safe_open
 from test_finetune import SIZES, recipe
 
 from adapters.checkpoints import load_network
+from adapters.finetune import ship
 from adapters.finetune.models import make_network, note_of, write_weights
+from adapters.finetune.recipe import ValidationOptions
 from adapters.finetune.ship import card_of, write_half
 from mose import InputError
 
@@ -42,3 +47,21 @@ def test_what_cannot_be_shipped_is_told(tmp_path):
     with pytest.raises(InputError, match="the recipe trains cutie"):
         write_half("cutie", source, tmp_path / "x.safetensors")
     assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_a_recipe_for_a_gpu_is_shipped_from_a_cpu(tmp_path, monkeypatch):
+    """Scored on the videos that options are chosen by, and on those that come after them."""
+    short = ValidationOptions(count=1, frames=4, size=64, objects=1)
+    monkeypatch.setattr(ship, "SYNTHETIC", short)
+    monkeypatch.setattr(ship, "OTHERS", replace(short, first=1, count=2))
+    network = make_network(recipe("xmem"))
+    write_weights(tmp_path / "xmem", "xmem", network.state_dict())
+    config = tmp_path / "x.yaml"
+    config.write_text("{network: xmem, weights: nowhere, device: cuda}\n")
+    given = ["--config", str(config), "--weights", str(tmp_path / "xmem.safetensors")]
+    output = tmp_path / "shipped"
+    options = ["--name", "mine", "--output", str(output), "--set", "device=cpu"]
+    assert ship.main([*given, *options]) == 0
+    card = (output / "mine.md").read_text(encoding="utf-8")
+    assert re.search(r"\| 1 synthetic videos \| \d", card)
+    assert re.search(r"\| 2 other synthetic videos \| \d", card)
