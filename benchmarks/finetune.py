@@ -40,11 +40,11 @@ def tuning(network: str, weights: Path, clips: Path, seed: int, more: list[str])
     """
     train, test = halves(open_dataset(clips, "train").videos, seed)
     changes: dict[str, Any] = {
-        "weights": str(weights), "sizes": {}, "warm_start": None, "seed": seed, "steps": 200,
-        "batch": 4, "save_every": 1000, "device": "cpu", "workers": 1, "data.size": 256,
-        "data.frames": 4, "data.dataset": str(clips), "data.videos": train,
-        "data.frame_step": [1, 4], "augment.rotation": 15, "augment.scale": 0.2,
-        "augment.paste": 0.3, "augment.occlude": 0.2, "optimiser.rate": 1e-4,
+        "weights": str(weights), "sizes": {}, "warm_start": None, "keys": None, "seed": seed,
+        "steps": 200, "batch": 4, "save_every": 1000, "device": "cpu", "workers": 1,
+        "data.size": 256, "data.frames": 4, "data.dataset": str(clips),
+        "data.videos": train, "data.frame_step": [1, 4], "augment.rotation": 15,
+        "augment.scale": 0.2, "augment.paste": 0.3, "augment.occlude": 0.2, "optimiser.rate": 1e-4,
         "optimiser.warm_up": 20, "optimiser.freeze_norms": True, "optimiser.ema": 0.98,
         "loss.hardening": [0, 0], "validation.every": 0, "validation.dataset": str(clips),
         "validation.split": "train", "validation.videos": test,

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from adapters.checkpoints import FAMILIES, describe, family_of, load_network, load_state
+from adapters.finetune.clips import Batches, open_clips
 from adapters.finetune.recipe import Recipe
 from adapters.sam2.config import Sam2Config
 from adapters.weights import resolve
@@ -49,6 +50,8 @@ def make_network(recipe: Recipe) -> nn.Module:
                 taken = take_shared(network, resolve(recipe.warm_start))
             if recipe.network in OWN and taken != recipe.network:
                 module.start(network)
+            if recipe.keys is not None:
+                take_keys(network, resolve(recipe.keys), recipe)
     # Half of the work is convolutions, which run faster on pixels with neighbouring channels.
     network = network.train().to(recipe.device)
     for parameter in network.parameters():
@@ -69,11 +72,7 @@ def take_shared(network: nn.Module, path: Path, only: tuple[str, ...] = ("",)) -
 
     Returns the model of the checkpoint. Raises `InputError` where nothing is shared.
     """
-    state = load_state(path)
-    family = family_of(state)
-    if family is None or (FAMILIES[family].network is None and family not in OWN):
-        raise InputError(f"checkpoint {path} {describe(state)}: it cannot start another network")
-    named = _modules(family)[0].NAMES.from_official(state)
+    family, named = named_state(path)
     named = {name: tensor for name, tensor in named.items() if name.startswith(only)}
     own = network.state_dict()
     for name in list(named):
@@ -85,6 +84,38 @@ def take_shared(network: nn.Module, path: Path, only: tuple[str, ...] = ("",)) -
         raise InputError(f"checkpoint {path} shares no part with the sizes of the recipe")
     network.load_state_dict(shared, strict=False)
     return family
+
+
+def take_keys(network: Any, path: Path, recipe: Recipe) -> None:
+    """Let a LiVOS's keys start as clusters of a Cutie's, see `adapters.finetune.livos_start`.
+
+    Raises `InputError` for a checkpoint that has no such keys.
+    """
+    from adapters.finetune.livos_start import NEEDED, start_keys
+
+    _, named = named_state(path)
+    cutie = {n: t for n, t in named.items() if n.startswith(NEEDED)}
+    reduction = network.key_reduction.weight
+    shapes = {n: t.shape for n, t in cutie.items() if n.endswith(".weight")}
+    if len(shapes) < len(NEEDED) or shapes["key_reduction.weight"] != reduction.shape:
+        raise InputError(
+            f"checkpoint {path} has no keys that LiVOS's can start from: let recipe option keys"
+            " name a Cutie with the image encoder and pixel_dim of the recipe's sizes"
+        )
+    clips = Batches(open_clips(recipe.data), recipe.augment, recipe.data.objects, 1, recipe.seed)
+    start_keys(network, cutie, clips, recipe.seed)
+
+
+def named_state(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """The model of a checkpoint, and its weights in the project's names.
+
+    Raises `InputError` where it is none that can start another network.
+    """
+    state = load_state(path)
+    family = family_of(state)
+    if family is None or (FAMILIES[family].network is None and family not in OWN):
+        raise InputError(f"checkpoint {path} {describe(state)}: it cannot start another network")
+    return family, _modules(family)[0].NAMES.from_official(state)
 
 
 def official_state(family: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -70,6 +70,7 @@ class Recipe:
                  starts from there (encoders are shared between models)
     encoders     with weights: checkpoint of any model whose encoders of images and of masks take
                  the place of the network's own
+    keys         with sizes, of LiVOS: checkpoint of a Cutie; keys start as clusters of its keys
     seed         of weights, clips and augmentation
     steps        of the optimiser
     batch        clips at a time
@@ -88,6 +89,7 @@ class Recipe:
     sizes: Mapping[str, Any] = field(default_factory=dict)
     warm_start: str | None = None
     encoders: str | None = None
+    keys: str | None = None
     seed: int = 0
     steps: int = 1000
     batch: int = 4
@@ -129,6 +131,8 @@ class Recipe:
             raise InputError("warm_start goes with sizes: a recipe with weights starts from those")
         if self.encoders is not None and self.weights is None:
             raise InputError("encoders goes with weights: with sizes, warm_start gives them")
+        if self.keys is not None and (self.network != "livos" or not self.sizes):
+            raise InputError("keys goes with sizes of a LiVOS: other networks have their own start")
         if self.batch % self.launch.workers:
             raise InputError(
                 f"a batch of {self.batch} clips cannot be shared evenly by {self.launch.workers}"

@@ -161,6 +161,8 @@ def card_of(
         start = f", which goes on from `{recipe.weights}`"
     if recipe.encoders:
         start += f" with the encoders of `{recipe.encoders}`"
+    if recipe.keys:
+        start += f", keys as clusters of those of `{recipe.keys}`"
     return CARD.format(
         name=name,
         network=recipe.network,

@@ -153,7 +153,8 @@ def _livos(network: LiVOS, clips: ClipBatch, options: UnrollOptions, seed: int) 
     selector = objects[:, :, None, None]
     masks = clips.masks[:, 0]
     sensory = _blank(frames[0].key, objects, network.config.sensory_dim)
-    # Two more values are kept without a gate, the masks and 1: their ratio is a mean of masks.
+    # Two more values are kept, the masks and 1: their ratio is a mean of masks. A regression has
+    # one gate for all values, elsewhere they have none.
     config = network.config
     state = LinearState.empty(frames[0].key.float(), config.value_dim + 2, config.normaliser)
     state = state.extended(objects.shape[1])
@@ -168,7 +169,8 @@ def _livos(network: LiVOS, clips: ClipBatch, options: UnrollOptions, seed: int) 
             small = _where(kept[:, index - 1], area_downsample(masks, 16))
             sensory = _where(kept[:, index - 1], sensory)
             share = readout[:, -2] / readout[:, -1].clamp(min=1e-6)
-            matched.append(share.unflatten(0, objects.shape))
+            # A regression may leave the range of what it is of.
+            matched.append(share.clamp(0, 1).unflatten(0, objects.shape))
             refined, heads = network.refine(
                 now.pixels,
                 readout[:, :-2],
@@ -189,7 +191,11 @@ def _livos(network: LiVOS, clips: ClipBatch, options: UnrollOptions, seed: int) 
             summaries = more if summaries is None else summaries + more
             stored = _with_mask(value.float(), clips, index)
             stored = torch.cat([stored, torch.ones_like(stored[:, :1])], 1)
-            gate = F.pad(now.gate.float(), (0, 2), value=1.0)
+            gate = now.gate.float()
+            if config.normaliser == "regression":
+                gate = gate.mean(1, keepdim=True)
+            else:
+                gate = F.pad(gate, (0, 2), value=1.0)
             state = state.seen(key).written(key, stored, gate)
     found = _predictions(clips, odds, aux, matched, [frame.key for frame in frames])
     usage = torch.stack([frame.key.float().mean((2, 3)) for frame in frames]).mean(0)

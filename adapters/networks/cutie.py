@@ -47,7 +47,7 @@ class CutieConfig:
     embed_dim                  channels in the object transformer; one head per 32
     decoder_dims               channels of the mask decoder at strides 8 and 4
     blocks, queries, hidden    of the object transformer; half of the queries see foreground
-    normaliser                 of LiVOS's memory: frame, as published, or place, see
+    normaliser                 of LiVOS's memory: frame, as published, place or regression, see
                                `adapters.networks.linear_matching`; no shape tells it, so it is
                                stored with the weights
     """

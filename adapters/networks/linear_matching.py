@@ -9,6 +9,9 @@ frame   as published: one number for the whole frame, of keys that never fade. W
         smaller the more places a frame has, the longer a video lasts and the rarer a key is.
 place   that of linear attention (Katharopoulos et al. 2020, Eq. 9), one for every place and
         channel, of keys that fade as the values do: what is read is a mean of values.
+regression   the products of keys with keys, which fade as those of keys with values do. What is
+        read is the ridge regression of values on keys, the best that a matrix of this size can
+        remember, where sums of products blur what keys have in common.
 """
 
 from __future__ import annotations
@@ -20,9 +23,11 @@ from torch import Tensor
 
 from adapters.networks.affinity import tokens
 
-NORMALISERS = ("frame", "place")
+NORMALISERS = ("frame", "place", "regression")
 LEAST_WEIGHT = 1e-6
 """Of what is remembered at a place; less is nothing."""
+RIDGE = 1e-3
+"""Of the regression, as a share of the mean square of a key's channel."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,9 @@ class LinearState:
     matrix     ``(B, N, K, V)`` gated sum of key-value products
     key_sums   ``(B, G, K, h, w)`` keys summed since the arrival of each group; never gated
     groups     ``(N,) int64`` the group of each object
-    faded      ``(B, G, K, V)`` keys summed over places, gated as ``matrix`` is; None where the
-               normaliser is one for the frame
+    normaliser one of `NORMALISERS`
+    faded      what the normaliser keeps, gated as ``matrix`` is: place ``(B, G, K, V)`` keys
+               summed over places, regression ``(B, G, K, K)`` keys times keys; frame None
 
     Immutable: every method returns a new state, so that training can look back through it.
     """
@@ -41,18 +47,20 @@ class LinearState:
     matrix: Tensor
     key_sums: Tensor
     groups: Tensor
+    normaliser: str = "frame"
     faded: Tensor | None = None
 
     @staticmethod
     def empty(keys: Tensor, value_dim: int, normaliser: str = "frame") -> LinearState:
         """Without objects, for maps like ``keys`` ``(B, K, h, w)``."""
         batch, key_dim, height, width = keys.shape
-        nothing = keys.new_zeros(batch, 0, key_dim, value_dim)
+        widths = {"place": value_dim, "regression": key_dim}
         return LinearState(
-            nothing,
+            keys.new_zeros(batch, 0, key_dim, value_dim),
             keys.new_zeros(batch, 0, key_dim, height, width),
             torch.zeros(0, dtype=torch.long, device=keys.device),
-            nothing if normaliser == "place" else None,
+            normaliser,
+            keys.new_zeros(batch, 0, key_dim, widths[normaliser]) if normaliser in widths else None,
         )
 
     def extended(self, objects: int) -> LinearState:
@@ -62,6 +70,7 @@ class LinearState:
             _longer(self.matrix, objects),
             _longer(self.key_sums, 1),
             torch.cat([self.groups, group]),
+            self.normaliser,
             None if self.faded is None else _longer(self.faded, 1),
         )
 
@@ -71,10 +80,21 @@ class LinearState:
         if self.faded is None:
             weights = torch.einsum("bkhw,bgkhw->bg", keys, self.key_sums)[:, self.groups]
             mixed = asked @ (self.matrix / weights[..., None, None])
+        elif self.normaliser == "regression":
+            mixed = self._regression(asked)
         else:
             weights = (asked @ self.faded).clamp(min=LEAST_WEIGHT)
             mixed = (asked @ self.matrix) / weights[:, self.groups]
         return mixed.flatten(0, 1).transpose(1, 2).unflatten(2, keys.shape[-2:])
+
+    def _regression(self, asked: Tensor) -> Tensor:
+        """``(B, N, h * w, V)`` for keys ``(B, 1, h * w, K)``, in full precision."""
+        assert self.faded is not None
+        with torch.autocast(asked.device.type, enabled=False):
+            mean = self.faded.diagonal(dim1=-2, dim2=-1).mean(-1)
+            ridge = (RIDGE * mean + LEAST_WEIGHT)[..., None].expand(self.faded.shape[:-1])
+            factor = torch.linalg.cholesky(self.faded + ridge.diag_embed())
+            return asked @ torch.cholesky_solve(self.matrix, factor[:, self.groups])
 
     def seen(self, keys: Tensor) -> LinearState:
         """With the keys of a frame added to the normalisers."""
@@ -83,13 +103,20 @@ class LinearState:
     def written(self, keys: Tensor, values: Tensor, gate: Tensor) -> LinearState:
         """With a frame added: ``matrix * gate + sum over pixels of key x value``.
 
-        keys ``(B, K, h, w)``, values ``(B * N, V, h, w)``, gate ``(B, V)`` in [0, 1]
+        keys ``(B, K, h, w)``, values ``(B * N, V, h, w)``, gate ``(B, V)`` in [0, 1]; a
+        regression, whose products of keys serve all channels, fades by the gate's mean
         """
         rows = tokens(values).unflatten(0, self.matrix.shape[:2])
-        product = keys.flatten(2).unsqueeze(1) @ rows
+        if self.normaliser == "regression":
+            gate = gate.mean(1, keepdim=True)
         kept, faded = gate[:, None, None], self.faded
-        if faded is not None:
-            faded = faded * kept + keys.sum((2, 3))[:, None, :, None]
+        with torch.autocast(keys.device.type, enabled=False):
+            flat = keys.flatten(2).unsqueeze(1)
+            product = flat @ rows
+            if faded is not None and self.normaliser == "place":
+                faded = faded * kept + flat.sum(3, keepdim=True)
+            elif faded is not None:
+                faded = faded * kept + flat @ flat.mT
         return replace(self, matrix=self.matrix * kept + product, faded=faded)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_finetune import recipe
+from test_finetune import SIZES, recipe
 
 from adapters.finetune import losses
 from adapters.finetune.models import make_network, write_weights
@@ -13,6 +13,8 @@ from adapters.finetune.objective import total_loss
 from adapters.finetune.trainer import Trainer
 from adapters.finetune.training_options import LossOptions, UnrollOptions
 from adapters.finetune.unroll import Predictions, unroll
+from adapters.networks.affinity import tokens
+from adapters.networks.linear_matching import NORMALISERS
 from mose import InputError
 
 
@@ -61,6 +63,44 @@ def test_encoders_of_another_model_take_the_place_of_ones_own(tmp_path):
         recipe("xmem", encoders=encoders)
 
 
+def test_livos_keys_start_as_clusters_of_the_keys_of_a_cutie(tmp_path):
+    """Shares are a softmax of what is linear in Cutie's key, and every channel wins somewhere."""
+    cutie = make_network(recipe("cutie", seed=3)).eval()
+    write_weights(tmp_path / "cutie", "cutie", cutie.state_dict())
+    source = str(tmp_path / "cutie.safetensors")
+    sizes = SIZES["livos"] | {"key_dim": 6, "normaliser": "regression"}
+    made = recipe("livos", sizes=sizes, warm_start=source, keys=source)
+    network = make_network(made)
+    assert network.training
+    network.eval()
+    batches = Trainer(made, tmp_path).make_batches()
+    images = torch.cat([batches(number).frames[0] for number in range(8)])
+    with torch.no_grad():
+        theirs = tokens(cutie.encode_images(images).key).flatten(0, 1)
+        found = network.encode_images(images)
+    shares = tokens(found.key).flatten(0, 1)
+    logits = shares.log() - shares.log().mean(1, keepdim=True)
+    known = torch.cat([theirs, torch.ones_like(theirs[:, :1])], 1)
+    fit = torch.linalg.lstsq(known.double(), logits.double()).solution
+    torch.testing.assert_close(known.double() @ fit, logits.double(), atol=1e-3, rtol=1e-3)
+    assert len(shares.argmax(1).unique()) == 6
+    assert (found.gate > 0.95).all()
+    again = make_network(made).state_dict()
+    assert all(torch.equal(t, again[n]) for n, t in network.state_dict().items())
+
+
+def test_livos_keys_need_those_of_a_cutie(tmp_path):
+    for name, sizes in (("xmem", {}), ("cutie", {"pixel_dim": 12})):
+        network = make_network(recipe(name, sizes=SIZES[name] | sizes))
+        write_weights(tmp_path / name, name, network.state_dict())
+        with pytest.raises(InputError, match="has no keys that LiVOS's can start from"):
+            make_network(recipe("livos", keys=str(tmp_path / f"{name}.safetensors")))
+    with pytest.raises(InputError, match="keys goes with sizes of a LiVOS"):
+        recipe("cutie", keys="x.pth")
+    with pytest.raises(InputError, match="keys goes with sizes of a LiVOS"):
+        recipe("livos", sizes={}, weights="x.pth", keys="x.pth")
+
+
 def test_a_warm_start_needs_something_to_share(tmp_path):
     torch.save(
         {"fc.weight": torch.zeros(2), "layer1.0.conv1.weight": torch.zeros(2)}, tmp_path / "r.pth"
@@ -71,10 +111,13 @@ def test_a_warm_start_needs_something_to_share(tmp_path):
         recipe("xmem", sizes={}, weights="x.pth", warm_start="y.pth")
 
 
-@pytest.mark.parametrize("network", ["xmem", "cutie", "livos"])
-def test_the_loss_of_matching_teaches_the_keys_alone(network, tmp_path):
+@pytest.mark.parametrize(
+    ("network", "more"),
+    [("xmem", {}), ("cutie", {}), *(("livos", {"normaliser": n}) for n in NORMALISERS)],
+)
+def test_the_loss_of_matching_teaches_the_keys_alone(network, more, tmp_path):
     alone = {"cross_entropy": 0, "dice": 0, "matching": 1, "hardest": 1}
-    trainer = Trainer(recipe(network, loss=alone), tmp_path)
+    trainer = Trainer(recipe(network, sizes=SIZES[network] | more, loss=alone), tmp_path)
     clips = trainer.make_batches()(0)
     found = unroll(trainer.network, clips, trainer.recipe.unroll, 0)
     assert found.matched is not None

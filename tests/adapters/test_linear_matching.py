@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
-from adapters.networks.linear_matching import LinearState
+from adapters.networks.linear_matching import LEAST_WEIGHT, RIDGE, LinearState
 
 KEY, VALUE, SIZE = 3, 4, (2, 3)
 
@@ -73,6 +75,57 @@ def test_a_normaliser_of_every_place_reads_means_of_faded_values():
                 sums += torch.einsum("bkhw,bvhw->bkv", keys[time], of)
         read, norm = (torch.einsum("bkhw,bkv->bvhw", query, sums) for sums in (total, weight))
         torch.testing.assert_close(found[:, position], read / norm)
+
+
+def test_a_regression_reads_the_best_fit_of_faded_frames():
+    """The matrix that a ridge regression of all tokens gives, each weighted as it has faded."""
+    generator = torch.Generator().manual_seed(0)
+    keys = [torch.randn(2, KEY, *SIZE, generator=generator).softmax(1) for _ in range(4)]
+    gates = [torch.rand(2, VALUE, generator=generator) for _ in keys]
+    values = [torch.randn(2, 3, VALUE, *SIZE, generator=generator) for _ in keys]
+    born = [0, 0, 2]
+    state = LinearState.empty(keys[0], VALUE, "regression").extended(2)
+    for time, (key, value, gate) in enumerate(zip(keys, values, gates, strict=True)):
+        if time == 2:
+            state = state.extended(1)
+        there = value[:, : 2 if time < 2 else 3].flatten(0, 1)
+        state = state.seen(key).written(key, there, gate)
+    query = torch.randn(2, KEY, *SIZE, generator=generator).softmax(1)
+    found = state.read(query).unflatten(0, (2, 3))
+    for clip in range(2):
+        for position, start in enumerate(born):
+            rows, wanted = [], []
+            for time in range(start, 4):
+                weight = math.sqrt(math.prod(float(g[clip].mean()) for g in gates[time + 1 :]))
+                rows.append(keys[time][clip].flatten(1).T * weight)
+                wanted.append(values[time][clip, position].flatten(1).T * weight)
+            tokens, targets = torch.cat(rows).double(), torch.cat(wanted).double()
+            ridge = RIDGE * tokens.square().sum(0).mean() + LEAST_WEIGHT
+            more = ridge.sqrt() * torch.eye(KEY, dtype=torch.float64)
+            targets = torch.cat([targets, targets.new_zeros(KEY, VALUE)])
+            fit = torch.linalg.lstsq(torch.cat([tokens, more]), targets).solution
+            expected = (query[clip].flatten(1).T.double() @ fit).T.float()
+            torch.testing.assert_close(
+                found[clip, position].flatten(1), expected, atol=1e-3, rtol=1e-3
+            )
+
+
+def test_a_regression_tells_apart_what_sums_of_products_blur():
+    """Two keys that share half of their weight: each has its own value back."""
+    key = torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.0, 0.5]]).T.reshape(1, 3, 1, 2)
+    value = torch.tensor([1.0, 0.0]).reshape(1, 1, 1, 2)
+    gate = torch.ones(1, 1)
+    read = {
+        normaliser: LinearState.empty(key, 1, normaliser)
+        .extended(1)
+        .seen(key)
+        .written(key, value, gate)
+        .read(key)
+        .flatten()
+        for normaliser in ("place", "regression")
+    }
+    torch.testing.assert_close(read["place"], torch.tensor([2 / 3, 1 / 3]))
+    torch.testing.assert_close(read["regression"], torch.tensor([1.0, 0.0]), atol=0.01, rtol=0)
 
 
 def test_states_do_not_change():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from itertools import combinations
 
 import pytest
 import tiny_cutie
@@ -17,7 +18,7 @@ from adapters.finetune.models import note_of, write_weights
 from adapters.networks import cutie, livos
 from adapters.networks.affinity import memory_rows, query_rows, tokens
 from adapters.networks.cutie import CutieConfig
-from adapters.networks.linear_matching import LinearState
+from adapters.networks.linear_matching import NORMALISERS, LinearState
 from adapters.networks.object_transformer import (
     ObjectTransformer,
     SinePositions,
@@ -221,7 +222,7 @@ def test_training_reads_what_inference_reads():
 def test_livos_normaliser_is_stored_with_the_weights(tmp_path):
     """No shape tells it: the file does, and the segmenter reads memory accordingly."""
     found = {}
-    for normaliser in ("frame", "place"):
+    for normaliser in NORMALISERS:
         config = dataclasses.replace(tiny_cutie.CONFIG, normaliser=normaliser)
         network = tiny_cutie.network("livos", config)
         write_weights(tmp_path / normaliser, "livos", network.state_dict(), note=note_of(network))
@@ -234,7 +235,8 @@ def test_livos_normaliser_is_stored_with_the_weights(tmp_path):
         segmenter = adapters.load("livos", path, "cpu", size=-1)
         *_, last = segmenter.segment(Video.from_arrays(frames, {0: given}))
         found[normaliser] = last.probabilities(32, 48)
-    assert (found["frame"] != found["place"]).any()
+    for one, other in combinations(NORMALISERS, 2):
+        assert (found[one] != found[other]).any()
 
     state = {
         "model": torch.load(tmp_path / "frame.pth", weights_only=True),
