@@ -9,6 +9,18 @@ import torch
 from adapters.networks.linear_matching import LEAST_WEIGHT, RIDGE, LinearState
 
 KEY, VALUE, SIZE = 3, 4, (2, 3)
+BORN = [0, 0, 2]
+"""On which of `four_frames` each of three objects arrives."""
+
+
+def four_frames():
+    """Keys, gates and values of four frames of two clips, and the keys of a fifth."""
+    generator = torch.Generator().manual_seed(0)
+    keys = [torch.randn(2, KEY, *SIZE, generator=generator).softmax(1) for _ in range(4)]
+    gates = [torch.rand(2, VALUE, generator=generator) for _ in keys]
+    values = [torch.randn(2, 3, VALUE, *SIZE, generator=generator) for _ in keys]
+    query = torch.randn(2, KEY, *SIZE, generator=generator).softmax(1)
+    return keys, gates, values, query
 
 
 def test_reads_the_gated_sum_of_all_frames():
@@ -48,11 +60,7 @@ def test_reads_the_gated_sum_of_all_frames():
 
 def test_a_normaliser_of_every_place_reads_means_of_faded_values():
     """Whatever the frame's size and the video's length: equal values are read as they are."""
-    generator = torch.Generator().manual_seed(0)
-    keys = [torch.randn(2, KEY, *SIZE, generator=generator).softmax(1) for _ in range(4)]
-    gates = [torch.rand(2, VALUE, generator=generator) for _ in keys]
-    values = [torch.randn(2, 3, VALUE, *SIZE, generator=generator) for _ in keys]
-    born = [0, 0, 2]
+    keys, gates, values, query = four_frames()
     state, same = (LinearState.empty(keys[0], VALUE, "place").extended(2) for _ in range(2))
     for time, (key, value, gate) in enumerate(zip(keys, values, gates, strict=True)):
         if time == 2:
@@ -60,11 +68,10 @@ def test_a_normaliser_of_every_place_reads_means_of_faded_values():
         there = value[:, : 2 if time < 2 else 3].flatten(0, 1)
         state = state.seen(key).written(key, there, gate)
         same = same.seen(key).written(key, torch.full_like(there, 0.7), gate)
-    query = torch.randn(2, KEY, *SIZE, generator=generator).softmax(1)
     torch.testing.assert_close(same.read(query), torch.full((6, VALUE, *SIZE), 0.7))
 
     found = state.read(query).unflatten(0, (2, 3))
-    for position, start in enumerate(born):
+    for position, start in enumerate(BORN):
         total, weight = (torch.zeros(2, KEY, VALUE) for _ in range(2))
         for time in range(start, 4):
             for sums, of in (
@@ -79,21 +86,16 @@ def test_a_normaliser_of_every_place_reads_means_of_faded_values():
 
 def test_a_regression_reads_the_best_fit_of_faded_frames():
     """The matrix that a ridge regression of all tokens gives, each weighted as it has faded."""
-    generator = torch.Generator().manual_seed(0)
-    keys = [torch.randn(2, KEY, *SIZE, generator=generator).softmax(1) for _ in range(4)]
-    gates = [torch.rand(2, VALUE, generator=generator) for _ in keys]
-    values = [torch.randn(2, 3, VALUE, *SIZE, generator=generator) for _ in keys]
-    born = [0, 0, 2]
+    keys, gates, values, query = four_frames()
     state = LinearState.empty(keys[0], VALUE, "regression").extended(2)
     for time, (key, value, gate) in enumerate(zip(keys, values, gates, strict=True)):
         if time == 2:
             state = state.extended(1)
         there = value[:, : 2 if time < 2 else 3].flatten(0, 1)
         state = state.seen(key).written(key, there, gate)
-    query = torch.randn(2, KEY, *SIZE, generator=generator).softmax(1)
     found = state.read(query).unflatten(0, (2, 3))
     for clip in range(2):
-        for position, start in enumerate(born):
+        for position, start in enumerate(BORN):
             rows, wanted = [], []
             for time in range(start, 4):
                 weight = math.sqrt(math.prod(float(g[clip].mean()) for g in gates[time + 1 :]))
