@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.dry_run:
         from adapters.finetune.estimate import estimate
 
+        tell_precision(recipe)
         say(estimate(recipe))
         return EXIT_OK
     return train(recipe, output, chosen.resume)
@@ -76,6 +77,7 @@ def train(recipe: Recipe, output: Path, resume: bool) -> int:
 
     if not resume and (output / STATE).exists():
         raise InputError(f"{output} holds a training: add --resume, or give another --output")
+    tell_precision(recipe)
     shown = Shown(recipe.steps)
     task = Task(recipe, output, resume, video_score)
     try:
@@ -93,6 +95,14 @@ def train(recipe: Recipe, output: Path, resume: bool) -> int:
         say(f"best J&F on the hold-out {best:.1f}: {output / 'best.safetensors'}")
     say(f"weights of the last step: {output / 'last.safetensors'}")
     return EXIT_OK
+
+
+def tell_precision(recipe: Recipe) -> None:
+    """A line where ``amp`` is asked for in vain."""
+    from adapters.finetune.trainer import mixed_precision
+
+    if recipe.amp and not mixed_precision(recipe):
+        say("amp is off: this processor has no instructions for bfloat16")
 
 
 FAR = 600.0

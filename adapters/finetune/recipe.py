@@ -78,7 +78,7 @@ class Recipe:
     workers      processes that make clips; 0: none, they are made in between
     threads      of the trainer's own arithmetic on a CPU; 0: as many as there are cores
     device       cpu, cuda, cuda:<number> or mps
-    amp          bfloat16 where autocast sees fit
+    amp          bfloat16 where autocast sees fit; not on a CPU without instructions for it
     save_every   steps between two checkpoints
     output       folder of checkpoints and log; nothing: runs/finetune/<name of the recipe>
     tensorboard  write curves for TensorBoard beside log.csv

@@ -71,6 +71,20 @@ def processor(recipe: Recipe) -> Iterator[None]:
         torch.backends.cuda.enable_cudnn_sdp(cudnn)
 
 
+BFLOAT16 = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+"""Of ``torch.cpu``: what tells that a processor has instructions for bfloat16."""
+
+
+def mixed_precision(recipe: Recipe) -> bool:
+    """Whether a training computes in bfloat16 where autocast sees fit, as ``amp`` asks.
+
+    Not on a CPU without instructions for it, which takes several times as long as in float32.
+    """
+    if not recipe.amp or not recipe.device.startswith("cpu"):
+        return recipe.amp
+    return any(getattr(torch.cpu, name, bool)() for name in BFLOAT16)
+
+
 class Trainer:
     """Trains one network as a recipe says.
 
@@ -88,6 +102,7 @@ class Trainer:
     ):
         self.recipe, self.output, self.evaluate = recipe, output, evaluate
         self.team = team or Team()
+        self.mixed = mixed_precision(recipe)
         self.network = make_network(recipe)
         if self.team.size > 1:
             shared_norms(self.network)
@@ -237,7 +252,7 @@ class Trainer:
     def _backward(self, clips: ClipBatch, number: int) -> dict[str, float]:
         recipe = self.recipe
         kind = recipe.device.split(":")[0]
-        with torch.autocast(kind, torch.bfloat16, enabled=recipe.amp):
+        with torch.autocast(kind, torch.bfloat16, enabled=self.mixed):
             matching = recipe.loss.matching > 0
             found = unroll(self.network, clips, recipe.unroll, recipe.seed + number, matching)
         with torch.autocast(kind, enabled=False):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import adapters
+from adapters.finetune.__main__ import train
 from adapters.finetune.augment import augment
 from adapters.finetune.clip_options import AugmentOptions, DataOptions
 from adapters.finetune.clips import Batches, in_order, open_clips
@@ -79,6 +80,21 @@ def test_training_uses_no_attention_whose_gradients_may_be_nan():
     with processor(recipe()):
         assert not torch.backends.cuda.cudnn_sdp_enabled()
     assert torch.backends.cuda.cudnn_sdp_enabled() == before
+
+
+def test_amp_is_left_out_where_the_processor_has_no_bfloat16(tmp_path, monkeypatch, capsys):
+    def losses(name, amp, able):
+        for ask in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+            monkeypatch.setattr(torch.cpu, ask, lambda: able)
+        train(recipe(amp=amp, steps=2), tmp_path / name, resume=False)
+        told = "amp is off" in capsys.readouterr().out
+        return [row["loss"] for row in read_log(tmp_path / name)], told
+
+    full = losses("full", False, able=True)
+    assert losses("unable", True, able=False) == (full[0], True)
+    mixed = losses("able", True, able=True)
+    assert mixed[0] != full[0]
+    assert (mixed[1], full[1]) == (False, False)
 
 
 @pytest.mark.parametrize("network", SIZES)
