@@ -18,11 +18,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapters.finetune.recipe import Recipe, ValidationOptions, load_recipe
 from adapters.weights import PRETRAINED
 from mose import InputError
 from mose.cli import EXIT_OK, run_command, say
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MOST_BYTES = 4_000_000
 SYNTHETIC = ValidationOptions(count=12, frames=24, size=240, objects=2)
@@ -58,7 +62,7 @@ options above were chosen with scores on davis2016-train and the 12 synthetic vi
 ```
 python -m adapters.finetune --config {config} --output runs/finetune/{stem}
 python -m adapters.finetune.ship --config {config} \\
-    --weights runs/finetune/{stem}/last.safetensors --name {name} --clips DIR
+    --weights runs/finetune/{stem}/last.safetensors --name {name} --clips DIR{average}
 ```
 """
 
@@ -73,6 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--set", action="append", default=[], metavar="A.B=C", help="change a value of the recipe"
     )
     parser.add_argument("--weights", required=True, help="last.safetensors or best.safetensors")
+    parser.add_argument(
+        "--average",
+        metavar="WEIGHTS",
+        help="ship the mean with these, what it went on from (WiSE-FT, Wortsman et al. 2022)",
+    )
     parser.add_argument("--name", required=True, help="by which configurations call it")
     parser.add_argument("--clips", help="data set with full labels to measure J&F on")
     parser.add_argument("--split", default="train", help="of the clips (train)")
@@ -82,18 +91,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     recipe, output = load_recipe(chosen.config, chosen.set), Path(chosen.output)
     target = output / f"{chosen.name}.safetensors"
-    count, size = write_half(recipe.network, Path(chosen.weights), target)
+    average = Path(chosen.average) if chosen.average else None
+    count, size = write_half(recipe.network, Path(chosen.weights), target, average)
     scores = measure(recipe, target, chosen.clips, chosen.split)
-    card = card_of(recipe, chosen.config, chosen.name, count, size, scores, chosen.note)
+    card = card_of(
+        recipe, chosen.config, chosen.name, count, size, scores, chosen.note, chosen.average
+    )
     target.with_suffix(".md").write_text(card, encoding="utf-8")
     say(f"wrote {target} and its card: " + ", ".join(f"{k} {v:.1f}" for k, v in scores.items()))
     return EXIT_OK
 
 
-def write_half(family: str, source: Path, target: Path) -> tuple[int, int]:
+def write_half(
+    family: str, source: Path, target: Path, average: Path | None = None
+) -> tuple[int, int]:
     """Write a checkpoint in float16, names and metadata as they are; (parameters, bytes).
 
-    Raises `InputError` for a checkpoint that is none of the family, or too large to ship.
+    average   another checkpoint of the same network: the mean of the two is written
+    Raises `InputError` for a checkpoint that is none of the family, or too large to ship, and
+    for two that are not of one network.
     """
     from safetensors.torch import save
 
@@ -103,6 +119,8 @@ def write_half(family: str, source: Path, target: Path) -> tuple[int, int]:
     state = load_state(source)
     if family_of(state) != family:
         raise InputError(f"checkpoint {source} {describe(state)}: the recipe trains {family}")
+    if average is not None:
+        state = mean_of(state, load_state(average), f"{source} and {average}")
     half = {n: t.half() if t.is_floating_point() else t for n, t in state.items()}
     content = save({n: t.contiguous() for n, t in half.items()}, metadata_of(source))
     if len(content) > MOST_BYTES:
@@ -113,6 +131,16 @@ def write_half(family: str, source: Path, target: Path) -> tuple[int, int]:
     target.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(target, content)
     return sum(t.numel() for t in state.values()), len(content)
+
+
+def mean_of(one: dict[str, Tensor], other: dict[str, Tensor], what: str) -> dict[str, Tensor]:
+    """The mean of two states of one network; counts, which are whole numbers, are the first's."""
+    if {n: t.shape for n, t in one.items()} != {n: t.shape for n, t in other.items()}:
+        raise InputError(f"{what} are not of one network: average what has the same sizes")
+    return {
+        n: (t.float() + other[n].float()) / 2 if t.is_floating_point() else t
+        for n, t in one.items()
+    }
 
 
 def metadata_of(source: Path) -> dict[str, str] | None:
@@ -153,6 +181,7 @@ def card_of(
     size: int,
     scores: dict[str, float],
     note: str | None = None,
+    average: str | None = None,
 ) -> str:
     """The card, in Markdown."""
     data = recipe.data
@@ -179,6 +208,7 @@ def card_of(
         parameters=count / 1e6,
         megabytes=size / 1e6,
         note=f"| note | {note} |\n" if note else "",
+        average=f" \\\n    --average {average}" if average else "",
         options=dict(recipe.validation.options),
         scores="\n".join(f"| {where} | {score:.1f} |" for where, score in scores.items()),
     )

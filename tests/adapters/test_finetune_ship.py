@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from test_finetune import SIZES, recipe
 
-from adapters.checkpoints import load_network
+from adapters.checkpoints import load_network, load_state
 from adapters.finetune import ship
 from adapters.finetune.models import make_network, note_of, write_weights
 from adapters.finetune.recipe import ValidationOptions
@@ -47,6 +47,33 @@ def test_what_cannot_be_shipped_is_told(tmp_path):
     with pytest.raises(InputError, match="the recipe trains cutie"):
         write_half("cutie", source, tmp_path / "x.safetensors")
     assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_the_mean_of_two_checkpoints_is_shipped(tmp_path):
+    for name, value in ("one", 1.0), ("other", 2.0):
+        network = make_network(recipe("xmem"))
+        state = {n: torch.full_like(t, value) for n, t in network.state_dict().items()}
+        write_weights(tmp_path / name, "xmem", state)
+    one, other, target = (tmp_path / f"{n}.safetensors" for n in ("one", "other", "mean"))
+    write_half("xmem", one, target, other)
+    mean = load_state(target)
+    assert all((t == 1.5).all() for t in mean.values() if t.is_floating_point())
+    counts = [t for t in mean.values() if not t.is_floating_point()]
+    assert counts
+    assert all((t == 1).all() for t in counts)
+    card = card_of(recipe("xmem"), "x.yaml", "mine", 1, 1, {}, average="runs/x.safetensors")
+    assert "--clips DIR \\\n    --average runs/x.safetensors" in card
+
+
+def test_the_mean_of_two_networks_is_refused(tmp_path):
+    for name in "xmem", "tmo":
+        sizes = {"resnet": [10, 12], "channels": 16} if name == "tmo" else SIZES[name]
+        network = make_network(recipe(name, sizes=sizes))
+        write_weights(tmp_path / name, name, network.state_dict())
+    xmem, tmo, target = (tmp_path / f"{n}.safetensors" for n in ("xmem", "tmo", "mean"))
+    with pytest.raises(InputError, match="not of one network"):
+        write_half("xmem", xmem, target, tmo)
+    assert not target.exists()
 
 
 def test_a_recipe_for_a_gpu_is_shipped_from_a_cpu(tmp_path, monkeypatch):
