@@ -101,6 +101,21 @@ def make_job(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str)
     return RunJob(config, dataset, run.root.resolve(), member_keys, how, hashes, lease)
 
 
+def calibration_notes(job: RunJob) -> tuple[str, ...]:
+    """Sentences about members whose weights are not those that the calibration was measured with.
+
+    Their options may differ, as videos are enlarged as suits them.
+    """
+    calibration = calibration_of(job.config)
+    measured = calibration.source.get("members", {}) if calibration else {}
+    return tuple(
+        f"calibration {calibration.name} was measured with other weights of {name}: what it says"
+        " of this member may be wrong, measure it again with python -m selection.calibrate"
+        for name, now in job.hashes.items()
+        if calibration and measured.get(name, {}).get("weights_sha256") not in (None, now)
+    )
+
+
 def choose_videos(dataset: Dataset, patterns: Iterable[str]) -> tuple[str, ...]:
     """The data set's videos that match any of the patterns; all without patterns."""
     patterns = tuple(patterns)

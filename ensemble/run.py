@@ -133,7 +133,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     from ensemble.cycle import follow_back
     from ensemble.lease import held, refuse_second
     from ensemble.memory import open_memory
-    from ensemble.plan import choose_videos, make_plan, open_data
+    from ensemble.plan import calibration_notes, choose_videos, make_plan, open_data
     from ensemble.resume import clear_leftovers
     from ensemble.rundir import RunDirectory, open_run
     from mose.config import to_dict
@@ -156,6 +156,8 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     directory = open_run(root, to_dict(config), dataset.images, overwrite)
     with held(root) as lease, open_memory(directory) as memory:
         plan = make_plan(config, dataset, directory, lease, memory)
+        for sentence in calibration_notes(plan.job):
+            say(sentence)
         outcome = execute(config, plan, directory, memory)
         if any(CORRUPT in item.message for item in outcome.unfinished):
             # A stored prediction was damaged and has been removed: make it again, once.
@@ -312,6 +314,7 @@ def list_failures(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
 
 def describe_plan(plan: Plan) -> str:
     """What ``--dry-run`` prints: pairs, estimated cost, memory."""
+    from ensemble.plan import calibration_notes
     from selection.summary import format_table
 
     rows = []
@@ -336,6 +339,7 @@ def describe_plan(plan: Plan) -> str:
         f" (largest frame: {largest[1]})",
     ]
     lines += [f"unusable: {message}" for message in plan.broken.values()]
+    lines += calibration_notes(plan.job)
     return "\n".join(lines)
 
 

@@ -21,12 +21,14 @@ from ensemble import run as command
 from ensemble.predictions import Prediction
 from mose import InputError
 from mose.masks import read_mask, write_mask
+from selection.calibration import Calibration
 
 MEMBERS = [
     {"name": "flow", "adapter": "flow", "prior": 40},
     {"name": "hold", "adapter": "hold", "prior": 25},
 ]
 HEIGHT, WIDTH = 48, 64
+PRETRAINED = Path(__file__).parents[2] / "adapters" / "pretrained"
 
 
 def make_video(root: Path, name: str, frames: int = 5, late: bool = False) -> None:
@@ -276,6 +278,22 @@ def test_dry_run_prints_the_plan_and_writes_nothing(data, config, tmp_path, caps
     printed = capsys.readouterr().out
     assert "8 pairs to run" in printed
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("stored", "said"), [("weights", False), ("0" * 64, True)])
+def test_calibration_of_other_weights_is_told(data, tmp_path, capsys, stored, said):
+    weights = PRETRAINED / "demo-tmo.safetensors"
+    stored = hashlib.sha256(weights.read_bytes()).hexdigest() if stored == "weights" else stored
+    source = {"members": {"tmo": {"weights_sha256": stored}, "flow": {"weights_sha256": None}}}
+    Calibration("mine", source, {"tmo": 0.4, "flow": 0.4}).save(tmp_path / "mine.json")
+    member = {"name": "tmo", "adapter": "tmo", "weights": str(weights), "prior": 40}
+    path = tmp_path / "c.yaml"
+    settings = {"members": [*MEMBERS, member], "calibration": str(tmp_path / "mine.json")}
+    path.write_text(yaml.safe_dump(settings))
+    assert command.main(arguments(data, path, tmp_path / "run", "--dry-run")) == 0
+    printed = capsys.readouterr().out
+    assert ("calibration mine was measured with other weights of tmo" in printed) == said
+    assert printed.count("other weights") == said
 
 
 def test_help_imports_neither_torch_nor_ray():
