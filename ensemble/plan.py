@@ -104,15 +104,18 @@ def make_job(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str)
 def calibration_notes(job: RunJob) -> tuple[str, ...]:
     """Sentences about members whose weights are not those that the calibration was measured with.
 
-    Their options may differ, as videos are enlarged as suits them.
+    Their options may differ, as videos are enlarged as suits them; of weights that cannot be
+    found nothing is said, as their member fails when it starts.
     """
     calibration = calibration_of(job.config)
-    measured = calibration.source.get("members", {}) if calibration else {}
+    if calibration is None:
+        return ()
+    measured = calibration.source.get("members", {})
     return tuple(
         f"calibration {calibration.name} was measured with other weights of {name}: what it says"
         " of this member may be wrong, measure it again with python -m selection.calibrate"
         for name, now in job.hashes.items()
-        if calibration and measured.get(name, {}).get("weights_sha256") not in (None, now)
+        if now and measured.get(name, {}).get("weights_sha256") not in (None, now)
     )
 
 
