@@ -5,7 +5,8 @@ channel for each of K cluster centres ``c_j`` of keys ``k``, the shares
 
     key_j = softmax_j(-|k - c_j|^2 / T) = softmax_j((2 k . c_j - |c_j|^2) / T)
 
-are near where keys are near, and since ``k`` is a convolution, so is what the softmax sees.
+are near where keys are near, and since ``k`` is a convolution, so is what the softmax sees: a
+single one, or with ``key_rank`` of LiVOS's sizes ``k`` itself and a product with the centres.
 Learnt from nothing, LiVOS's keys end as hard assignments to few channels (docs/finetuning.md).
 """
 
@@ -30,7 +31,7 @@ MOST = 60_000
 """Of these keys so many are."""
 ROUNDS = 10
 """Of k-means, from keys drawn at random."""
-SOFTNESS = 0.75
+SOFTNESS = 1.5
 """T, in units of the mean square distance of keys from their centres: softer, and neighbouring
 clusters blend; harder, and a key says no more than the number of its cluster."""
 NEEDED = ("key_reduction.", "key_projection.key.")
@@ -50,7 +51,8 @@ def start_keys(
 ) -> None:
     """Let keys start as clusters and gates as open, in place.
 
-    cutie   weights `NEEDED`, in the project's names, for images as ``network`` encodes them
+    cutie   weights `NEEDED`, in the project's names, for images as ``network`` encodes them;
+            with as many channels of keys as the network's ``key_rank``, if it has one
     clips   clip by number, one to a batch
     seed    of the clustering
     """
@@ -69,9 +71,12 @@ def start_keys(
     centres = clustered(keys, network.config.key_dim, seed)
     scaled = 2 / centres.softness * centres.places
     nearness = -centres.places.square().sum(1) / centres.softness
-    assert network.key_projection.bias is not None
-    network.key_projection.weight.copy_(torch.einsum("jc,cdhw->jdhw", scaled, weight))
-    network.key_projection.bias.copy_(scaled @ bias + nearness)
+    projection, clusters = network.key_projection, network.key_clusters
+    if clusters is None:
+        weight, bias = torch.einsum("jc,cdhw->jdhw", scaled, weight), scaled @ bias + nearness
+    else:
+        clusters.load_state_dict({"weight": scaled[:, :, None, None], "bias": nearness})
+    projection.load_state_dict({"weight": weight, "bias": bias})
     assert network.gate_projection.bias is not None
     network.gate_projection.weight.zero_()
     network.gate_projection.bias.fill_(OPEN)

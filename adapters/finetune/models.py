@@ -97,10 +97,16 @@ def take_keys(network: Any, path: Path, recipe: Recipe) -> None:
     cutie = {n: t for n, t in named.items() if n.startswith(NEEDED)}
     reduction = network.key_reduction.weight
     shapes = {n: t.shape for n, t in cutie.items() if n.endswith(".weight")}
-    if len(shapes) < len(NEEDED) or shapes["key_reduction.weight"] != reduction.shape:
+    rank = network.config.key_rank
+    if (
+        len(shapes) < len(NEEDED)
+        or shapes["key_reduction.weight"] != reduction.shape
+        or rank not in (0, shapes["key_projection.key.weight"][0])
+    ):
         raise InputError(
             f"checkpoint {path} has no keys that LiVOS's can start from: let recipe option keys"
-            " name a Cutie with the image encoder and pixel_dim of the recipe's sizes"
+            " name a Cutie with the image encoder and pixel_dim of the recipe's sizes, and with"
+            " their key_rank, if they have one, as its key_dim"
         )
     clips = Batches(open_clips(recipe.data), recipe.augment, recipe.data.objects, 1, recipe.seed)
     start_keys(network, cutie, clips, recipe.seed)

@@ -43,6 +43,8 @@ class CutieConfig:
     mask_depth, mask_width     of the ResNet that sees the image with a mask
     pixel_dim                  channels of an image's features at stride 16
     key_dim, value_dim         channels of memory keys and values
+    key_rank                   of LiVOS: channels from which those of keys are made, place by
+                               place; 0, as published: keys are made at once
     sensory_dim                channels of the sensory memory
     embed_dim                  channels in the object transformer; one head per 32
     decoder_dims               channels of the mask decoder at strides 8 and 4
@@ -58,6 +60,7 @@ class CutieConfig:
     mask_width: int = 64
     pixel_dim: int = 256
     key_dim: int = 64
+    key_rank: int = 0
     value_dim: int = 256
     sensory_dim: int = 256
     embed_dim: int = 256

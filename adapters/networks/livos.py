@@ -90,7 +90,10 @@ class LiVOS(ObjectNetwork):
     def __init__(self, config: CutieConfig):
         super().__init__(config)
         channels16 = self.image_encoder.channels[-1]
-        self.key_projection = conv3x3(config.pixel_dim, config.key_dim)
+        self.key_projection = conv3x3(config.pixel_dim, config.key_rank or config.key_dim)
+        self.key_clusters = None
+        if config.key_rank:
+            self.key_clusters = nn.Conv2d(config.key_rank, config.key_dim, 1)
         self.gate_projection = nn.Conv2d(channels16, config.value_dim, 1)
         assert self.gate_projection.bias is not None
         nn.init.constant_(self.gate_projection.bias, OPEN)
@@ -98,10 +101,12 @@ class LiVOS(ObjectNetwork):
     def encode_images(self, images: Tensor) -> ImageFeatures:
         """RGB ``(B, 3, H, W)`` in [0, 1], padded with zeros where H or W needs it."""
         f4, f8, f16 = self.image_encoder(normalise(images))
-        key = self.key_projection(self.key_reduction(f16)).softmax(1)
+        key = self.key_projection(self.key_reduction(f16))
+        if self.key_clusters is not None:
+            key = self.key_clusters(key)
         gate = self.gate_projection(f16).sigmoid().mean((2, 3))
         skip8, skip4 = self.decoder.skip8(f8), self.decoder.skip4(f4)
-        return ImageFeatures(self.pixel_projection(f16), key, gate, skip8, skip4)
+        return ImageFeatures(self.pixel_projection(f16), key.softmax(1), gate, skip8, skip4)
 
 
 def config_of(state: Mapping[str, Tensor]) -> CutieConfig:
@@ -109,8 +114,10 @@ def config_of(state: Mapping[str, Tensor]) -> CutieConfig:
 
     Raises `KeyError` for an entry that is not there, `ValueError` for an unknown ResNet.
     """
-    key_dim = state["key_projection.weight"].shape[0]
-    return CutieConfig(**shared_config(state), key_dim=key_dim)  # type: ignore[arg-type]
+    rank = state["key_projection.weight"].shape[0]
+    clusters = state.get("key_clusters.weight")
+    keys = (rank, 0) if clusters is None else (clusters.shape[0], rank)
+    return CutieConfig(**shared_config(state), key_dim=keys[0], key_rank=keys[1])  # type: ignore[arg-type]
 
 
 def _official_names() -> Iterator[tuple[str, str]]:
@@ -118,6 +125,7 @@ def _official_names() -> Iterator[tuple[str, str]]:
     yield "pixel_projection.~", "pix_projector.layer.~"
     yield "key_reduction.~", "key_projector.layer1.~"
     yield "key_projection.~", "key_projector.layer2.~"
+    yield "key_clusters.~", "key_projector.layer3.~"
     yield "gate_projection.~", "gate_projector.layer.~"
     for ours, official in (
         ("value_fusion", "mask_encoder.fuser"),

@@ -125,7 +125,7 @@ def write_dataset(
     root = Path(out) / split
     with _claimed(root, plan):
         todo = [k for k in range(videos) if not (root / "JPEGImages" / video_name(k)).is_dir()]
-        bar = Progress(len(todo), "videos") if progress else None
+        bar = Progress(len(todo), "videos") if progress and todo else None
         for _ in _made(root, plan, todo, processes):
             if bar:
                 bar.advance()

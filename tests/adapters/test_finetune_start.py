@@ -63,12 +63,13 @@ def test_encoders_of_another_model_take_the_place_of_ones_own(tmp_path):
         recipe("xmem", encoders=encoders)
 
 
-def test_livos_keys_start_as_clusters_of_the_keys_of_a_cutie(tmp_path):
+@pytest.mark.parametrize("rank", [0, SIZES["cutie"]["key_dim"]])
+def test_livos_keys_start_as_clusters_of_the_keys_of_a_cutie(tmp_path, rank):
     """Shares are a softmax of what is linear in Cutie's key, and every channel wins somewhere."""
     cutie = make_network(recipe("cutie", seed=3)).eval()
     write_weights(tmp_path / "cutie", "cutie", cutie.state_dict())
     source = str(tmp_path / "cutie.safetensors")
-    sizes = SIZES["livos"] | {"key_dim": 6, "normaliser": "regression"}
+    sizes = SIZES["livos"] | {"key_dim": 6, "key_rank": rank, "normaliser": "regression"}
     made = recipe("livos", sizes=sizes, warm_start=source, keys=source)
     network = make_network(made)
     assert network.training
@@ -95,6 +96,10 @@ def test_livos_keys_need_those_of_a_cutie(tmp_path):
         write_weights(tmp_path / name, name, network.state_dict())
         with pytest.raises(InputError, match="has no keys that LiVOS's can start from"):
             make_network(recipe("livos", keys=str(tmp_path / f"{name}.safetensors")))
+    write_weights(tmp_path / "own", "cutie", make_network(recipe("cutie")).state_dict())
+    narrow = SIZES["livos"] | {"key_rank": 4}
+    with pytest.raises(InputError, match="with their key_rank, if they have one, as its key_dim"):
+        make_network(recipe("livos", sizes=narrow, keys=str(tmp_path / "own.safetensors")))
     with pytest.raises(InputError, match="keys goes with sizes of a LiVOS"):
         recipe("cutie", keys="x.pth")
     with pytest.raises(InputError, match="keys goes with sizes of a LiVOS"):

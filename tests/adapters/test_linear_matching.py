@@ -102,7 +102,7 @@ def test_a_regression_reads_the_best_fit_of_faded_frames():
                 rows.append(keys[time][clip].flatten(1).T * weight)
                 wanted.append(values[time][clip, position].flatten(1).T * weight)
             tokens, targets = torch.cat(rows).double(), torch.cat(wanted).double()
-            ridge = RIDGE * tokens.square().sum(0).mean() + LEAST_WEIGHT
+            ridge = RIDGE * tokens.square().sum(0).amax() + LEAST_WEIGHT
             more = ridge.sqrt() * torch.eye(KEY, dtype=torch.float64)
             targets = torch.cat([targets, targets.new_zeros(KEY, VALUE)])
             fit = torch.linalg.lstsq(torch.cat([tokens, more]), targets).solution
@@ -110,6 +110,31 @@ def test_a_regression_reads_the_best_fit_of_faded_frames():
             torch.testing.assert_close(
                 found[clip, position].flatten(1), expected, atol=1e-3, rtol=1e-3
             )
+
+
+def test_gradients_of_a_regression_are_those_of_differences():
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(1, KEY, *SIZE), (3, VALUE, *SIZE), (1, KEY, *SIZE)]
+    inputs = [torch.rand(*s, generator=generator, dtype=torch.float64) for s in shapes]
+    gate = torch.full((1, VALUE), 0.9, dtype=torch.float64)
+
+    def read(key, value, query):
+        state = LinearState.empty(key, VALUE, "regression").extended(1)
+        state = state.written(key, value[:1], gate).extended(2)
+        return state.written(key.flip(-1), value, gate).read(query)
+
+    assert torch.autograd.gradcheck(read, [x.requires_grad_() for x in inputs])
+
+
+def test_a_regression_of_frames_that_look_all_the_same():
+    """Hundreds of equal places: the mean of what is there, where keys tell nothing."""
+    key = (30 * torch.rand(1, 512, 1, 1, generator=torch.Generator().manual_seed(0))).softmax(1)
+    keys = key.expand(1, 512, 30, 30)
+    values = torch.linspace(0, 1, 900).reshape(1, 1, 30, 30)
+    state = LinearState.empty(keys, 1, "regression").extended(1)
+    for _ in range(20):
+        state = state.written(keys, values, torch.ones(1, 1))
+    torch.testing.assert_close(state.read(keys), torch.full((1, 1, 30, 30), 0.5), atol=5e-3, rtol=0)
 
 
 def test_a_regression_tells_apart_what_sums_of_products_blur():

@@ -60,6 +60,15 @@ def test_sizes_are_read_from_the_weights(name):
     assert module.config_of(ours) == tiny_cutie.CONFIG
 
 
+def test_a_livos_with_clusters_of_keys_is_told_by_its_weights():
+    config = dataclasses.replace(tiny_cutie.CONFIG, key_dim=20, key_rank=6)
+    state = tiny_cutie.network("livos", config).state_dict()
+    official = livos.NAMES.to_official(state)
+    assert official["key_projector.layer2.weight"].shape == (6, 16, 3, 3)
+    assert official["key_projector.layer3.weight"].shape == (20, 6, 1, 1)
+    assert livos.config_of(livos.NAMES.from_official(official)) == config
+
+
 @pytest.mark.parametrize("change", [{"embed_dim": 18}, {"embed_dim": 100}, {"queries": 3}])
 def test_sizes_that_contradict_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
