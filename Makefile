@@ -17,6 +17,7 @@ lint: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	.venv/bin/lint-imports
 
 parity: $(INSTALLED)
 	$(PY) -m pytest -m parity

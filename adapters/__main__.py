@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from adapters.catalogue import Description, describe_all
-from mose.cli import EXIT_OK, run_command, say
+from adapters.listing import Description, describe_all
+from stseg.cli import EXIT_OK, run_command, say
 
 
 def table(adapters: Sequence[Description]) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from adapters.expansion import Expansion, Places, expand, expand_at, labels_of
 from mose import InputError, Video
-from mose.errors import unknown
+from stseg.errors import unknown
 
 
 @dataclass(frozen=True)

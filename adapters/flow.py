@@ -14,7 +14,7 @@ import numpy as np
 
 from adapters.base import FrameMasks, Segmenter
 from adapters.expansion import Expansion
-from adapters.optical_flow import (
+from adapters.shared.optical_flow import (
     MIN_SIDE,
     PRESETS,
     DenseFlow,
@@ -28,7 +28,7 @@ from adapters.optical_flow import (
     working_size,
 )
 from mose import InputError, Video
-from mose.errors import unknown
+from stseg.errors import unknown
 
 DRIFT = 0.4
 """Confidence is the product of the consistent shares to this power: the rank of the product,

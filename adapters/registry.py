@@ -15,7 +15,7 @@ from typing import Any
 
 from adapters.base import Segmenter
 from mose import InputError
-from mose.errors import unknown
+from stseg.errors import unknown
 
 ENTRY_POINT_GROUP = "stseg.adapters"
 
@@ -71,7 +71,9 @@ def load(
     """
     adapter = get(name)
     if weights is not None and adapter.needs_weights:
-        from adapters.weights import resolve  # `python -m adapters.weights` imports this package
+        from adapters.weights.store import (
+            resolve,  # `python -m adapters.weights.store` imports this package
+        )
 
         weights = resolve(weights)
     return adapter(weights=weights, device=device, **options)

@@ -28,9 +28,9 @@ import yaml
 
 from adapters.base import FrameMasks
 from adapters.expansion import Expansion
-from ensemble.predictions import Prediction, PredictionWriter
-from mose.cli import EXIT_OK, run_command, say
-from mose.errors import InputError, unknown
+from ensemble.storage.predictions import Prediction, PredictionWriter
+from stseg.cli import EXIT_OK, run_command, say
+from stseg.errors import InputError, unknown
 
 Spoil = Callable[
     [np.ndarray, int, np.ndarray, tuple[int, ...], int, np.random.Generator], np.ndarray

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from adapters.finetune.__main__ import video_score
-from adapters.finetune.holdout import evaluator
-from adapters.finetune.launch import Task, train_here
-from adapters.finetune.recipe import Recipe, load_recipe
-from adapters.finetune.trainer import processor
-from adapters.weights import resolve
+from adapters.weights.store import resolve
+from finetune.command import video_score
+from finetune.holdout import evaluator
+from finetune.launch import Task, train_here
+from finetune.recipe import Recipe, load_recipe
+from finetune.trainer import processor
 from mose.dataset import open_dataset
 
 

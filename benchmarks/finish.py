@@ -44,7 +44,7 @@ def make_run(root: Path, frames: int, members: int) -> None:
 
     from adapters.base import FrameMasks
     from adapters.expansion import Expansion
-    from ensemble.predictions import PredictionWriter
+    from ensemble.storage.predictions import PredictionWriter
     from mose.masks import write_mask
 
     rng = np.random.default_rng(1)
@@ -82,8 +82,8 @@ def main() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
     from ensemble.config import FusionOptions, MemberConfig, OutputConfig, RunConfig
-    from ensemble.finish import finish_video
-    from ensemble.rundir import RunDirectory
+    from ensemble.finishing.video import finish_video
+    from ensemble.storage.run_directory import RunDirectory
     from mose.dataset import open_dataset
 
     with tempfile.TemporaryDirectory() as folder:

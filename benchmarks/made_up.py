@@ -23,11 +23,11 @@ import yaml
 
 from adapters.base import FrameMasks
 from adapters.expansion import Expansion
-from ensemble.predictions import PredictionWriter
-from mose.cli import EXIT_OK, progress, run_command, say
+from ensemble.storage.predictions import PredictionWriter
 from mose.dataset import Dataset, open_dataset
-from mose.errors import InputError
 from mose.masks import read_mask
+from stseg.cli import EXIT_OK, progress, run_command, say
+from stseg.errors import InputError
 
 
 @dataclass(frozen=True)

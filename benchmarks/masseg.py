@@ -15,14 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 
-from adapters.finetune.__main__ import video_score
-from adapters.finetune.clip_options import AugmentOptions
-from adapters.finetune.holdout import evaluator
-from adapters.finetune.launch import Task, train_here
-from adapters.finetune.recipe import Recipe
-from adapters.finetune.trainer import processor
-from adapters.weights import resolve
+from adapters.weights.store import resolve
 from benchmarks.finetune import parser_of, tuning
+from finetune.clip_options import AugmentOptions
+from finetune.command import video_score
+from finetune.holdout import evaluator
+from finetune.launch import Task, train_here
+from finetune.recipe import Recipe
+from finetune.trainer import processor
 
 LOSSES = {"similarity": 1.0, "mask_iou": 1.0, "matching": 0.0}
 SCALING = {"sigmoid_scale": 7.5, "sigmoid_bias": -4.0}

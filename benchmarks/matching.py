@@ -3,7 +3,7 @@
     python -m benchmarks.matching demo-xmem demo-cutie demo-livos
 
 Training clips are unrolled, and the true masks of the frames before are read as values are read
-(`adapters.finetune.unroll`): the loss of matching, the IoU of the masks so read, cut at a half at
+(`finetune.unroll`): the loss of matching, the IoU of the masks so read, cut at a half at
 stride 16, and how often they show an object that is away.
 """
 
@@ -15,16 +15,16 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from adapters.checkpoints import family_of, load_state
-from adapters.finetune.clips import Batches, open_clips
-from adapters.finetune.losses import hard_iou
-from adapters.finetune.models import make_network
-from adapters.finetune.objective import total_loss
-from adapters.finetune.recipe import load_recipe
-from adapters.finetune.training_options import LossOptions
-from adapters.finetune.unroll import unroll
 from adapters.networks.ops import area_downsample
-from adapters.weights import resolve
+from adapters.weights.checkpoints import family_of, load_state
+from adapters.weights.store import resolve
+from finetune.clips import Batches, open_clips
+from finetune.losses import hard_iou
+from finetune.models import make_network
+from finetune.objective import total_loss
+from finetune.recipe import load_recipe
+from finetune.training_options import LossOptions
+from finetune.unroll import unroll
 
 MATCHING = LossOptions(cross_entropy=0, dice=0, matching=1, hardest=1)
 

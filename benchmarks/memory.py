@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.config import DataConfig, MemberConfig, OutputConfig, RunConfig
-from ensemble.events import Attempt
-from ensemble.worker import RunJob
+from ensemble.job import RunJob
+from ensemble.scheduling.messages import Attempt
 from mose.dataset import open_dataset
 
 MEMBERS = (

@@ -35,7 +35,7 @@ from torch import Tensor
 
 import adapters
 from adapters.networks.resnet import ResNet
-from adapters.tmo import TMOSegmenter
+from adapters.tmo.segmenter import TMOSegmenter
 from mose import Video
 from mose.synthetic import make_clip
 from mose.video import FrameSource, Prompts

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ensemble.drive import run_pairs
-from ensemble.events import Attempt, MemberSpec, Pair
-from ensemble.executors import make_executor
+from ensemble.execution.driver import run_pairs
+from ensemble.execution.executor import make_executor
+from ensemble.scheduling.messages import Attempt, MemberSpec, Pair
 
 
 class SleepingWorker:

@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 
 from ensemble.config import DataConfig, MemberConfig, OutputConfig, RunConfig
-from ensemble.drive import Scheduler
-from ensemble.events import MemberSpec
-from ensemble.memory import Input, Memory, Whole, open_memory
+from ensemble.execution.driver import Scheduler
 from ensemble.plan import make_job, make_plan
 from ensemble.resume import unchanged
-from ensemble.rundir import RunDirectory, count_files
+from ensemble.scheduling.messages import MemberSpec
+from ensemble.storage.journal import Input, Memory, Whole, open_memory
+from ensemble.storage.run_directory import RunDirectory, count_files
 from mose.dataset import Dataset, open_dataset
 
 

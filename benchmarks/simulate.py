@@ -21,9 +21,19 @@ from typing import Any
 
 import numpy as np
 
-from ensemble.drive import Outcome, run_pairs
-from ensemble.events import Action, Event, Finish, Load, MemberSpec, Pair, Run, Shape, Start
-from ensemble.executors.simulated import Blow, Fate, SimulatedExecutor
+from ensemble.execution.driver import Outcome, run_pairs
+from ensemble.execution.simulated import Blow, Fate, SimulatedExecutor
+from ensemble.scheduling.messages import (
+    Action,
+    Event,
+    Finish,
+    Load,
+    MemberSpec,
+    Pair,
+    Run,
+    Shape,
+    Start,
+)
 
 GPUS_PER_NODE = 8
 NODE = Shape(cpus=64.0, gpus=float(GPUS_PER_NODE))

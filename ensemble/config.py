@@ -1,4 +1,4 @@
-"""The configuration of a run: what its YAML files may say, see `mose.config` for how."""
+"""The configuration of a run: what its YAML files may say, see `stseg.config` for how."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ensemble.rules import RULES, FusionOptions
+from ensemble.fusion.rules import RULES, FusionOptions
 from mose import InputError
-from mose.config import CONFIG_FOLDER, assign, assignment, build, one_of, read_yaml, to_dict
-from mose.errors import unknown
 from selection.calibration import Calibration, load_calibration
 from selection.policies import SelectionOptions, policy_names
 from selection.selectors import GRANULARITIES
+from stseg.config import CONFIG_FOLDER, assign, assignment, build, one_of, read_yaml, to_dict
+from stseg.errors import unknown
 
 BUILT_IN_DATASET = "synthetic"
 

@@ -9,15 +9,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ensemble.config import BUILT_IN_DATASET, MemberConfig, RunConfig, calibration_of
-from ensemble.events import Pair
-from ensemble.memory import Input, Memory, read_memory
+from ensemble.job import RunJob, find_weights
 from ensemble.resume import Results, look_at_all
-from ensemble.rundir import RunDirectory, digest, file_digest
-from ensemble.worker import RunJob, find_weights
+from ensemble.scheduling.messages import Pair
+from ensemble.storage.journal import Input, Memory, read_memory
+from ensemble.storage.run_directory import RunDirectory, digest, file_digest
 from mose import InputError
-from mose.config import to_dict
 from mose.dataset import Dataset, open_dataset
-from mose.errors import unknown
+from stseg.config import to_dict
+from stseg.errors import unknown
 
 RESULT_VERSION = 1
 """Part of every resume key: raised when a release changes what the same options give."""

@@ -1,7 +1,7 @@
 """What of a run is whole already, found without opening every file of a large one.
 
-A video, a prediction or a finished video that the run remembers (`ensemble.memory`) is taken
-as remembered while its files' sizes and times of modification say so; any other is looked at.
+A video, a prediction or a finished video that the run remembers (`storage.journal`) is taken as
+remembered while its files' sizes and times of modification say so; any other is looked at.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ensemble.memory import Input, Memory, Whole
-from ensemble.rundir import RunDirectory
-from ensemble.worker import RunJob
+from ensemble.job import RunJob
+from ensemble.storage.journal import Input, Memory, Whole
+from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
-from mose.cli import progress
 from mose.dataset import Dataset
+from stseg.cli import progress
 
 Entry = Mapping[str, Any]
 """A line of the run's log."""

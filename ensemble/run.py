@@ -16,18 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mose.cli import EXIT_INCOMPLETE, EXIT_OK, run_command, say
-from mose.errors import InputError, unknown
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, run_command, say
+from stseg.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from ensemble.config import RunConfig
-    from ensemble.drive import Outcome
-    from ensemble.events import MemberSpec, Shape
-    from ensemble.executors import Executor
-    from ensemble.memory import Memory
+    from ensemble.execution.driver import Outcome
+    from ensemble.execution.executor import Executor
+    from ensemble.job import RunJob
     from ensemble.plan import Plan
-    from ensemble.rundir import RunDirectory
-    from ensemble.worker import RunJob
+    from ensemble.scheduling.messages import MemberSpec, Shape
+    from ensemble.storage.journal import Memory
+    from ensemble.storage.run_directory import RunDirectory
     from selection.summary import Summary
 
 CORRUPT = "CorruptPrediction"
@@ -130,13 +130,13 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     """Run a configuration; returns the exit code."""
     from adapters.base import check_device
     from adapters.registry import check_name
-    from ensemble.cycle import follow_back
-    from ensemble.lease import held, refuse_second
-    from ensemble.memory import open_memory
+    from ensemble.execution.lease import held, refuse_second
     from ensemble.plan import calibration_notes, choose_videos, make_plan, open_data
+    from ensemble.refinement.follow_back import follow_back
     from ensemble.resume import clear_leftovers
-    from ensemble.rundir import RunDirectory, open_run
-    from mose.config import to_dict
+    from ensemble.storage.journal import open_memory
+    from ensemble.storage.run_directory import RunDirectory, open_run
+    from stseg.config import to_dict
 
     start = time.monotonic()
     for member in config.members:
@@ -189,8 +189,8 @@ def absolute_paths(config: RunConfig) -> RunConfig:
 
 def execute(config: RunConfig, plan: Plan, directory: RunDirectory, memory: Memory) -> Outcome:
     """Run what the plan left to do."""
-    from ensemble.drive import Outcome, run_pairs
-    from ensemble.progress import RunLog
+    from ensemble.execution.driver import Outcome, run_pairs
+    from ensemble.execution.run_log import RunLog
     from ensemble.resume import note_done
 
     done = [(member, video) for member, videos in plan.whole.items() for video in videos]
@@ -221,7 +221,7 @@ def execute(config: RunConfig, plan: Plan, directory: RunDirectory, memory: Memo
 
 def specs_of(config: RunConfig) -> list[MemberSpec]:
     """What the members' workers need."""
-    from ensemble.events import MemberSpec
+    from ensemble.scheduling.messages import MemberSpec
 
     on_gpu = config.execution.device != "cpu"
     return [
@@ -238,7 +238,7 @@ def specs_of(config: RunConfig) -> list[MemberSpec]:
 
 def executor_of(config: RunConfig, job: RunJob) -> Executor:
     """The executor that a configuration asks for, for a job."""
-    from ensemble.executors import make_executor
+    from ensemble.execution.executor import make_executor
 
     options: dict[str, Any] = {}
     if config.execution.executor == "ray":
@@ -250,7 +250,7 @@ def executor_of(config: RunConfig, job: RunJob) -> Executor:
 def wanted_room(config: RunConfig) -> Shape | None:
     """What to ask a cluster that grows for: ``execution.gpus``, and the cores for workers on all
     of them and for finishing beside them. None where nothing is asked for."""
-    from ensemble.events import Shape
+    from ensemble.scheduling.messages import Shape
 
     gpus = config.execution.gpus
     if not gpus:
@@ -264,7 +264,7 @@ def write_results(
     config: RunConfig, plan: Plan, outcome: Outcome, directory: RunDirectory, seconds: float
 ) -> Summary:
     """Everything that is written once per run: failures, CSV, summary, zip, report."""
-    from ensemble.rundir import read_json, write_json, write_text
+    from ensemble.storage.run_directory import read_json, write_json, write_text
     from mose.submission import write_submission
     from selection.summary import selection_csv, summarise
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mose.cli import EXIT_OK, run_command, say
-from mose.errors import InputError
+from stseg.cli import EXIT_OK, run_command, say
+from stseg.errors import InputError
 
 
 @dataclass

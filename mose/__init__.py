@@ -4,7 +4,7 @@ Videos are folders of JPEG frames (``JPEGImages/<video>/00000.jpg``) with palett
 masks of object ids beside them (``Annotations/<video>/00000.png``).
 """
 
-from mose.errors import InputError
 from mose.video import Video, open_video
+from stseg.errors import InputError
 
 __all__ = ["InputError", "Video", "open_video"]

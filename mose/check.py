@@ -15,9 +15,7 @@ from typing import Any
 import numpy as np
 
 from mose.check_dataset import video_findings
-from mose.cli import EXIT_INCOMPLETE, EXIT_OK, Progress, run_command, say
 from mose.dataset import Dataset, is_dataset, open_dataset, split_folders
-from mose.errors import InputError
 from mose.findings import Finding, Report
 from mose.masks import VOID, read_mask, values
 from mose.results import (
@@ -29,6 +27,8 @@ from mose.results import (
     wrapping,
 )
 from mose.video import Video
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, Progress, run_command, say
+from stseg.errors import InputError
 
 WORTH_PROCESSES = 8
 """Fewer videos than this are checked faster without starting other processes."""

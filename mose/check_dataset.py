@@ -8,11 +8,11 @@ from pathlib import Path
 from PIL import Image
 
 from mose.dataset import Dataset
-from mose.errors import InputError
 from mose.findings import Finding
 from mose.masks import VOID, values
 from mose.results import PNG_END, judge_mask
 from mose.video import IMAGE_SUFFIXES, Video, numbered_files, read_frame
+from stseg.errors import InputError
 
 FILE_ENDS = {"JPEG": b"\xff\xd9", "PNG": PNG_END}
 """What the last bytes of a whole image file hold."""

@@ -26,11 +26,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mose.cli import EXIT_OK, progress, run_command, say
 from mose.dataset import Dataset, open_dataset
-from mose.errors import InputError
 from mose.masks import object_ids, read_mask, write_mask
 from mose.video import Video
+from stseg.cli import EXIT_OK, progress, run_command, say
+from stseg.errors import InputError
 
 MIN_AREA = 0.004
 """A pasted object covers at least this share of the first frame, or the draw is repeated."""

@@ -24,9 +24,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mose.errors import InputError, unknown
 from mose.masks import object_ids, read_mask
 from mose.video import Video, open_video
+from stseg.errors import InputError, unknown
 
 IMAGES, ANNOTATIONS, LISTS = "JPEGImages", "Annotations", "ImageSets"
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mose.errors import InputError
+from stseg.errors import InputError
 
 VOID = 255
 """Pixel value that no object may have; alone with 0 it marks a binary mask."""

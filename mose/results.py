@@ -16,9 +16,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from mose.errors import InputError
 from mose.findings import Finding
 from mose.masks import MaskError, decode_mask, object_ids, values
+from stseg.errors import InputError
 
 MAX_MASK_BYTES = 64 << 20
 """No mask is larger: what claims to be is not unpacked."""

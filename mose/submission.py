@@ -9,8 +9,8 @@ import zipfile
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from mose.errors import InputError
 from mose.video import numbered_files
+from stseg.errors import InputError
 
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 """The earliest that a zip can hold: no entry depends on when it was made."""

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mose.errors import InputError
 from mose.masks import object_ids, read_mask
+from stseg.errors import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 

@@ -13,9 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mose.config import CONFIG_FOLDER
-from mose.errors import InputError, unknown
 from selection.models import Curve, Linear, Recommender, Sureness, Tree
+from stseg.config import CONFIG_FOLDER
+from stseg.errors import InputError, unknown
 
 FOLDER = CONFIG_FOLDER / "priors"
 FORMAT = 1

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mose.config import one_of
-from mose.errors import InputError
 from selection.calibration import Calibration
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_frames
 from selection.features import features
+from stseg.config import one_of
+from stseg.errors import InputError
 
 MAX_OUTSIDE = 5
 """The recommender is not asked about a video with more features than this out of the range of

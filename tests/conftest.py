@@ -46,7 +46,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A Ray instance of four (not real) cores for all tests; what it was given as home folder."""
-    from ensemble.executors.instance import embedded_ray
+    from stseg.ray_instance import embedded_ray
 
     home, before = tmp_path_factory.mktemp("home"), os.environ.get("HOME")
     os.environ["HOME"] = str(home)

@@ -1,1 +1,1 @@
-"""Fine-tuning: clips, augmentation, unrolling through memory, losses, and the trainer."""
+"""The command ``python -m adapters.finetune``; its code is package `finetune`."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mose import InputError
-from mose.errors import unknown
+from stseg.errors import unknown
 
 STRIDE = 32
 """Of the coarsest feature map: working sizes are multiples of it."""

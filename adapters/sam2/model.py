@@ -15,10 +15,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from adapters.checkpoints import describe, family_of, fill, load_state, stored_config
 from adapters.networks.resnet import ResNet
 from adapters.sam2.config import Sam2Config, discover
 from adapters.sam2.package import sam2_module
+from adapters.weights.checkpoints import describe, family_of, fill, load_state, stored_config
 from mose import InputError
 
 STOCK_SCALE, STOCK_BIAS = 20.0, -10.0

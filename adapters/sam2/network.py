@@ -19,7 +19,7 @@ from adapters.sam2.lean import make_lean
 from adapters.sam2.memory import View
 from adapters.sam2.model import uncompile
 from adapters.sam2.package import sam2_module
-from adapters.testtime import autocast
+from adapters.shared.testtime import autocast
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

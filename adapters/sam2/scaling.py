@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from mose import InputError
-from mose.errors import unknown
+from stseg.errors import unknown
 
 SMALL_AREA = 0.005
 """Fraction of the frame below which the given mask makes an object small (about COCO's 32 x 32

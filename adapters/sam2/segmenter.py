@@ -13,7 +13,7 @@ from adapters.base import FrameMasks, Segmenter
 from adapters.expansion import Expansion
 from adapters.sam2.config import STRIDE, Sam2Config
 from adapters.sam2.scaling import Scaling
-from adapters.testtime import FrameOptions, augmented
+from adapters.shared.testtime import FrameOptions, augmented
 from mose import InputError, Video
 
 if TYPE_CHECKING:

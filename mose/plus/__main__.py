@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mose.cli import EXIT_INCOMPLETE, EXIT_OK, run_command, say
-from mose.errors import InputError
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, run_command, say
+from stseg.errors import InputError
 
 LAYOUT = """\
 the sources, any subset:

@@ -21,14 +21,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mose.cli import Progress, describe_os_error
-from mose.errors import InputError
 from mose.masks import write_mask
 from mose.plus.choose import Decision, PlusConfig, choose, is_guarded, read_guards
 from mose.plus.clip import Clip, number_objects
 from mose.plus.measures import MEASURED, measure
 from mose.plus.sources import LICENCES, read_source
 from mose.video import read_frame
+from stseg.cli import Progress, describe_os_error
+from stseg.errors import InputError
 
 JPEG_QUALITY = 95
 COLUMNS = ("clip", "source", "name", "kept", "reason", "score", "frames", "objects", *MEASURED,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mose.errors import InputError, unknown
 from mose.plus.measures import MEASURED, distance
+from stseg.errors import InputError, unknown
 
 SOURCES = ("mose", "burst", "ovis", "youtube-vis", "davis")
 

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from mose.errors import InputError
 from mose.masks import object_ids, read_mask
 from mose.plus.rle import Segmentation, decode
+from stseg.errors import InputError
 
 MAX_OBJECTS = 254
 

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mose.errors import InputError
 from mose.plus.clip import Clip, number_objects
 from mose.video import read_frame
+from stseg.errors import InputError
 
 WORK_SIDE = 320
 DROP = 0.5

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mose.errors import InputError
 from mose.plus.measures import MEASURED
+from stseg.errors import InputError
 
 BINS = 24
 WIDTH, HEIGHT = 230, 64

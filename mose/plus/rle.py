@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
-from mose.errors import InputError
+from stseg.errors import InputError
 
 Segmentation = Mapping[str, Any] | Sequence[Any] | str | bytes | None
 """What a JSON holds for one object on one frame: ``{"size": [h, w], "counts": ...}``, the

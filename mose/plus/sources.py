@@ -19,9 +19,9 @@ from typing import Any
 from PIL import Image
 
 from mose.dataset import open_dataset
-from mose.errors import InputError
 from mose.plus.clip import MAX_OBJECTS, Clip, PngMasks, TrackMasks
 from mose.video import IMAGE_SUFFIXES, numbered_files
+from stseg.errors import InputError
 
 LICENCES = {
     "mose": "CC BY-NC-SA 4.0",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from mose.cli import EXIT_OK, progress, run_command, say
-from mose.errors import InputError
 from mose.synthetic.config import PRESETS, SyntheticConfig, resolve
+from stseg.cli import EXIT_OK, progress, run_command, say
+from stseg.errors import InputError
 
 _LAYOUT = """
 layout of OUT:

@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mose.errors import InputError
 from mose.synthetic import optics as film
 from mose.synthetic.casting import build
 from mose.synthetic.config import SyntheticConfig, resolve
 from mose.synthetic.layout import arrange
 from mose.synthetic.render import Patch, draw, three
 from mose.synthetic.scene import Scene
+from stseg.errors import InputError
 
 MAX_OBJECTS = 32
 

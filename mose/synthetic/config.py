@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from mose.errors import InputError, unknown
+from stseg.errors import InputError, unknown
 
 
 def _knob(default: Any, low: float, high: float) -> Any:

@@ -20,11 +20,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mose.cli import Progress
-from mose.errors import InputError, unknown
 from mose.masks import object_ids, write_mask
 from mose.synthetic.clip import check_clip, iter_frames
 from mose.synthetic.config import SyntheticConfig, resolve
+from stseg.cli import Progress
+from stseg.errors import InputError, unknown
 
 MANIFEST = "synthetic.json"
 GENERATOR = 1

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mose.cli import EXIT_OK, run_command, say
-from mose.errors import InputError
+from stseg.cli import EXIT_OK, run_command, say
+from stseg.errors import InputError
 
 FORMATS = ("coco", "ytvis", "fiftyone", "cvat", "training", "overlay")
 LAYOUT = """\

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mose.errors import InputError
 from selection.export.source import RunMasks, VideoMasks
+from stseg.errors import InputError
 
 CATEGORIES = [{"id": 1, "name": "object", "supercategory": "object"}]
 """MOSE knows objects, not classes."""

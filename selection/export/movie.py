@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mose.errors import InputError
+from stseg.errors import InputError
 
 
 def even(size: tuple[int, int]) -> tuple[int, int]:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mose.errors import InputError
 from mose.masks import read_mask
 from mose.video import IMAGE_SUFFIXES, numbered_files
+from stseg.errors import InputError
 
 
 @dataclass(frozen=True)

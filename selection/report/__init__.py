@@ -12,13 +12,13 @@ from typing import Any
 
 import yaml
 
-from mose.errors import InputError
 from selection.evidence import Evidence
 from selection.report.document import page_name, stills_folder, write_page
 from selection.report.flags import find_flags
 from selection.report.index import Run, VideoFacts, index_page
 from selection.report.stills import read_stills, remake, write_selected
 from selection.report.video import video_page
+from stseg.errors import InputError
 
 __all__ = ["page_name", "write_report"]
 

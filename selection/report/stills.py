@@ -26,10 +26,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mose.errors import InputError
 from mose.masks import read_mask
 from mose.video import IMAGE_SUFFIXES, read_frame
 from selection.evidence import PSEUDO_LABEL
+from stseg.errors import InputError
 
 STILLS = 24
 """Frames of a video that have a still, at most."""

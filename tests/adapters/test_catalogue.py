@@ -6,9 +6,10 @@ from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
-from adapters import catalogue, registry
+from adapters import listing as catalogue
+from adapters import registry
 from adapters.__main__ import main
-from adapters.catalogue import class_data, describe, describe_all
+from adapters.listing import class_data, describe, describe_all
 from mose import InputError
 
 PLUGIN = """

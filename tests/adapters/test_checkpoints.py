@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from test_parity import folder
 
 import adapters
-from adapters.checkpoints import describe, family_of, load_network, load_state
+from adapters.weights.checkpoints import describe, family_of, load_network, load_state
 from mose import InputError
 
 

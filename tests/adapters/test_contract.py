@@ -13,8 +13,8 @@ from tiny_models import texture
 
 import adapters
 from adapters import registry
-from adapters.catalogue import describe_all
 from adapters.expansion import labels_of
+from adapters.listing import describe_all
 from mose import InputError, Video
 from mose.video import Prompts
 

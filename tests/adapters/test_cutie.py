@@ -14,9 +14,9 @@ import torch
 from tiny_models import texture
 
 import adapters
-from adapters.cutie import CutieSegmenter
-from adapters.cutie_memory import LongTerm
-from adapters.testtime import mirrored
+from adapters.cutie.memory import LongTerm
+from adapters.cutie.segmenter import CutieSegmenter
+from adapters.shared.testtime import mirrored
 from mose import InputError, Video
 
 HEIGHT, WIDTH = 48, 64

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adapters.cutie_memory import CutieMemory, LongTerm, MemoryOptions
+from adapters.cutie.memory import CutieMemory, LongTerm, MemoryOptions
 from mose import InputError
 
 KEY, VALUE, SIZE = 4, 3, (2, 3)

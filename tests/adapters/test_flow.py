@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import adapters
-from adapters.optical_flow import consistent, inside, sharpen, uncovered, warp, working_size
+from adapters.shared.optical_flow import consistent, inside, sharpen, uncovered, warp, working_size
 from mose import InputError, Video
 
 HEIGHT, WIDTH = 144, 192

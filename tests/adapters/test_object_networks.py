@@ -13,8 +13,6 @@ import torch
 from test_parity import folder
 
 import adapters
-from adapters.checkpoints import load_network
-from adapters.finetune.models import note_of, write_weights
 from adapters.networks import cutie, livos
 from adapters.networks.affinity import memory_rows, query_rows, tokens
 from adapters.networks.cutie import CutieConfig
@@ -24,6 +22,8 @@ from adapters.networks.object_transformer import (
     SinePositions,
     attention_area,
 )
+from adapters.weights.checkpoints import load_network
+from finetune.models import note_of, write_weights
 from mose import InputError, Video
 
 MODULES = {"cutie": cutie, "livos": livos}

@@ -13,8 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import optical_flow
-from adapters.optical_flow import (
+from adapters.shared import optical_flow
+from adapters.shared.optical_flow import (
     DenseFlow,
     FlowCache,
     RaftFlow,
@@ -172,6 +172,6 @@ def test_raft_runs_where_its_weights_are_and_asks_for_them_where_not(torchvision
 
 
 def test_importing_it_leaves_torch_out():
-    code = "import sys, adapters.optical_flow; raise SystemExit('torch' in sys.modules)"
+    code = "import sys, adapters.shared.optical_flow; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert optical_flow.CACHE_BYTES < 100 << 20

@@ -20,7 +20,7 @@ from tiny_sam2 import SMALLEST
 import adapters
 from adapters.base import FrameMasks
 from adapters.sam2.package import sam2_module
-from adapters.testtime import mirrored
+from adapters.shared.testtime import mirrored
 from mose import InputError, Video
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -211,7 +211,7 @@ def test_holes_are_filled(load, plain):
 HYDRA = """
 import sys
 from pathlib import Path
-import adapters, ensemble.run, selection.evaluate
+import adapters, ensemble.run, selection.evaluate.command
 assert "hydra" not in sys.modules and "sam2" not in sys.modules
 sys.path.insert(0, {tests!r})
 import numpy as np, tiny_sam2

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.base import FrameMasks
 from adapters.expansion import Expansion
-from adapters.testtime import (
+from adapters.shared.testtime import (
     Compiled,
     TestTimeOptions,
     Variant,
@@ -200,5 +200,5 @@ def test_a_fault_of_the_input_is_not_taken_for_one_of_the_compiler(monkeypatch):
 
 
 def test_importing_it_leaves_torch_out():
-    code = "import sys, adapters.testtime; raise SystemExit('torch' in sys.modules)"
+    code = "import sys, adapters.shared.testtime; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from adapters.optical_flow import DenseFlow, sharpen, warp
-from adapters.tmo_identity import Appearance, Identities, similarity
+from adapters.shared.optical_flow import DenseFlow, sharpen, warp
+from adapters.tmo.identity import Appearance, Identities, similarity
 from mose.synthetic import make_clip
 
 HEIGHT, WIDTH = 120, 200

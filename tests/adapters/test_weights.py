@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 import torch
 
-from adapters import weights, weights_download
-from adapters.weights import Checkpoint
+from adapters.weights import download as weights_download
+from adapters.weights import store as weights
+from adapters.weights.store import Checkpoint
 from mose import InputError
 
 

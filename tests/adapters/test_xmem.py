@@ -16,7 +16,7 @@ from tiny_models import texture
 import adapters
 from adapters.networks import xmem
 from adapters.networks.xmem import XMemConfig
-from adapters.testtime import mirrored
+from adapters.shared.testtime import mirrored
 from mose import InputError, Video
 
 HEIGHT, WIDTH = 48, 72

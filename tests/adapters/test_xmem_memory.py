@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adapters.memory import NEW_LIFE, Band, MemoryOptions, XMemMemory
+from adapters.xmem.memory import NEW_LIFE, Band, MemoryOptions, XMemMemory
 from mose import InputError
 
 KEY, VALUE, SIDES = 4, 3, (2, 3)

@@ -17,7 +17,7 @@ import tiny_tmo
 import tiny_xmem
 
 import adapters
-from adapters.catalogue import describe_all
+from adapters.listing import describe_all
 from mose import Video
 from mose.masks import write_mask
 

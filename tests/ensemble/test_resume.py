@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_run import MEMBERS, make_video
+from small_runs import MEMBERS, make_video
 
-from ensemble import memory as memories
 from ensemble import resume
 from ensemble import run as command
-from ensemble.memory import MEMORY, Memory, Whole, open_memory, read_memory
 from ensemble.plan import Plan, make_plan, open_data
 from ensemble.run import configure, parser
-from ensemble.rundir import RunDirectory
+from ensemble.storage import journal as memories
+from ensemble.storage.journal import MEMORY, Memory, Whole, open_memory, read_memory
+from ensemble.storage.run_directory import RunDirectory
 from mose.dataset import Dataset
 
 VIDEOS = ("a", "b", "c")

@@ -1,7 +1,6 @@
 """The main command: what it writes, resuming after a kill, bad input."""
 
 import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -10,49 +9,19 @@ import sys
 import threading
 import time
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from small_runs import MEMBERS, arguments, contents, make_video
 
-from adapters.weights import PRETRAINED
+from adapters.weights.store import PRETRAINED
 from ensemble import run as command
-from ensemble.predictions import Prediction
-from ensemble.rundir import file_digest
+from ensemble.storage.predictions import Prediction
+from ensemble.storage.run_directory import file_digest
 from mose import InputError
-from mose.masks import read_mask, write_mask
+from mose.masks import read_mask
 from selection.calibration import Calibration
-
-MEMBERS = [
-    {"name": "flow", "adapter": "flow", "prior": 40},
-    {"name": "hold", "adapter": "hold", "prior": 25},
-]
-HEIGHT, WIDTH = 48, 64
-
-
-def make_video(root: Path, name: str, frames: int = 5, late: bool = False) -> None:
-    """A square on a gradient that moves to the right, and its labels."""
-    rng = np.random.default_rng(len(name))
-    texture = rng.integers(0, 255, (HEIGHT, 4 * WIDTH, 3), dtype=np.uint8)
-    for kind in ("JPEGImages", "Annotations", "Labels"):
-        (root / kind / name).mkdir(parents=True, exist_ok=True)
-    for index in range(frames):
-        image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
-        ids = np.zeros((HEIGHT, WIDTH), np.uint8)
-        left = 8 + 3 * index
-        ids[10:26, left : left + 16] = 3
-        if late and index >= 2:
-            ids[30:40, 4:20] = 9
-        image[ids > 0] = texture[:, :WIDTH][ids > 0]
-        Image.fromarray(image).save(root / "JPEGImages" / name / f"{index:05d}.jpg")
-        write_mask(root / "Labels" / name / f"{index:05d}.png", ids)
-        if index == 0:
-            write_mask(root / "Annotations" / name / "00000.png", ids)
-        if late and index == 2:
-            given = np.where(ids == 9, ids, 0).astype(np.uint8)
-            write_mask(root / "Annotations" / name / "00002.png", given)
 
 
 @pytest.fixture
@@ -69,21 +38,6 @@ def config(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump({"members": MEMBERS}))
     return path
-
-
-def arguments(data, config, output, *more):
-    return [
-        *("--dataset", str(data), "--split", "test", "--config", str(config)),
-        *("--output", str(output), "--executor", "inline", *map(str, more)),
-    ]
-
-
-def contents(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix in (".png", ".zip")
-    }
 
 
 def test_everything_is_written(data, config, tmp_path, capsys):

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mose.errors import InputError
 from mose.synthetic import PRESETS, SyntheticConfig, iter_frames, make_clip
 from mose.synthetic.motion import Absence, pacing
 from mose.synthetic.render import Light, Pose, draw
 from mose.synthetic.shapes import Body, Part
 from mose.synthetic.stats import clip_stats, summary
 from mose.video import Video
+from stseg.errors import InputError
 
 
 def test_same_seed_same_bytes():

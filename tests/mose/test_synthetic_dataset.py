@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mose.errors import InputError
 from mose.masks import object_ids, read_mask
 from mose.synthetic import write_dataset
 from mose.synthetic.__main__ import main
 from mose.video import open_video
+from stseg.errors import InputError
 
 SMALL = {"frames": (3, 5), "objects": (1, 3), "height": 48, "width": 64}
 
@@ -153,7 +153,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_whole_videos_only(tmp_path):
         "import resource, signal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
-        "from mose.cli import run_command\n"
+        "from stseg.cli import run_command\n"
         "from mose.synthetic.__main__ import main\n"
         f"run_command(lambda _: main([{str(tmp_path)!r}, '--videos', '1', '--size', '96x96']))\n"
     )

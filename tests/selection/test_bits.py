@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from selection.bits import BitPlane, runs, sparse_nonzero
-from selection.boundary import core, disk
+from selection.metrics.bits import BitPlane, runs, sparse_nonzero
+from selection.metrics.boundary import core, disk
 
 HEIGHT, WIDTH = 30, 200
 TOP, FIRST = 80, 2
@@ -90,7 +90,7 @@ def test_runs_rebuild_the_mask(ids):
 
 
 def test_runs_of_a_mask_of_several_blocks(monkeypatch):
-    monkeypatch.setattr("selection.bits.BLOCK", 64)
+    monkeypatch.setattr("selection.metrics.bits.BLOCK", 64)
     ids = np.random.default_rng(0).integers(0, 3, (50, 37)).astype(np.uint8).repeat(3, axis=1)
     values, _, lengths = runs(ids)
     assert np.bincount(values, weights=lengths)[1:].tolist() == [(ids == 1).sum(), (ids == 2).sum()]

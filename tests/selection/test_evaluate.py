@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mose.errors import InputError
 from mose.masks import read_mask, write_mask
-from selection.evaluate import evaluate, main
+from selection.evaluate.command import evaluate, main
+from stseg.errors import InputError
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "scores-synthetic"
 SMALL = ("pair", "single")

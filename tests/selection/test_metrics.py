@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mose.errors import InputError
-from selection.boundary import Boundary, boundary_f, davis_tolerance, mosev2_tolerances
-from selection.metrics import (
+from selection.metrics.boundary import Boundary, boundary_f, davis_tolerance, mosev2_tolerances
+from selection.metrics.protocols import (
     NOWHERE,
     PROTOCOLS,
     FrameScore,
@@ -22,6 +21,7 @@ from selection.metrics import (
     mean_scores,
     object_score,
 )
+from stseg.errors import InputError
 
 EMPTY = np.zeros((64, 64), np.uint8)
 

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_selectors import evidence
 
-from mose.errors import InputError
 from selection.calibration import Calibration
 from selection.evidence import PSEUDO_LABEL
 from selection.features import FEATURES, NAMES, features
@@ -14,6 +13,7 @@ from selection.models import Linear, Recommender
 from selection.outcome import false_presence, selected_truth
 from selection.policies import SelectionOptions, combined, policy_names, ranks, score
 from selection.selectors import select
+from stseg.errors import InputError
 
 
 def with_truth(table, truth):

@@ -8,13 +8,13 @@ from sklearn.ensemble import GradientBoostingRegressor
 from test_policies import with_truth
 from test_selectors import evidence
 
-from mose.errors import InputError
 from selection.calibration import Calibration, load_calibration
 from selection.features import NAMES, features
 from selection.fitting import BOOSTING, fit_recommender, tree_of
 from selection.models import Linear, Recommender
 from selection.policies import SelectionOptions
 from selection.selectors import select
+from stseg.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,275 @@
+"""Cutie (Cheng et al. 2024) as an adapter: the inference algorithm of its reference.
+
+Differences that change no number: storage is allocated once, a readout touches only the
+tokens that it reads, and what depends on the image alone is computed for several frames at
+once. Where the reference fails, this does not: fewer memory tokens than ``top_k``, fewer
+candidates than prototypes, a full long-term memory without usage counts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adapters.base import FrameMasks, Segmenter
+from adapters.cutie.memory import CutieMemory, LongTerm, MemoryOptions
+from adapters.networks.cutie import Cutie, ImageFeatures, chunks
+from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
+from adapters.shared.testtime import FrameOptions, augmented
+from adapters.shared.tracking import Answer, Encoded, Working, check_numbers, follow, ready
+from adapters.weights.checkpoints import load_network
+from mose import InputError, Video
+from stseg.errors import unknown
+
+
+@dataclass(frozen=True)
+class CutieOptions(FrameOptions):
+    """Options of the reference under its names, with its defaults for MOSE.
+
+    size                frames whose shorter side is larger are resized to it; -1: none are.
+                        ``short_side``, where given, takes its place and enlarges as well
+    mem_every           frames from one memory frame to the next
+    max_mem_frames      memory frames, the first included, without long-term memory
+    top_k               memory tokens that each query reads
+    stagger_updates     decoder updates of the sensory memory per ``mem_every`` frames
+    use_long_term       turn old memory frames into prototypes instead of dropping them
+    long_term           `LongTerm`, also as ``long_term.<name>``
+    max_internal_size   a second limit on the shorter side, without antialiasing; -1: none
+    flip_aug            run with the mirrored video and average before memorising
+    ahead               frames whose images are encoded in one batch
+    """
+
+    size: int = 480
+    mem_every: int = 5
+    max_mem_frames: int = 5
+    top_k: int = 30
+    stagger_updates: int = 5
+    use_long_term: bool = False
+    long_term: LongTerm = field(default_factory=LongTerm)
+    max_internal_size: int = -1
+    flip_aug: bool = False
+    ahead: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, size=-1, mem_every=1, max_mem_frames=1, top_k=1)
+        check_numbers(self, stagger_updates=0, max_internal_size=-1, ahead=1)
+        for name in ("use_long_term", "flip_aug"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(
+                    f"option {name} is {getattr(self, name)!r}, expected true or false"
+                )
+
+    @property
+    def memory(self) -> MemoryOptions:
+        return MemoryOptions(self.top_k, self.max_mem_frames, self.use_long_term, self.long_term)
+
+    @property
+    def sensory_times(self) -> frozenset[int]:
+        """Frames since the last memory frame at which the decoder updates the sensory memory."""
+        if self.stagger_updates >= self.mem_every:
+            return frozenset(range(1, self.mem_every + 1))
+        times = np.round(np.linspace(1, self.mem_every, self.stagger_updates))
+        return frozenset(int(time) for time in times)
+
+
+class CutieSegmenter(Segmenter):
+    """Cutie base or small, found from the weights."""
+
+    name = "cutie"
+    summary = "Cutie base and small: object queries over a memory of frames"
+    extra = "networks"
+    Options = CutieOptions
+
+    def __init__(
+        self, weights: str | Path | None = None, device: str = "cpu", **options: Any
+    ) -> None:
+        super().__init__(weights, device, **options)
+        assert self.weights is not None
+        self.notes: list[str] = []
+        network = load_network(self.weights, "cutie")
+        self.network = ready(network, self.device, self.options, self.notes)
+
+    @classmethod
+    def parse_options(cls, options: dict[str, Any]) -> Any:
+        """As the base, with ``long_term`` as a mapping and ``long_term.<name>`` as well."""
+        plain = {name: value for name, value in options.items() if "." not in name}
+        given = plain.get("long_term", {})
+        if isinstance(given, LongTerm):
+            given = dataclasses.asdict(given)
+        if not isinstance(given, Mapping):
+            raise InputError(f"option long_term is {given!r}, expected limits by name")
+        limits = dict(given)
+        for name, value in options.items():
+            group, dot, inner = name.partition(".")
+            if dot and group == "long_term":
+                limits[inner] = value
+            elif dot:
+                plain[name] = value
+        if limits:
+            names = [item.name for item in dataclasses.fields(LongTerm)]
+            for name in limits:
+                if name not in names:
+                    raise unknown("option", name, names, f" of adapter '{cls.name}', long_term")
+            plain["long_term"] = LongTerm(**limits)
+        return super().parse_options(plain)
+
+    def segment(self, video: Video) -> Iterator[FrameMasks]:
+        return augmented(self._run, video, self.options.variants())
+
+    def _run(self, video: Video, scale: float) -> Iterator[FrameMasks]:
+        options = self.options
+        limit = options.max_internal_size
+        working = Working(
+            working_size(video, options, scale),
+            round(limit * scale) if limit > 0 else -1,
+            self.device,
+        )
+        track = CutieTrack(self.network, options)
+        return follow(
+            video,
+            track,
+            self.network.encode_images,
+            working,
+            ahead=options.ahead,
+            mirror=options.flip_aug,
+            amp=options.amp,
+        )
+
+
+def working_size(video: Video, options: CutieOptions, scale: float) -> tuple[int, int]:
+    """(height, width) that frames are resized to; the reference only makes them smaller."""
+    height, width = video.height, video.width
+    wanted = options.side_for(height, width)
+    if wanted > 0:
+        return short_side_size(height, width, max(round(wanted * scale), 1))
+    if 0 < options.size < min(height, width):
+        return short_side_size(height, width, max(round(options.size * scale), 1))
+    return max(round(height * scale), 1), max(round(width * scale), 1)
+
+
+class CutieTrack:
+    """What Cutie remembers of one video.
+
+    Everything has a leading dimension B: 1, or 2 with the mirrored copy, each copy with
+    memories of its own. Objects are numbered in the order of arrival.
+    """
+
+    def __init__(self, network: Cutie, options: CutieOptions):
+        self.network = network
+        self.options = options
+        copies = 2 if options.flip_aug else 1
+        self.memories = [CutieMemory(options.memory) for _ in range(copies)]
+        self.sensory: Tensor | None = None
+        self.small: Tensor | None = None
+        self.time = -1
+        self.last_memory = 0
+
+    def step(self, frame: Encoded, given: Tensor | None, last: bool) -> Answer:
+        """The next frame; ``given`` ``(K, H, W)`` are masks of new objects, padded."""
+        self.time += 1
+        since = self.time - self.last_memory
+        masks, logits = None, None
+        if self.small is not None:
+            logits = self._segment(frame.features, since in self.options.sensory_times and not last)
+            if last and given is None and len(logits) == 1:
+                return Answer("logits", logits[0])
+            masks = _probabilities(logits)
+        if given is not None:
+            masks = _merged(masks, given)
+        assert masks is not None
+        copies = masks[None] if len(self.memories) == 1 else torch.stack([masks, masks.flip(-1)])
+        self.small = area_downsample(copies, 16)
+        if (since >= self.options.mem_every or given is not None) and not last:
+            self._remember(frame, copies)
+        if logits is not None and len(logits) == 1 and given is None:
+            return Answer("logits", logits[0])
+        return Answer("probabilities", masks)
+
+    def _segment(self, features: ImageFeatures, update_sensory: bool) -> Tensor:
+        """Logits ``(B, N, H / 4, W / 4)`` of the objects known so far."""
+        assert self.sensory is not None
+        assert self.small is not None
+        chunk = self.options.chunk_size
+        readout = torch.stack(
+            [
+                memory.read(key, selection)
+                for memory, key, selection in zip(
+                    self.memories, features.key, features.selection, strict=True
+                )
+            ]
+        )
+        object_memory = torch.stack([memory.summaries for memory in self.memories])
+        refined = []
+        for group in self.memories[0].groups:
+            for part in chunks(group, chunk):
+                fused, _ = self.network.refine(
+                    features.pixels,
+                    readout[:, part].flatten(0, 1),
+                    self.sensory[:, part].flatten(0, 1),
+                    self.small[:, part],
+                    object_memory[:, part],
+                )
+                refined.append(fused.unflatten(0, (len(readout), -1)))
+        logits, sensory = self.network.decode(
+            (features.skip8, features.skip4),
+            torch.cat(refined, 1).flatten(0, 1),
+            self.sensory.flatten(0, 1),
+            update_sensory=update_sensory,
+            chunk=chunk,
+        )
+        self.sensory = sensory.unflatten(0, self.sensory.shape[:2])
+        return logits.float()
+
+    def _remember(self, frame: Encoded, masks: Tensor) -> None:
+        """Memorise a frame with its masks ``(B, N, H, W)``."""
+        features = frame.features
+        group = masks.shape[:2]
+        if self.sensory is None:
+            size = (self.network.config.sensory_dim, *features.key.shape[-2:])
+            self.sensory = masks.new_zeros(len(masks), 0, *size)
+        fresh = masks.shape[1] - self.sensory.shape[1]
+        if fresh:
+            blank = self.sensory.new_zeros(len(masks), fresh, *self.sensory.shape[2:])
+            self.sensory = torch.cat([self.sensory, blank], 1)
+        values, sensory, summaries = self.network.encode_masks(
+            frame.image,
+            features.pixels,
+            masks,
+            self.sensory.flatten(0, 1),
+            chunk=self.options.chunk_size,
+        )
+        self.sensory = sensory.unflatten(0, group)
+        values = values.unflatten(0, group)
+        for copy, memory in enumerate(self.memories):
+            memory.add(
+                features.key[copy].float(),
+                features.shrinkage[copy].float(),
+                features.selection[copy].float(),
+                values[copy].float(),
+                summaries[copy],
+            )
+        self.last_memory = self.time
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    """Object probabilities ``(N, H, W)`` from logits ``(B, N, H / 4, W / 4)``; the second of
+    two copies is mirrored, and the two are averaged."""
+    masks = upsample(aggregate(logits.sigmoid(), 1), 4).softmax(1)[:, 1:]
+    if len(masks) == 1:
+        return masks[0]
+    return (masks[0] + masks[1].flip(-1)) / 2
+
+
+def _merged(masks: Tensor | None, given: Tensor) -> Tensor:
+    """Predicted ``(N, H, W)`` and given ``(K, H, W)`` masks, exclusive: ``(N + K, H, W)``."""
+    if masks is not None:
+        given = torch.cat([masks.masked_fill(given.amax(0) > 0, 0), given])
+    return aggregate(given).softmax(0)[1:]

@@ -1,0 +1,5 @@
+"""LiVOS as a member."""
+
+from adapters.livos.segmenter import LivosSegmenter
+
+__all__ = ["LivosSegmenter"]

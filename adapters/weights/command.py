@@ -1,0 +1,100 @@
+"""The command ``python -m adapters.weights``: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from adapters.weights import store as weights
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, Progress, say
+
+MEGABYTE = 1_000_000
+
+LAYOUT = """\
+the cache is $STSEG_WEIGHTS, or ~/.cache/stseg/weights:
+  XMem.pth              a checkpoint, whole and checked
+  XMem.pth.json         its hashes and size when it first came; enforced from then on
+  .XMem.pth.partial     what has arrived of a download that was interrupted"""
+
+
+def _list(known: Mapping[str, weights.Checkpoint]) -> int:
+    rows = [("name", "adapter", "MB", "published hash", "here", "licence")]
+    for name, checkpoint in known.items():
+        target = weights.cache_folder() / checkpoint.file
+        here = "yes" if target.is_file() else "no" if checkpoint.address else "no (by hand)"
+        size = target.stat().st_size if target.is_file() else checkpoint.bytes
+        megabytes = f"{size / MEGABYTE:.0f}" if size else "?"
+        published = "sha256" if checkpoint.sha256 else "md5" if checkpoint.md5 else "none: pinned"
+        rows.append((name, checkpoint.adapter, megabytes, published, here, checkpoint.licence))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return EXIT_OK
+
+
+def _fetch(names: Sequence[str]) -> int:
+    for checkpoint in [weights.find(name) for name in names]:
+        if checkpoint.non_commercial:
+            say(f"{checkpoint.name}: licence: {checkpoint.licence}")
+        bar: Progress | None = None
+
+        def report(here: int, total: int | None, name: str = checkpoint.name) -> None:
+            nonlocal bar
+            if bar is None:
+                bar = Progress(max((total or here) // MEGABYTE, 1), f"{name} MB")
+            bar.advance(here // MEGABYTE - bar.done)
+
+        path = weights.fetch(checkpoint, report)
+        if bar is not None:
+            bar.close()
+        say(f"{checkpoint.name}: {path}")
+    return EXIT_OK
+
+
+def _verify(names: Sequence[str], known: Mapping[str, weights.Checkpoint]) -> int:
+    wanted = [weights.find(name) for name in names]
+    if not names:
+        wanted = [c for c in known.values() if (weights.cache_folder() / c.file).is_file()]
+        if not wanted:
+            say(f"no checkpoint is in {weights.cache_folder()}")
+    differences = {checkpoint.name: weights.verify(checkpoint) for checkpoint in wanted}
+    for name, difference in differences.items():
+        say(f"{name}: {difference or 'whole'}")
+    return EXIT_INCOMPLETE if any(differences.values()) else EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m adapters.weights",
+        description="Fetch and check the published checkpoints of configs/weights.yaml.",
+        epilog=LAYOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("list", help="what is known, and what of it is here")
+    part = commands.add_parser("fetch", help="download; goes on where an earlier one stopped")
+    part.add_argument("names", nargs="+", metavar="NAME")
+    part = commands.add_parser("verify", help="compare what is here with its hashes again")
+    part.add_argument("names", nargs="*", metavar="NAME", help="default: all that is here")
+    part = commands.add_parser("import", help="take a file that you already have")
+    part.add_argument("file", metavar="FILE", type=Path)
+    part.add_argument("name", metavar="NAME")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    args: Any = _parser().parse_args(arguments)
+    if args.command == "list":
+        return _list(weights.catalogue())
+    if args.command == "fetch":
+        return _fetch(args.names)
+    if args.command == "verify":
+        return _verify(args.names, weights.catalogue())
+    checkpoint = weights.find(args.name)
+    if checkpoint.non_commercial:
+        say(f"{checkpoint.name}: licence: {checkpoint.licence}")
+    say(f"{checkpoint.name}: {weights.import_file(args.file, checkpoint)}")
+    return EXIT_OK

@@ -1,0 +1,276 @@
+"""XMem (Cheng and Schwing 2022) as an adapter: the inference algorithm of its reference.
+
+Differences that change no number: storage is allocated in blocks, a readout touches only
+the tokens that it reads, what depends on the image alone is computed once for all objects
+and for several frames at once. Where the reference fails, this does not, see `XMemMemory`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adapters.base import FrameMasks, Segmenter
+from adapters.networks.ops import (
+    IMAGENET_MEAN,
+    Window,
+    aggregate,
+    pad_to_multiple,
+    resize,
+    short_side_size,
+    upsample,
+)
+from adapters.networks.xmem import XMem
+from adapters.shared.testtime import FrameOptions, Variant, augmented, mirrored_frame
+from adapters.shared.tracking import STRIDE, Answer, Encoded, Working, follow, ready
+from adapters.weights.checkpoints import load_network
+from adapters.xmem.memory import MemoryOptions, XMemMemory
+from mose import InputError, Video
+from mose.masks import object_ids
+
+
+@dataclass(frozen=True)
+class XMemOptions(FrameOptions):
+    """Options of the reference under its names, with its defaults.
+
+    size                     every frame is resized to this shorter side, small ones enlarged;
+                             -1: none is. ``short_side``, where given, takes its place
+    flip                     run on the mirrored video only, as the reference; its averaging
+                             of both runs is ``average_flip``
+    average_flip             average with a run over the mirrored video
+    mem_every                frames from one memory frame to the next
+    deep_update_every        frames between updates of the sensory memory by the mask
+                             encoder, on memory frames only; -1: on every memory frame
+    top_k                    memory tokens that each query reads
+    enable_long_term         consolidate old memory frames; without, memory grows
+    max_mid_term_frames      memory frames at which the older ones are consolidated
+    min_mid_term_frames      memory frames that are left then
+    max_long_term_elements   tokens of long-term memory at most
+    num_prototypes           tokens that one consolidation makes
+    ahead                    frames whose images are encoded in one batch
+    """
+
+    size: int = 480
+    average_flip: bool = False
+    mem_every: int = 5
+    deep_update_every: int = -1
+    top_k: int = 30
+    enable_long_term: bool = True
+    max_mid_term_frames: int = 10
+    min_mid_term_frames: int = 5
+    max_long_term_elements: int = 10000
+    num_prototypes: int = 128
+    ahead: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (
+            ("size", -1),
+            ("mem_every", 1),
+            ("deep_update_every", -1),
+            ("top_k", 1),
+            ("max_mid_term_frames", 2),
+            ("min_mid_term_frames", 1),
+            ("max_long_term_elements", 1),
+            ("num_prototypes", 1),
+            ("ahead", 1),
+        ):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise InputError(
+                    f"option {name} is {value!r}, expected a whole number from {least}"
+                )
+        for name in ("average_flip", "enable_long_term"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(
+                    f"option {name} is {getattr(self, name)!r}, expected true or false"
+                )
+        _ = self.memory  # its limits are checked together
+
+    @property
+    def memory(self) -> MemoryOptions:
+        return MemoryOptions(
+            self.top_k,
+            self.enable_long_term,
+            self.max_mid_term_frames,
+            self.min_mid_term_frames,
+            self.max_long_term_elements,
+            self.num_prototypes,
+        )
+
+    def variants(self) -> tuple[Variant, ...]:
+        mirrors = (False, True) if self.average_flip else (False,)
+        return tuple(Variant(mirror, scale) for scale in self.scales for mirror in mirrors)
+
+
+class XMemSegmenter(Segmenter):
+    """XMem with sensory, working and long-term memory."""
+
+    name = "xmem"
+    summary = "XMem: matching over working and long-term memory of constant size"
+    extra = "networks"
+    Options = XMemOptions
+
+    def __init__(
+        self, weights: str | Path | None = None, device: str = "cpu", **options: Any
+    ) -> None:
+        super().__init__(weights, device, **options)
+        assert self.weights is not None
+        network = load_network(self.weights, "xmem")
+        self.network: XMem = ready(network, self.device, self.options, self.notes)
+
+    def segment(self, video: Video) -> Iterator[FrameMasks]:
+        return augmented(self._run, video, self.options.variants())
+
+    def _run(self, video: Video, scale: float) -> Iterator[FrameMasks]:
+        options = self.options
+        size = working_size(video, options, scale)
+        frames = follow(
+            video,
+            XMemTrack(self.network, options),
+            self.network.encode_images,
+            XMemWorking(size, -1, self.device, options.flip),
+            ahead=options.ahead,
+            amp=options.amp,
+        )
+        return map(mirrored_frame, frames) if options.flip else frames
+
+
+def working_size(video: Video, options: XMemOptions, scale: float) -> tuple[int, int]:
+    """(height, width) that frames are resized to."""
+    short = options.side_for(video.height, video.width, options.size)
+    if short < 1:
+        short = min(video.height, video.width)
+        if scale == 1:
+            return video.height, video.width
+    return short_side_size(video.height, video.width, max(round(short * scale), 1))
+
+
+@dataclass(frozen=True)
+class XMemWorking(Working):
+    """Sizes as the reference has them: objects are told apart before their masks are resized,
+    so that each is followed however small, and padding has ImageNet's mean colour.
+
+    flip   mirror pictures and masks, after resizing: nearest neighbours are not symmetric
+    """
+
+    flip: bool = False
+
+    def picture(self, frame: np.ndarray) -> Tensor:
+        image = super().picture(frame)
+        return image.flip(-1) if self.flip else image
+
+    def planes(self, ids: np.ndarray) -> tuple[tuple[int, ...], Tensor]:
+        present = object_ids(ids)
+        mask = torch.tensor(ids, device=self.device)
+        wanted = torch.tensor(present, dtype=mask.dtype, device=self.device)
+        planes = (mask == wanted[:, None, None]).float()
+        planes = resize(planes[None], self.size, "nearest")[0]
+        return present, pad_to_multiple(planes.flip(-1) if self.flip else planes, STRIDE)[0]
+
+    def padded(self, pictures: Tensor) -> tuple[Tensor, Window]:
+        images, window = pad_to_multiple(pictures, STRIDE)
+        if images is not pictures:
+            outside = pad_to_multiple(torch.zeros_like(pictures[:1, :1]), STRIDE, 1.0)[0]
+            mean = pictures.new_tensor(IMAGENET_MEAN)[:, None, None]
+            images = images + outside * mean
+        return images, window
+
+
+class XMemTrack:
+    """What XMem remembers of one video. Objects are numbered in the order of arrival."""
+
+    def __init__(self, network: XMem, options: XMemOptions):
+        self.network = network
+        self.options = options
+        self.memory = XMemMemory(options.memory)
+        self.sensory: Tensor | None = None
+        self.time = -1
+        self.last_memory = 0
+        self.last_deep = -options.deep_update_every
+
+    def step(self, frame: Encoded, given: Tensor | None, last: bool) -> Answer:
+        """The next frame; ``given`` ``(K, H, W)`` are masks of new objects, padded."""
+        self.time += 1
+        since = self.time - self.last_memory
+        remember = (since >= self.options.mem_every or given is not None) and not last
+        every = self.options.deep_update_every
+        together = every < 0
+        deep = remember if together else self.time - self.last_deep >= every and not last
+        logits = None
+        if self.memory.objects:
+            logits = self._segment(frame, not last and not (together and deep))
+            if given is None and not remember:
+                return Answer("plain logits", logits)
+        masks = None if logits is None else _probabilities(logits)
+        if given is not None:
+            masks = _merged(masks, given)
+        assert masks is not None
+        if remember:
+            self._remember(frame, masks, deep)
+        if given is None and logits is not None:
+            return Answer("plain logits", logits)
+        return Answer("probabilities", masks)
+
+    def _segment(self, frame: Encoded, update_sensory: bool) -> Tensor:
+        """Logits ``(N, H / 4, W / 4)`` of the objects known so far."""
+        assert self.sensory is not None
+        features = frame.features
+        readout = self.memory.read(features.key[0].float(), features.selection[0].float())
+        logits, self.sensory = self.network.decode(
+            features,
+            readout,
+            self.sensory,
+            update_sensory=update_sensory,
+            chunk=self.options.chunk_size,
+        )
+        return logits[0].float()
+
+    def _remember(self, frame: Encoded, masks: Tensor, deep: bool) -> None:
+        """Memorise a frame with its masks ``(N, H, W)``."""
+        features = frame.features
+        size = (self.network.config.sensory_dim, *features.key.shape[-2:])
+        if self.sensory is None:
+            self.sensory = masks.new_zeros(0, *size)
+        fresh = masks.new_zeros(len(masks) - len(self.sensory), *size)
+        if len(fresh):
+            self.sensory = torch.cat([self.sensory, fresh.to(self.sensory)])
+        values, self.sensory = self.network.encode_masks(
+            frame.image,
+            features.pixels,
+            masks[None],
+            self.sensory,
+            deep_update=deep,
+            chunk=self.options.chunk_size,
+        )
+        self.memory.add(
+            features.key[0].float(),
+            features.shrinkage[0].float(),
+            features.selection[0].float(),
+            values.float(),
+        )
+        self.last_memory = self.time
+        if deep:
+            self.last_deep = self.time
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    """Logits ``(N, H / 4, W / 4)`` -> exclusive probabilities ``(N, H, W)``."""
+    return aggregate(upsample(logits[None], 4)[0].sigmoid()).softmax(0)[1:]
+
+
+def _merged(masks: Tensor | None, given: Tensor) -> Tensor:
+    """Predicted ``(N, H, W)`` and given ``(K, H, W)`` masks, exclusive: ``(N + K, H, W)``.
+
+    Where something is given, nothing else is.
+    """
+    if masks is not None:
+        free = given.sum(0) <= 0.5
+        given = torch.cat([masks * free, given])
+    return aggregate(given).softmax(0)[1:]

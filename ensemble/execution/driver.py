@@ -1,0 +1,131 @@
+"""The loop between scheduler and executor."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ensemble.execution.executor import Executor
+from ensemble.scheduling.messages import (
+    FINISH,
+    Abort,
+    Action,
+    Done,
+    Event,
+    Finish,
+    GiveUp,
+    Limits,
+    MemberSpec,
+    Pair,
+    Retry,
+    Run,
+    Stop,
+    StopMember,
+    Tick,
+    to_json,
+)
+from ensemble.scheduling.scheduler import Scheduler
+from stseg.errors import InputError
+
+LONGEST_WAIT = 1.0
+"""Seconds; so often at least Python may handle a signal."""
+
+
+@dataclass
+class Outcome:
+    """What became of a run.
+
+    done       (member, video) -> the record of its job, for the pairs done in this run
+    given_up   the pairs that were given up, in order
+    finished   video -> the record of finishing it
+    unfinished the videos that could not be finished (their ``member`` is `FINISH`)
+    stopped    member -> why its breaker opened
+    counts     how often each kind of event and action occurred
+    """
+
+    done: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    given_up: list[GiveUp] = field(default_factory=list)
+    finished: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unfinished: list[GiveUp] = field(default_factory=list)
+    stopped: dict[str, str] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def whole(self) -> bool:
+        """Nothing was given up."""
+        return not (self.given_up or self.unfinished or self.stopped)
+
+
+def run_pairs(
+    executor: Executor,
+    members: Sequence[MemberSpec],
+    pairs: Iterable[Pair],
+    *,
+    done: Iterable[tuple[str, str]] = (),
+    finish: MemberSpec | None = None,
+    limits: Limits | None = None,
+    fence: str = "",
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+) -> Outcome:
+    """Run all pairs and finish their videos; returns when everything is done or given up.
+
+    done      pairs that are whole already; videos that have only such are finished too
+    finish    what finishing a video needs of a worker (name `FINISH`); default one core
+    fence     prefix of the attempts' tokens
+    on_event  gets every event and action in order, JSON-able (`scheduling.messages.to_json`);
+              of an action also the ``time`` at which it was decided, of a `Done` also the
+              ``member`` and ``video``
+
+    Raises `InputError` at once for a member that no worker can hold, and when the disk
+    can no longer be written.
+    """
+    scheduler = Scheduler(members, pairs, done=done, finish=finish, limits=limits, fence=fence)
+    outcome = Outcome()
+    running: dict[int, Run | Finish] = {}
+
+    def tell(message: Event | Action, **more: Any) -> None:
+        outcome.counts[type(message).__name__] += 1
+        if on_event is not None and not isinstance(message, Tick):
+            on_event({**to_json(message), **more})
+
+    with executor:
+        executor.check(members)
+        while not scheduler.finished:
+            timeout = scheduler.wake_at() - executor.now()
+            events = executor.wait(min(max(0.0, timeout), LONGEST_WAIT))
+            now = executor.now()  # before listeners take time: deadlines are of what is known
+            for event in events:
+                of: dict[str, Any] = {}
+                if isinstance(event, Done) and event.worker in running:
+                    of = _settle(outcome, running.pop(event.worker), event)
+                tell(event, **of)
+            for action in scheduler.handle(*events, Tick(now)):
+                tell(action, time=now)
+                if isinstance(action, (Run, Finish)):
+                    running[action.worker] = action
+                elif isinstance(action, Stop):
+                    running.pop(action.worker, None)
+                _note(outcome, action)
+                executor.perform(action)
+    return outcome
+
+
+def _settle(outcome: Outcome, action: Run | Finish, event: Done) -> dict[str, Any]:
+    if isinstance(action, Finish):
+        outcome.finished[action.video] = event.record
+        return {"member": FINISH, "video": action.video}
+    outcome.done[action.member, action.video] = event.record
+    return {"member": action.member, "video": action.video}
+
+
+def _note(outcome: Outcome, action: Action) -> None:
+    if isinstance(action, Abort):
+        raise InputError(action.message)
+    if isinstance(action, GiveUp):
+        (outcome.unfinished if action.member == FINISH else outcome.given_up).append(action)
+    elif isinstance(action, StopMember):
+        outcome.stopped[action.member] = action.message
+    elif isinstance(action, Retry):
+        outcome.counts[f"Retry {action.category}"] += 1

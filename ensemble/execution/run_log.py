@@ -1,0 +1,69 @@
+"""What a run shows while it works: one line per stage, from the scheduler's events."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ensemble.scheduling.messages import FINISH
+from ensemble.storage.journal import open_log
+from stseg.cli import Progress
+
+
+class RunLog:
+    """Takes every event: appends it to ``events.jsonl`` and keeps the progress line.
+
+    A ``Plan`` event comes first (what this invocation has to do, and the wall clock behind the
+    events' times), an ``End`` event last.
+
+    pairs    member -> number of pairs to run
+    frames   video -> number of frames, of the videos to finish
+    """
+
+    def __init__(self, path: Path, pairs: Mapping[str, int], frames: Mapping[str, int]):
+        self._file = open_log(path)
+        self._frames = frames
+        total = sum(pairs.values())
+        self._bar = Progress(total + len(frames), f"{total} pairs, {len(frames)} videos:")
+        self._write(
+            {
+                "event": "Plan",
+                "time": time.monotonic(),
+                "wall": time.time(),
+                "pairs": dict(pairs),
+                "videos": len(frames),
+                "frames": dict(frames),
+            }
+        )
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._seen: defaultdict[str, int] = defaultdict(int)
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        self._write(event)
+        if event["event"] == "Done" and "member" in event:
+            self._seconds[event["member"]] += event["seconds"]
+            self._seen[event["member"]] += self._frames.get(event["video"], 0)
+            self._bar.advance(note=self.speeds())
+        elif event["event"] == "GiveUp":
+            self._bar.advance(note=self.speeds())
+
+    def speeds(self) -> str:
+        """Seconds per frame of each member, measured so far."""
+        return ", ".join(
+            f"{'finish' if member == FINISH else member} {seconds / self._seen[member]:.3f} s/frame"
+            for member, seconds in self._seconds.items()
+            if self._seen[member]
+        )
+
+    def _write(self, event: dict[str, Any]) -> None:
+        self._file.write(json.dumps(event) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._write({"event": "End", "time": time.monotonic()})
+        self._bar.close(self.speeds())
+        self._file.close()

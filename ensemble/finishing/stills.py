@@ -1,0 +1,105 @@
+"""The report's stills of one video, made while the members' predictions are at hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from adapters.expansion import Expansion
+from ensemble.fusion.frame import FusionOptions, fuse_frame
+from ensemble.storage.predictions import StoredFrame
+from ensemble.storage.run_directory import RunDirectory, appearing
+from mose import InputError, Video
+from selection.report.stills import StillsWriter, shrink
+
+COMPARED = {"box average": "boxes", "max fusion": "max"}
+"""Fusions shown beside the pseudo-label: layer name -> rule."""
+
+
+@contextmanager
+def making_stills(
+    wanted: bool,
+    run: RunDirectory,
+    video: Video,
+    candidates: Sequence[str],
+    labelled: bool,
+    may_write: Callable[[], None],
+) -> Iterator[StillsWriter | None]:
+    """A writer whose stills appear when the block ends without an exception.
+
+    None where no report is wanted; stills of an earlier run of the video are removed then, as
+    they show other masks.
+    """
+    folder = run.stills(video.name)
+    if not wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        yield None
+        return
+    with appearing(folder, may_write) as partial:
+        writer = StillsWriter(partial, len(video), video.height, video.width, candidates, labelled)
+        yield writer
+        writer.close()
+
+
+def add_still(
+    stills: StillsWriter,
+    video: Video,
+    index: int,
+    frames: Sequence[StoredFrame],
+    ids: np.ndarray,
+    priors: np.ndarray,
+    known: tuple[int, ...],
+    truth: np.ndarray | None,
+) -> None:
+    """Add frame ``index``: every candidate, and beside the pseudo-label two plain fusions.
+
+    ids   ``(H, W) uint8`` pseudo-label
+
+    The box average and the maximum (STSeg's comparison figure) are made at the stills' size.
+    """
+    small = [at_size(frame, stills.size) for frame in frames]
+    masks = [frame.ids for frame in small]
+    layers = dict(zip(stills.candidates, [*masks, shrink(ids, stills.size)], strict=True))
+    for name, rule in COMPARED.items():
+        # Boxes are of the hard masks: soft ones would be expanded for nothing.
+        seen = [hard(frame) for frame in small] if rule == "boxes" else small
+        layers[name] = fuse_frame(seen, priors, known, *stills.size, FusionOptions(rule=rule)).ids
+    stills.add(video.frame_names[index], picture(video, index, stills.size), layers, truth)
+
+
+def picture(video: Video, index: int, size: tuple[int, int]) -> np.ndarray:
+    """``(h, w, 3) uint8`` frame for the report; black where it cannot be read any more."""
+    try:
+        return video.small(index, *size)
+    except InputError:
+        return np.zeros((*size, 3), np.uint8)
+
+
+def at_size(frame: StoredFrame, size: tuple[int, int]) -> StoredFrame:
+    """A frame whose masks are asked for at (height, width) ``size`` only.
+
+    The network's working size shrinks along, so that soft masks are not made large to be made
+    small again.
+    """
+    ids = shrink(frame.ids, size)
+    rule, padded, window = frame.expansion.rule, frame.expansion.padded, frame.expansion.window
+    if rule == "labels":
+        return hard(dataclasses.replace(frame, ids=ids))
+    if padded is not None:
+        top, left, height, width = window or (0, 0, *padded)
+        down, across = size[0] / height, size[1] / width
+        window = (round(top * down), round(left * across), *size)
+        padded = (
+            max(round(padded[0] * down), window[0] + size[0]),
+            max(round(padded[1] * across), window[1] + size[1]),
+        )
+    return dataclasses.replace(frame, ids=ids, expansion=Expansion(rule, padded, window))
+
+
+def hard(frame: StoredFrame) -> StoredFrame:
+    """The frame as ids alone."""
+    return dataclasses.replace(frame, native=frame.ids, expansion=Expansion("labels"))

@@ -1,0 +1,219 @@
+"""What becomes of items: settled, tried again after a while, given up. Used by the scheduler
+only, which says what happened to them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from ensemble.scheduling.deaths import DeathLog
+from ensemble.scheduling.messages import (
+    FINISH,
+    Action,
+    GiveUp,
+    Limits,
+    Loss,
+    Pair,
+    Retry,
+    StopMember,
+)
+from ensemble.scheduling.pools import Item, Pool
+
+
+@dataclass
+class Video:
+    """How many pairs of a video are open, and which members have a whole prediction."""
+
+    open: int = 0
+    units: float = 0.0
+    members: list[str] = field(default_factory=list)
+
+
+class Ledger:
+    """All items of a run and their budgets.
+
+    pools   member -> its pool, and `FINISH`; items wait in them
+    emit    takes the actions that tell what was decided
+    open    how many pairs and videos are not settled yet
+    """
+
+    def __init__(self, pools: dict[str, Pool], limits: Limits, emit: Callable[[Action], None]):
+        self._pools = pools
+        self._limits = limits
+        self._emit = emit
+        self._order = {name: index for index, name in enumerate(pools)}
+        self._videos: dict[str, Video] = {}
+        self._delayed: list[tuple[float, int, Item]] = []
+        self._items = 0
+        self.deaths = DeathLog(limits)
+        self.open = 0
+
+    def enqueue(self, pairs: Iterable[Pair], done: Iterable[tuple[str, str]]) -> None:
+        """Take in the whole run. Pairs ``done`` before count for finishing only."""
+        for pair in pairs:
+            self._new(self._pools[pair.member], pair.video, pair.units)
+            video = self._videos.setdefault(pair.video, Video())
+            video.open += 1
+            video.units += pair.units
+        for member, name in done:
+            self._videos.setdefault(name, Video()).members.append(member)
+        self.open = self._items + len(self._videos)
+        for name, video in self._videos.items():
+            if video.open == 0:
+                self._close(name, video)
+
+    def _new(self, pool: Pool, video: str, units: float) -> None:
+        pool.add(Item(self._items, pool, video, units))
+        self._items += 1
+
+    def members(self, video: str) -> tuple[str, ...]:
+        """The members that have a prediction of ``video``, in the run's order."""
+        found = self._videos[video].members
+        return tuple(sorted(found, key=lambda name: self._order.get(name, len(self._order))))
+
+    # What happened to an item.
+
+    def done(self, item: Item, seconds: float) -> None:
+        """It is whole."""
+        item.pool.measure(item.units, seconds)
+        self.open -= 1
+        if not self._is_finish(item):
+            self._videos[item.video].members.append(item.pool.spec.name)
+            self._pair_settled(item.video)
+
+    def raised(self, item: Item, message: str, now: float) -> None:
+        """It raised an exception that may have been chance."""
+        item.errors += 1
+        if item.errors >= self._limits.errors:
+            self.give_up(item, "error", message)
+        else:
+            self._retry(item, "error", message, now, self.backoff(item.errors))
+
+    def short_of_memory(self, item: Item, message: str, now: float, delay: float = 0.0) -> None:
+        """It needs a further step down the ladder."""
+        item.step += 1
+        if item.step > self._limits.ladder:
+            self.give_up(item, "memory", message)
+        else:
+            self._retry(item, "memory", message, now, delay)
+
+    def lost(self, item: Item, loss: Loss, message: str, now: float) -> None:
+        """Its worker is gone."""
+        if loss == "node":
+            self._blame_nobody(item, message, now)
+        elif loss == "died":
+            item.died_at = now
+            item.deaths += 1
+            self._retry(item, "died", message, now, self._limits.settle)
+        elif item.memory_kills:
+            item.memory_kills += 1
+            self.short_of_memory(item, message, now, self.backoff(item.memory_kills))
+        else:  # the memory monitor may have hit the wrong one
+            item.memory_kills = 1
+            item.quarantined = True
+            self._retry(item, "memory", message, now, self.backoff(1))
+
+    def charge(self, item: Item, message: str, now: float) -> None:
+        """It was itself to blame for the end of its worker."""
+        item.suspect += 1
+        item.quarantined = True
+        if item.suspect >= self._limits.suspect:
+            self.give_up(item, "suspect", message)
+        else:
+            self._retry(item, "suspect", message, now, self.backoff(2 * item.suspect - 1))
+
+    def give_up(self, item: Item, category: str, message: str) -> None:
+        """It is not tried again."""
+        self.open -= 1
+        self._emit(GiveUp(item.pool.spec.name, item.video, category, message, item.attempts))
+        if not self._is_finish(item):
+            self._pair_settled(item.video)
+
+    def _blame_nobody(self, item: Item, message: str, now: float) -> None:
+        item.infrastructure += 1
+        if item.infrastructure > self._limits.infrastructure:
+            self.give_up(item, "infrastructure", message)
+        else:
+            delay = self.backoff(item.infrastructure - 1)
+            self._retry(item, "infrastructure", message, now, delay)
+
+    def _judge(self, item: Item, died_at: float, now: float) -> None:
+        """Its worker died a while ago: by now it is known who else did."""
+        item.died_at = None
+        item.quarantined |= item.deaths > 1
+        if self.deaths.speaks_for(item, died_at):
+            self._blame_nobody(item, item.message, now)
+        else:
+            self.charge(item, item.message, now)
+
+    def backoff(self, count: int) -> float:
+        """Seconds to wait after so many failures: doubles, from `Limits.backoff`."""
+        if count <= 0:
+            return 0.0
+        return min(self._limits.backoff_cap, self._limits.backoff * 2.0 ** min(count - 1, 30))
+
+    # Waiting.
+
+    def _retry(self, item: Item, category: str, message: str, now: float, delay: float) -> None:
+        if item.pool.stopped is not None:
+            self.give_up(item, "member", item.pool.stopped)
+            return
+        item.message = message
+        at = now + delay
+        self._emit(Retry(item.pool.spec.name, item.video, category, message, at))
+        if delay > 0:
+            item.pool.delay(item)
+            heapq.heappush(self._delayed, (at, item.sequence, item))
+        else:
+            item.pool.add(item)
+
+    def next_release(self) -> float:
+        """When the next delayed item is due; infinity without one."""
+        return self._delayed[0][0] if self._delayed else float("inf")
+
+    def release(self, now: float) -> None:
+        """Let the delayed items go whose time has come."""
+        while self._delayed and self._delayed[0][0] <= now:
+            item = heapq.heappop(self._delayed)[2]
+            if not item.delayed:
+                continue
+            item.pool.undelay(item)
+            if item.died_at is not None:
+                self._judge(item, item.died_at, now)
+            else:
+                item.pool.add(item)
+
+    # Members and videos.
+
+    def stop_member(self, pool: Pool, message: str) -> None:
+        """Nothing of this member is tried any more."""
+        pool.stopped = message
+        self._emit(StopMember(pool.spec.name, message))
+        for item in pool.drain():
+            self.give_up(item, "member", message)
+        for _, _, item in self._delayed:
+            if item.pool is pool and item.delayed:
+                pool.undelay(item)
+                self.give_up(item, "member", message)
+
+    def _is_finish(self, item: Item) -> bool:
+        return item.pool is self._pools[FINISH]
+
+    def _pair_settled(self, name: str) -> None:
+        video = self._videos[name]
+        video.open -= 1
+        if video.open == 0:
+            self._close(name, video)
+
+    def _close(self, name: str, video: Video) -> None:
+        """Every pair of the video is settled: finish it, if there is something to finish."""
+        finish = self._pools[FINISH]
+        if video.members and finish.stopped is None:
+            self._new(finish, name, video.units)
+            return
+        self.open -= 1
+        if video.members:
+            self._emit(GiveUp(FINISH, name, "member", finish.stopped or "", 0))
+        else:
+            self._emit(GiveUp(FINISH, name, "pairs", "no member could segment it", 0))

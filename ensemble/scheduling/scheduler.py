@@ -1,0 +1,324 @@
+"""Which worker runs what, and what happens when it fails: events in, actions out.
+
+Pure: no processes, no clock. `Scheduler.handle` takes what happened (see
+`ensemble.scheduling.messages`), each event with its time, and returns what is to be done; the same
+events give the same actions, so a run can be replayed and simulated.
+
+Work is a queue of pairs (member, video) per member, longest first, one in flight per
+worker. A worker holds one member; with nothing left to do it takes over the member of
+the same shape with most work left, or is stopped. When every pair of a video is done or
+given up the video is finished, on a worker without a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ensemble.scheduling.ledger import Ledger
+from ensemble.scheduling.messages import (
+    FINISH,
+    Abort,
+    Action,
+    Attempt,
+    Capacity,
+    Done,
+    Event,
+    Failed,
+    Finish,
+    Limits,
+    Load,
+    Loaded,
+    LoadFailed,
+    MemberSpec,
+    Pair,
+    Run,
+    Shape,
+    Start,
+    Stop,
+    Tick,
+    WorkerLost,
+    WorkerUp,
+)
+from ensemble.scheduling.pools import Item, Pool, Quarantine
+from ensemble.scheduling.workers import Fleet, Worker
+
+SCAN_INTERVAL = 30.0
+"""Deadlines follow the measured cost; they are looked at again at least so often (seconds)."""
+
+
+class Scheduler:
+    """The state of one run.
+
+    members   what can run, in the order in which `Finish` lists them
+    pairs     what is to be done
+    done      (member, video) that are whole already: they count for `Finish` only
+    finish    what a worker needs to finish a video
+    fence     prefix of the attempts' tokens; differs between drivers of one run
+    """
+
+    def __init__(
+        self,
+        members: Iterable[MemberSpec],
+        pairs: Iterable[Pair],
+        *,
+        done: Iterable[tuple[str, str]] = (),
+        finish: MemberSpec | None = None,
+        limits: Limits | None = None,
+        fence: str = "",
+    ):
+        self._limits = limits or Limits()
+        self._fence = fence
+        self._now = 0.0
+        self._tokens = 0
+        self._next_scan = float("inf")
+        self._actions: list[Action] = []
+        quarantine = Quarantine()
+        specs = [*members, finish or MemberSpec(FINISH, seconds_per_unit=1e-8)]
+        pools = {spec.name: Pool(spec, self._limits, quarantine) for spec in specs}
+        self._pools = list(pools.values())
+        self._finish = self._pools[-1]
+        self._members: dict[Shape, list[Pool]] = {}
+        for pool in self._pools[:-1]:
+            self._members.setdefault(pool.shape, []).append(pool)
+        self._fleet = Fleet(self._finish.shape, quarantine)
+        self._ledger = Ledger(pools, self._limits, self._actions.append)
+        self._ledger.enqueue(pairs, done)
+
+    @property
+    def finished(self) -> bool:
+        """Everything is done or given up."""
+        return self._ledger.open == 0
+
+    def wake_at(self) -> float:
+        """When something is due even if nothing happens; infinity if nothing is."""
+        starts = [pool.not_before for pool in self._pools if pool.waiting]
+        starts = [time for time in starts if time > self._now]
+        return min([self._next_scan, self._ledger.next_release(), *starts])
+
+    def handle(self, *events: Event) -> list[Action]:
+        """Take in what happened, in order, and say what is to be done."""
+        for event in events:
+            self._now = max(self._now, event.time)
+            if isinstance(event, Capacity):
+                self._fleet.capacity = event
+            elif not isinstance(event, Tick):
+                worker = self._fleet.workers.get(event.worker)
+                if worker is not None:
+                    self._take_in(worker, event)
+        self._ledger.release(self._now)
+        if self._now >= self._next_scan:
+            self._scan_deadlines()
+        self._employ()
+        actions = list(self._actions)
+        self._actions.clear()
+        return actions
+
+    # What happened to a worker.
+
+    def _take_in(self, worker: Worker, event: Event) -> None:
+        if isinstance(event, WorkerUp):
+            self._fleet.up(worker, self._now)
+            self._expect(self._now + self._limits.start_deadline)
+        elif isinstance(event, Loaded):
+            worker.pool.measure_load(event.seconds)
+            self._fleet.loaded(worker)
+        elif isinstance(event, LoadFailed):
+            self._stop(worker, "its member could not be loaded")
+            if event.failure == "input":
+                self._stop_member(worker.pool, event.message)
+            else:
+                self._count_barren(worker, None, event.message)
+        elif isinstance(event, Done):
+            self._on_done(worker, event)
+        elif isinstance(event, Failed):
+            self._on_failed(worker, event)
+        elif isinstance(event, WorkerLost):
+            self._on_lost(worker, event)
+
+    def _on_done(self, worker: Worker, event: Done) -> None:
+        item = self._item_of(worker)
+        self._fleet.rest(worker)
+        worker.completed += 1
+        if item.pool.completed == 0:
+            self._next_scan = self._now  # now its deadlines are known
+        self._ledger.done(item, event.seconds)
+
+    def _on_failed(self, worker: Worker, event: Failed) -> None:
+        item = self._item_of(worker)
+        if event.failure == "broken":
+            self._stop(worker, "an error left its process unusable")
+            self._count_barren(worker, item, event.message)
+            self._ledger.lost(item, "died", event.message, self._now)
+            return
+        self._fleet.rest(worker)
+        if event.failure == "disk":
+            self._actions.append(Abort(event.message))
+        elif event.failure == "input":
+            self._ledger.give_up(item, "input", event.message)
+        elif event.failure == "memory":
+            self._ledger.short_of_memory(item, event.message, self._now)
+        else:
+            self._ledger.raised(item, event.message, self._now)
+
+    def _on_lost(self, worker: Worker, event: WorkerLost) -> None:
+        item = self._fleet.dismiss(worker)
+        self._count_barren(worker, item, event.message)
+        if item is None:
+            proven = worker.ready or worker.pool.completed > 0
+            self._ledger.deaths.add(self._now, None, proven)
+        else:
+            self._ledger.deaths.add(self._now, item, item.pool.completed > 0)
+            self._ledger.lost(item, event.loss, event.message, self._now)
+
+    def _item_of(self, worker: Worker) -> Item:
+        if worker.item is None:
+            raise RuntimeError(f"worker {worker.id} reports on an item that it was not given")
+        return worker.item
+
+    def _count_barren(self, worker: Worker, item: Item | None, message: str) -> None:
+        """A worker ended before it completed anything: counted once per round and member.
+
+        A round ends with a failure; workers that were requested before it tell nothing new.
+        """
+        if worker.completed > 0 or (item is not None and item.charged > 0):
+            return
+        pool = item.pool if item is not None else worker.pool
+        if worker.requested < pool.barren_since:
+            return
+        pool.barren += 1
+        pool.barren_since = self._now
+        pool.not_before = self._now + self._ledger.backoff(pool.barren)
+        if pool.barren >= self._limits.barren * (2 if pool.completed else 1):
+            self._stop_member(pool, f"its workers only die: {message}")
+
+    def _stop_member(self, pool: Pool, message: str) -> None:
+        """The breaker."""
+        if pool.stopped is not None:
+            return
+        self._ledger.stop_member(pool, message)
+        for worker in list(self._fleet.workers.values()):
+            if worker.pool is pool and not worker.ready:
+                self._stop(worker, "its member was given up")
+
+    def _expect(self, time: float) -> None:
+        """Something is to be over by ``time``."""
+        self._next_scan = min(self._next_scan, time)
+
+    def _scan_deadlines(self) -> None:
+        earliest = float("inf")
+        for worker in list(self._fleet.workers.values()):
+            due = self._due(worker)
+            if due > self._now:
+                earliest = min(earliest, due)
+            else:
+                self._overdue(worker)
+        again = self._now + SCAN_INTERVAL if self._fleet.workers else float("inf")
+        self._next_scan = min(earliest, again)
+
+    def _due(self, worker: Worker) -> float:
+        if worker.item is not None:
+            return worker.started + worker.item.pool.deadline(worker.item.units)
+        if not worker.ready:
+            return worker.waiting_since + self._limits.start_deadline
+        return float("inf")
+
+    def _overdue(self, worker: Worker) -> None:
+        item, pending = worker.item, worker.id in self._fleet.pending
+        if item is None:
+            message = f"not ready {self._now - worker.waiting_since:.0f} s after its start"
+        else:
+            message = f"not done after {self._now - worker.started:.0f} s"
+        self._stop(worker, message)
+        if not pending:  # waiting for a node to appear is nobody's failure
+            self._count_barren(worker, item, message)
+        if item is not None:
+            self._ledger.charge(item, message, self._now)
+
+    def _stop(self, worker: Worker, reason: str) -> None:
+        if worker.id in self._fleet.workers:
+            self._fleet.dismiss(worker)
+            self._actions.append(Stop(worker.id, reason))
+
+    # Who does what.
+
+    def _employ(self) -> None:
+        """Give the idle work, let those without any take over a member or go, start others."""
+        for shape, idle in self._fleet.idle.items():
+            members = self._members.get(shape, [])
+            able = self._fleet.can_finish(shape)
+            if (able and self._finish.waiting) or any(pool.waiting for pool in members):
+                for worker in list(idle.values()):
+                    item = self._finish.take() if able else None
+                    item = item or worker.pool.take()
+                    if item is not None:
+                        self._run(worker, item)
+            while idle and (pool := self._neediest(members)) is not None:
+                self._take_over(next(reversed(idle.values())), pool)
+            while idle and self._is_surplus(shape):
+                self._stop(next(reversed(idle.values())), "no work is left for it")
+        if self._fleet.pending:
+            for worker in list(self._fleet.pending.values()):
+                if not self._work_for(worker.shape):
+                    self._stop(worker, "no work is left for it")
+        self._start_workers()
+
+    def _run(self, worker: Worker, item: Item) -> None:
+        self._fleet.occupy(worker, item, self._now)
+        item.attempts += 1
+        self._tokens += 1
+        attempt = Attempt(item.attempts, item.step, f"{self._fence}{self._tokens}")
+        if item.pool is self._finish:
+            members = self._ledger.members(item.video)
+            self._actions.append(Finish(worker.id, item.video, members, attempt))
+        else:
+            self._actions.append(Run(worker.id, item.pool.spec.name, item.video, attempt))
+        self._expect(self._due(worker))
+
+    def _take_over(self, worker: Worker, pool: Pool) -> None:
+        self._fleet.move(worker, pool, self._now)
+        self._actions.append(Load(worker.id, pool.spec.name))
+        self._expect(self._due(worker))
+
+    def _start_workers(self) -> None:
+        while True:
+            fitting = [
+                pool
+                for shape, pools in self._members.items()
+                if self._fleet.has_room(shape)
+                for pool in pools
+            ]
+            if self._finish.waiting and self._fleet.has_room(self._finish.shape):
+                fitting.append(self._finish)
+            pool = self._neediest(fitting)
+            if pool is None:
+                return
+            worker = self._fleet.hire(pool, self._now)
+            self._actions.append(Start(worker.id, pool.spec.name, worker.shape))
+            self._expect(self._due(worker))
+
+    def _neediest(self, pools: Iterable[Pool]) -> Pool | None:
+        """The pool with most work per worker, among those that a further worker would help."""
+        wanting = [pool for pool in pools if pool.wants_worker(self._now)]
+        return max(wanting, key=Pool.need, default=None)
+
+    def _is_surplus(self, shape: Shape) -> bool:
+        """Whether an idle worker should go: to make room, or because nothing is left for it."""
+        wanted = {pool.shape for pool in self._pools if pool.wants_worker(self._now)}
+        for other in wanted - {shape}:
+            if not self._fleet.has_room(other) and self._fleet.has_room(other, idle_gone=True):
+                return True
+        if any(pool.queued for pool in self._members.get(shape, [])):
+            return False
+        idle = sum(len(workers) for workers in self._fleet.idle.values())
+        return not self._fleet.can_finish(shape) or idle > self._unfinished()
+
+    def _work_for(self, shape: Shape) -> bool:
+        """Whether anything is queued, or will be, for workers of this shape."""
+        if any(pool.queued for pool in self._members.get(shape, [])):
+            return True
+        return self._fleet.can_finish(shape) and self._unfinished() > 0
+
+    def _unfinished(self) -> int:
+        """Videos of which finishing is neither running nor settled."""
+        pairs = sum(pool.queued + pool.running for pool in self._pools[:-1])
+        return self._ledger.open - pairs - self._finish.running

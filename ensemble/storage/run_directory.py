@@ -1,0 +1,226 @@
+"""The run directory: where everything of one run lies, and what of it is whole.
+
+::
+
+    runs/<name>/
+      config.yaml  environment.json  events.jsonl  resume.jsonl  lease.json
+      predictions/<member>/<video>/       removed when the video is finished
+      pseudo-labels/<video>/00000.png
+      masks/<video>/00000.png             the selected masks
+      submission.zip
+      selection/<video>.json  selection.csv  summary.json
+      report/index.html  report/<video>.html  report/frames/<video>/
+      failures.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ensemble.storage.predictions import FRAMES, read_manifest
+from mose import InputError
+from selection.report.document import stills_folder
+
+MARK = "config.yaml"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths inside a run directory; holds no state."""
+
+    root: Path
+
+    def predictions(self, member: str) -> Path:
+        return self.root / "predictions" / member
+
+    def prediction(self, member: str, video: str) -> Path:
+        return self.predictions(member) / video
+
+    def pseudo_labels(self, video: str) -> Path:
+        return self.root / "pseudo-labels" / video
+
+    def masks(self, video: str) -> Path:
+        return self.root / "masks" / video
+
+    def evidence(self, video: str) -> Path:
+        """The selection record of a video."""
+        return self.root / "selection" / f"{video}.json"
+
+    def timeline(self, video: str) -> Path:
+        """Per-frame agreement and presence of every candidate, for the report."""
+        return self.root / "selection" / "timelines" / f"{video}.npz"
+
+    def stills(self, video: str) -> Path:
+        """Small pictures of a video, for the report."""
+        return stills_folder(self.root, video)
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    def finished(self, video: str, key: str) -> dict[str, Any] | None:
+        """The selection record of a video that is whole and was made under ``key``."""
+        record = read_json(self.evidence(video))
+        if record is None or record.get("key") != key:
+            return None
+        folders = (self.masks(video), self.pseudo_labels(video))
+        whole = all(count_files(folder) == record.get("frames") for folder in folders)
+        return record if whole else None
+
+    def whole_pair(self, member: str, video: str, key: str) -> dict[str, Any] | None:
+        """The manifest of a prediction that is whole and was made under ``key``."""
+        manifest = read_manifest(self.prediction(member, video))
+        return manifest if manifest and manifest.get("key") == key else None
+
+    def prediction_stamp(self, member: str, video: str) -> tuple[int, ...]:
+        """Changes when a prediction does: size and time of its frames. `OSError` without one."""
+        # A plain string: a path's joints take longer than the look at the file.
+        found = os.stat(f"{self.root}/predictions/{member}/{video}/{FRAMES}")
+        return found.st_size, found.st_mtime_ns
+
+    def finished_stamp(self, video: str) -> tuple[int, ...]:
+        """Changes when anything of a finished video does: its record, or a file that comes or
+        goes among its masks. `OSError` where there is none."""
+        record = os.stat(f"{self.root}/selection/{video}.json")
+        masks = os.stat(f"{self.root}/masks/{video}")
+        pseudo_labels = os.stat(f"{self.root}/pseudo-labels/{video}")
+        return (
+            record.st_size,
+            record.st_mtime_ns,
+            masks.st_mtime_ns,
+            pseudo_labels.st_mtime_ns,
+        )
+
+
+def open_run(
+    root: str | Path, config: Mapping[str, Any], images: Path, overwrite: bool
+) -> RunDirectory:
+    """Create a run directory, or take up the one that is there.
+
+    Raises `InputError` where ``root`` holds something that is no run, or a run over another
+    data set or split; with ``overwrite`` a run there is removed first. ``images`` is where the
+    frames are, for whoever draws them later.
+    """
+    root = Path(root)
+    if root.exists() and not root.is_dir():
+        raise InputError(f"output {root} is a file: choose a folder")
+    mark = root / MARK
+    if root.is_dir() and any(root.iterdir()):
+        if not mark.is_file():
+            raise InputError(
+                f"output folder {root} holds other things than a run: choose an empty or new one"
+            )
+        if overwrite:
+            shutil.rmtree(root)
+        else:
+            before = (yaml.safe_load(mark.read_text()) or {}).get("data", {})
+            now = config["data"]
+            for key in ("dataset", "split"):
+                if before.get(key) != now.get(key):
+                    raise InputError(
+                        f"output folder {root} belongs to a run over {key} '{before.get(key)}',"
+                        f" not '{now.get(key)}': choose another --output, or --overwrite it"
+                    )
+    for name in ("predictions", "pseudo-labels", "masks", "selection/timelines"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    write_text(mark, yaml.safe_dump(dict(config), sort_keys=False))
+    write_json(root / "environment.json", {**environment(), "images": str(images)})
+    return RunDirectory(root)
+
+
+def environment() -> dict[str, Any]:
+    """Versions of what the numbers depend on."""
+    versions = {}
+    for name in ("stseg", "numpy", "opencv-python-headless", "torch", "sam2", "ray", "pillow"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "versions": versions,
+    }
+
+
+def digest(*parts: Any) -> str:
+    """A short hash of JSON-able values, for resume keys."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def quick_digest(*parts: str) -> str:
+    """`digest` for keys that are made by the million."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def file_digest(path: str | Path) -> str:
+    """sha256 of a file."""
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            total.update(block)
+    return total.hexdigest()
+
+
+def count_files(folder: Path) -> int:
+    """How many files a folder has, hidden ones aside; 0 without it."""
+    try:
+        return sum(not name.startswith(".") for name in os.listdir(folder))
+    except OSError:
+        return 0
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_text` of JSON."""
+    write_text(path, json.dumps(value, indent=1))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON mapping, or None where there is none or it is damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+@contextmanager
+def appearing(folder: Path, may_write: Callable[[], None]) -> Iterator[Path]:
+    """A temporary folder that becomes ``folder`` when the block ends without an exception.
+
+    ``may_write`` is asked right before, and raises where it may not.
+    """
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        may_write()
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Fine-tuning: clips, augmentation, unrolling through memory, losses, and the trainer."""

@@ -1,0 +1,97 @@
+"""What is put into a clip: an object of another clip, or something that passes before it.
+
+Both change frames ``(T, H, W, 3) uint8`` and id masks ``(T, H, W) uint8`` together, in copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from finetune.clip_options import AugmentOptions
+from mose.masks import VOID, object_ids
+
+Clip = tuple[np.ndarray, np.ndarray]
+
+MOST_COVERED = 0.7
+"""A pasted object that hides more of another one's first mask goes behind it."""
+LABELLED = 0.5
+"""Share of pasted objects that are objects to follow; the others are there to mislead."""
+BEHIND = 0.3
+"""Share of pasted objects that pass behind those of the clip."""
+CORNERS = 9
+
+
+def composed(
+    clip: Clip, draw: Callable[[], Clip], options: AugmentOptions, rng: np.random.Generator
+) -> Clip:
+    """A clip with what the options put into it; ``draw`` makes other clips."""
+    if options.paste and rng.random() < options.paste:
+        clip = pasted(clip, draw(), rng)
+    if options.occlude and rng.random() < options.occlude:
+        clip = occluded(clip, draw()[0][0], rng)
+    return clip
+
+
+def pasted(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+    """One object of another clip, moving as it does there, at another place."""
+    frames, labels = clip
+    ids = object_ids(other[1][0])
+    if not ids:
+        return clip
+    planes = other[1] == ids[int(rng.integers(len(ids)))]
+    height, width = labels.shape[1:]
+    down, right = (int(rng.integers(-side // 3, side // 3 + 1)) for side in (height, width))
+    planes = np.stack([_moved(plane.astype(np.uint8), down, right) for plane in planes]) > 0
+    looks = np.stack([_moved(frame, down, right) for frame in other[0]])
+    before = np.bincount(labels[0].ravel(), minlength=256)[1:VOID]
+    covered = np.bincount(labels[0][planes[0]], minlength=256)[1:VOID]
+    if rng.random() < BEHIND or np.any(covered > MOST_COVERED * before):
+        planes &= labels == 0
+    free = sorted(set(range(1, VOID)) - set(object_ids(labels.reshape(-1, labels.shape[-1]))))
+    new = free[0] if free and rng.random() < LABELLED else 0
+    return _over(frames, looks, planes), np.where(planes, np.uint8(new), labels)
+
+
+def occluded(clip: Clip, texture: np.ndarray, rng: np.random.Generator) -> Clip:
+    """A shape with the look of another clip's frame that crosses an object's way.
+
+    The first frame, on which objects are given, stays as it is.
+    """
+    frames, labels = clip
+    length, height, width = labels.shape
+    meeting = int(rng.integers(1, length))
+    rows, columns = np.nonzero(labels[meeting])
+    chosen = int(rng.integers(max(len(rows), 1)))
+    met = np.array([columns[chosen], rows[chosen]]) if len(rows) else np.array([width, height]) / 2
+    side = min(height, width)
+    angle, speed = rng.uniform(0, 2 * np.pi), side * rng.uniform(0.1, 0.3)
+    step = speed * np.array([np.cos(angle), np.sin(angle)])
+    turns = np.sort(rng.uniform(0, 2 * np.pi, CORNERS))
+    radii = side * rng.uniform(0.08, 0.2) * rng.uniform(0.6, 1.2, CORNERS)
+    outline = np.stack([radii * np.cos(turns), radii * np.sin(turns)], 1)
+    planes = np.zeros(labels.shape, dtype=bool)
+    looks = frames.copy()
+    for index in range(1, length):
+        offset = step * (index - meeting)
+        plane = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(plane, [np.rint(outline + met + offset).astype(np.int32)], 1)
+        planes[index] = plane > 0
+        right, down = np.rint(offset).astype(int)
+        looks[index] = np.roll(texture, (down, right), (0, 1))
+    return _over(frames, looks, planes), np.where(planes, np.uint8(0), labels)
+
+
+def _over(frames: np.ndarray, looks: np.ndarray, planes: np.ndarray) -> np.ndarray:
+    """``looks`` where ``planes`` are, with an edge a pixel soft, as cameras make it."""
+    alphas = np.stack([cv2.GaussianBlur(plane.astype(np.float32), (3, 3), 0) for plane in planes])
+    alphas = alphas[..., None]
+    return np.rint(looks * alphas + frames * (1 - alphas)).astype(np.uint8)
+
+
+def _moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
+    """An image moved by whole pixels, 0 where it came from."""
+    matrix = np.array([[1, 0, right], [0, 1, down]], np.float32)
+    return cv2.warpAffine(image, matrix, image.shape[1::-1], flags=cv2.INTER_NEAREST)

@@ -1,0 +1,71 @@
+"""Ends of a training that are nobody's bug, as one sentence each."""
+
+from __future__ import annotations
+
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+
+import torch
+
+from adapters.base import check_device
+from finetune.recipe import Recipe
+from mose import InputError
+
+STATE = "state.pth"
+"""The file of an output folder from which a training goes on."""
+
+
+def check_recipe_device(recipe: Recipe) -> None:
+    """`InputError` where the recipe's device is not there."""
+    try:
+        check_device(recipe.device)
+    except InputError as error:
+        # Here it is no option of its own.
+        raise InputError(str(error).replace("--device cpu", "--set device=cpu")) from None
+
+
+def in_words(error: BaseException, recipe: Recipe, output: Path) -> str | None:
+    """What happened and what to do about it; None for an error that is none of these."""
+    kept = what_is_kept(output)
+    if isinstance(error, BrokenExecutor):
+        return (
+            "a process that makes clips was killed, most likely for want of memory: lower"
+            f" workers ({recipe.workers}); {kept}"
+        )
+    if is_out_of_memory(error):
+        where = "the GPU" if recipe.device.startswith("cuda") else "this machine"
+        remedies = [
+            f"batch ({recipe.batch}, with accumulate for the same step)",
+            f"data.size ({recipe.data.size})",
+            f"data.frames ({recipe.data.frames})",
+        ]
+        if not recipe.unroll.checkpointing:
+            remedies.insert(0, "unroll.checkpointing=true")
+        return (
+            f"out of memory on {where}: try {' or a smaller '.join(remedies)}; what a training"
+            f" needs is said by --dry-run; {kept}"
+        )
+    return None
+
+
+def what_is_kept(output: Path) -> str:
+    """What of a training that ended early is left."""
+    if (output / STATE).exists():
+        return f"the last checkpoint in {output} is good: --resume goes on from it"
+    return f"it had written no checkpoint to {output} yet"
+
+
+def weights_kept(output: Path) -> str:
+    """From which weights another training can start."""
+    path = output / "last.safetensors"
+    return f"weights: {path}, which are good" if path.exists() else "the same weights"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """PyTorch tells a CPU's lack of memory by words only."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    words = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in words or "not enough memory" in words
+    )

@@ -1,0 +1,70 @@
+"""J&F of a checkpoint on a hold-out, through the adapter itself as at inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+import adapters
+from finetune.clip_options import SYNTHETIC
+from finetune.clips import chosen_videos, open_labelled
+from finetune.parallel import Team
+from finetune.recipe import Recipe, ValidationOptions
+from mose import InputError, Video
+from mose.masks import read_mask
+from mose.synthetic import make_clip
+
+VideoScore = Callable[[list[np.ndarray], list[np.ndarray]], float]
+"""J&F of a video's predicted and true id masks, first and last frame left out."""
+
+WHOLE = slice(None)
+HOLD_OUT_SEED = 2**62
+"""Synthetic hold-out videos have seeds from here on; training draws from below."""
+
+
+def evaluator(
+    recipe: Recipe, score: VideoScore, team: Team | None = None
+) -> Callable[[Path], float]:
+    """A function from a checkpoint to its mean J&F in percent over the hold-out's videos.
+
+    team   workers that share the videos; all call the function and get the mean over all
+    Raises `InputError`, before any training, where there are none.
+    """
+    options, workers = recipe.hold_out, team or Team()
+    share = slice(workers.rank, None, workers.size)
+    if options.dataset != SYNTHETIC:
+        chosen_videos(open_labelled(options), options)
+
+    def evaluate(weights: Path) -> float:
+        segmenter = adapters.load(recipe.network, weights, recipe.device, **options.options)
+        scores = []
+        for video, truth in labelled_videos(options, share):
+            found = [f.labels(video.height, video.width) for f in segmenter.segment(video)]
+            if len(found) > 2:
+                scores.append(score(found[1:-1], truth[1:-1]))
+        total, count = workers.sum([sum(scores), len(scores)], recipe.device)
+        if not count:
+            raise InputError("the hold-out has no video of three frames or more: give longer ones")
+        return 100 * total / count
+
+    return evaluate
+
+
+def labelled_videos(
+    options: ValidationOptions, share: slice = WHOLE
+) -> Iterator[tuple[Video, list[np.ndarray]]]:
+    """The hold-out's videos, or a share of them, with an id mask for every frame."""
+    if options.dataset == SYNTHETIC:
+        for index in range(options.first, options.first + options.count)[share]:
+            size = (options.frames, options.size, options.size, options.objects)
+            clip = make_clip(HOLD_OUT_SEED + index, *size)
+            name = f"hold-out-{index}"
+            yield Video.from_arrays(clip.frames, clip.prompts, name), list(clip.labels)
+        return
+    dataset = open_labelled(options)
+    for name in chosen_videos(dataset, options)[share]:
+        video = dataset.video(name)
+        folder = dataset.labels_folder(name)
+        yield video, [read_mask(folder / f"{frame}.png") for frame in video.frame_names]

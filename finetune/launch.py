@@ -1,0 +1,204 @@
+"""Where a training runs: in this process, or on workers of Ray Train.
+
+The one module of the package that imports Ray, and only when a recipe wants it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from finetune.failures import check_recipe_device, what_is_kept
+from finetune.holdout import VideoScore
+from finetune.recipe import Recipe
+from mose import InputError
+
+Report = Callable[[int, str], None]
+Cluster = Callable[[Recipe], AbstractContextManager[None]]
+"""Starts or joins the Ray that a recipe asks for."""
+
+LOOK = 1.0
+"""Seconds between two looks at the log of a training in other processes."""
+PATIENCE = 4 * 3600
+"""Seconds that workers wait for each other: some videos of a hold-out are longer than others."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to know."""
+
+    recipe: Recipe
+    output: Path
+    resume: bool
+    score: VideoScore
+
+
+def train_here(task: Task, report: Report | None = None) -> None:
+    """Train in this process, alone or as one of the workers of a process group.
+
+    Raises `InputError` and `OSError` as `finetune.trainer.Trainer.run` does.
+    """
+    from finetune.holdout import evaluator
+    from finetune.parallel import current_team
+    from finetune.trainer import Trainer, processor
+
+    recipe, team = task.recipe, current_team()
+    check_recipe_device(recipe)
+    with processor(recipe):
+        evaluate = evaluator(recipe, task.score, team) if recipe.validation.every else None
+        trainer = Trainer(recipe, task.output, evaluate, team)
+        if task.resume:
+            trainer.resume()
+        trainer.run(report)
+
+
+def train_on_ray(task: Task, cluster: Cluster, report: Report | None = None) -> None:
+    """Train on the recipe's number of Ray Train workers.
+
+    The output folder must be the same for all of them: on several machines, a shared one.
+    Raises `InputError` for what a worker says in a sentence, for a worker that died, and for
+    workers that the cluster has no room for.
+    """
+    try:
+        import ray.train
+        from ray.train.torch import TorchConfig, TorchTrainer
+    except ImportError as error:
+        raise InputError(
+            f"Ray Train cannot be imported ({str(error).splitlines()[0]}): pip install"
+            " 'stseg[train]', or train with launch.mode=inline"
+        ) from None
+    launch = task.recipe.launch
+    gpu = task.recipe.device.startswith("cuda")
+    output = task.output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    with cluster(task.recipe), followed(output, report):
+        _check_room(ray.cluster_resources(), task.recipe)
+        trainer = TorchTrainer(
+            _work,
+            train_loop_config={"task": replace(task, output=output), "folder": os.getcwd()},
+            torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=PATIENCE),
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=launch.workers,
+                use_gpu=gpu,
+                resources_per_worker={"CPU": launch.cpus, **({"GPU": 1} if gpu else {})},
+            ),
+            run_config=ray.train.RunConfig(
+                name="ray",
+                storage_path=str(output),
+                # The trainer's own checkpoints are what a training goes on from.
+                failure_config=ray.train.FailureConfig(max_failures=0),
+            ),
+        )
+        try:
+            _in_a_thread(trainer.fit)
+        except ray.train.TrainingFailedError as error:
+            raise _told(error, output) from None
+        finally:
+            _remove(output / "ray")
+
+
+def _work(config: dict[str, Any]) -> None:
+    """What every Ray Train worker does."""
+    import ray.train.torch
+    import torch
+
+    # Relative paths of the recipe are those of the command.
+    os.chdir(config["folder"])
+    task: Task = config["task"]
+    if not task.recipe.threads:
+        torch.set_num_threads(task.recipe.launch.cpus)
+    device = ray.train.torch.get_device()
+    if task.recipe.device.startswith("cuda"):
+        task = replace(task, recipe=replace(task.recipe, device=str(device)))
+    train_here(task)
+
+
+def _in_a_thread(fit: Callable[[], Any]) -> None:
+    """Run what in the main thread would take Ctrl-C for itself and end the process with 1."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            fit()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(LOOK)
+    if errors:
+        raise errors[0]
+
+
+def _check_room(resources: dict[str, float], recipe: Recipe) -> None:
+    """Ray itself would wait for ever, in silence, for what the cluster does not have."""
+    launch = recipe.launch
+    wanted = {"CPU": float(launch.workers * launch.cpus)}
+    if recipe.device.startswith("cuda"):
+        wanted["GPU"] = float(launch.workers)
+    for kind, amount in wanted.items():
+        if resources.get(kind, 0.0) < amount:
+            raise InputError(
+                f"{launch.workers} workers need {amount:g} {kind}s, but there are"
+                f" {resources.get(kind, 0.0):g}: lower launch.workers or launch.cpus"
+            )
+
+
+def _told(error: Any, output: Path) -> Exception:
+    """The sentence of the worker that failed first in its own right."""
+    failures = list(getattr(error, "worker_failures", {}).values())
+    causes = [getattr(failure, "_base_exc", failure) for failure in failures]
+    for cause in causes:
+        if isinstance(cause, (InputError, OSError)) and not isinstance(cause, ConnectionError):
+            return cause
+    lines = str(causes[0] if causes else error).strip().splitlines()
+    line = lines[-1] if lines else type(error).__name__
+    # Of a worker that died, Ray tells at length how workers may die.
+    reason = line.split("exit detail: ")[-1].split(" Some common causes")[0]
+    return InputError(f"a worker of the training ended ({reason}); {what_is_kept(output)}")
+
+
+@contextmanager
+def followed(output: Path, report: Report | None) -> Iterator[None]:
+    """Report the steps that other processes write to the log, until the block ends."""
+    from finetune.log import LOG, last_row
+
+    if report is None:
+        yield
+        return
+    ended = threading.Event()
+    before = last_row(output / LOG)
+
+    def follow() -> None:
+        known = before
+        while True:
+            over = ended.wait(LOOK)
+            row = last_row(output / LOG)
+            if row is not None and row != known:
+                now, past = int(row["step"]), int(known["step"]) if known else 0
+                # On a resume the log may go back to before the last row.
+                for step in range(min(past, now - 1) + 1, now + 1):
+                    report(step, f"loss {float(row['loss']):.4f}")
+                known = row
+            if over:
+                return
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _remove(folder: Path) -> None:
+    """Ray Train's own notes; it leaves them behind, and nothing reads them."""
+    shutil.rmtree(folder, ignore_errors=True)

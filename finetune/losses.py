@@ -1,0 +1,133 @@
+"""Losses of mask propagation, each a mean over what counts, in float32.
+
+Exclusive masks are the N + 1 log-odds of `adapters.networks.ops.aggregate`, background first.
+What is padded is left out by ``valid``; where nothing is left, a loss is 0 and so are its
+gradients. An object that is away has an empty mask, which every loss takes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from finetune.parallel import shared_count
+
+
+def mean_over(values: Tensor, valid: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The mean of ``values`` where ``valid`` (of the same shape) is true; 0 where it never is.
+
+    weights   of the values in [0, 1], of the same shape; the divisor stays how many are valid
+
+    Of several workers each returns its share, which on average is the mean over all of them.
+    """
+    chosen = torch.where(valid, values, torch.zeros_like(values))
+    if weights is not None:
+        chosen = chosen * weights
+    return chosen.sum() / shared_count(valid.sum())
+
+
+def cross_entropy(odds: Tensor, labels: Tensor, hardest: float = 1.0) -> Tensor:
+    """Cross-entropy over background and objects, optionally of the hardest pixels only.
+
+    odds      ``(F, N + 1, H, W)`` of F frames; the rows of padded objects hold very low odds
+    labels    ``(F, H, W) int64`` in 0..N
+    hardest   share of each frame's pixels that counts, those with the largest loss
+              (bootstrapped cross-entropy: Wu et al. 2016; the share falls as training goes on)
+    """
+    loss = F.cross_entropy(odds, labels, reduction="none").flatten(1)
+    if hardest < 1:
+        loss = loss.topk(max(int(loss.shape[1] * hardest), 1), dim=1, sorted=False).values
+    return loss.mean()
+
+
+def hardest_share(done: float, start: float, end: float, least: float) -> float:
+    """The share of pixels that counts: 1 up to ``start``, ``least`` from ``end`` on, linear."""
+    if done <= start:
+        return 1.0
+    return max(1 - (1 - least) * (done - start) / max(end - start, 1e-6), least)
+
+
+def dice(probabilities: Tensor, masks: Tensor, valid: Tensor, absent: float = 1.0) -> Tensor:
+    """``1 - (2 |p m| + 1) / (|p| + |m| + 1)`` (Milletari et al. 2016), the mean over objects.
+
+    probabilities, masks   ``(..., H, W)`` in [0, 1]
+    valid                  ``(...) bool``
+    absent                 weight of empty masks, of which a single wrong pixel costs nearly as
+                           much as all
+    """
+    sizes = masks.sum((-2, -1))
+    shared = (probabilities * masks).sum((-2, -1))
+    loss = 1 - (2 * shared + 1) / (probabilities.sum((-2, -1)) + sizes + 1)
+    weights = None if absent == 1 else torch.where(sizes > 0, 1.0, absent)
+    return mean_over(loss, valid, weights)
+
+
+def focal(
+    logits: Tensor, masks: Tensor, valid: Tensor, gamma: float = 2.0, alpha: float = 0.25
+) -> Tensor:
+    """Sigmoid focal loss (Lin et al. 2017, Eq. 5), the mean over the pixels of objects.
+
+    logits, masks   ``(..., H, W)``; masks in [0, 1]
+    valid           ``(...) bool``
+    alpha           weight of the foreground; the background has ``1 - alpha``
+    """
+    plain = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
+    probabilities = logits.sigmoid()
+    right = probabilities * masks + (1 - probabilities) * (1 - masks)
+    weight = alpha * masks + (1 - alpha) * (1 - masks)
+    return mean_over((weight * (1 - right) ** gamma * plain).mean((-2, -1)), valid)
+
+
+def hard_iou(probabilities: Tensor, masks: Tensor) -> Tensor:
+    """IoU of masks cut at a half: ``(...)``; two empty masks agree wholly. No gradient."""
+    with torch.no_grad():
+        predicted, true = probabilities > 0.5, masks > 0.5
+        union = (predicted | true).sum((-2, -1))
+        shared = (predicted & true).sum((-2, -1))
+        return torch.where(union > 0, shared / union.clamp(min=1), torch.ones_like(union))
+
+
+def mask_iou(predicted_iou: Tensor, probabilities: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
+    """L1 between the IoU that a network says its mask has and the one it has (SAM 2).
+
+    predicted_iou, valid   ``(...)``
+    """
+    true = hard_iou(probabilities, masks).to(predicted_iou)
+    return mean_over((predicted_iou - true).abs(), valid)
+
+
+def object_score(scores: Tensor, present: Tensor, valid: Tensor) -> Tensor:
+    """Binary cross-entropy of "the object is visible"; ``scores`` are logits ``(...)``."""
+    loss = F.binary_cross_entropy_with_logits(scores, present.to(scores), reduction="none")
+    return mean_over(loss, valid)
+
+
+def spread(usage: Tensor) -> Tensor:
+    """``log K`` less the entropy of how often K channels are used, the mean over clips.
+
+    usage   ``(B, K)`` shares that add up to 1
+    """
+    entropy = -(usage * usage.clamp(min=1e-8).log()).sum(1)
+    return (math.log(usage.shape[1]) - entropy).mean()
+
+
+def feature_similarity(
+    query: Tensor, memory: Tensor, query_masks: Tensor, memory_masks: Tensor, valid: Tensor
+) -> Tensor:
+    """One less the cosine between an object's mean feature in the query and in the memory.
+
+    MASSeg names a similarity of memory and query features as a loss and gives no formula;
+    this is the plain reading: what an object looks like should not drift.
+
+    query, memory               ``(G, C, h, w)``
+    query_masks, memory_masks   ``(G, N, h, w)`` weights in [0, 1]
+    valid                       ``(G, N) bool``; objects without pixels in either are left out
+    """
+    both = (query_masks.sum((-2, -1)) > 0) & (memory_masks.sum((-2, -1)) > 0)
+    ours = torch.einsum("gchw,gnhw->gnc", query, query_masks)
+    theirs = torch.einsum("gchw,gnhw->gnc", memory, memory_masks)
+    # An object without pixels has a zero sum: epsilon keeps its gradient finite.
+    return mean_over(1 - F.cosine_similarity(ours, theirs, dim=-1, eps=1e-6), valid & both)

@@ -1,0 +1,207 @@
+"""Networks to train: made from sizes or from a checkpoint, and written as checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adapters.sam2.config import Sam2Config
+from adapters.weights.checkpoints import FAMILIES, describe, family_of, load_network, load_state
+from adapters.weights.store import resolve
+from finetune.clips import Batches, open_clips
+from finetune.recipe import Recipe
+from mose import InputError
+from stseg.config import build
+
+OWN = {"sam2": "finetune.sam2:make_sam2"}
+"""``module:function`` of families whose network is not the project's own; the module's ``start``
+makes a network of it that can learn from nothing."""
+
+
+def make_network(recipe: Recipe) -> nn.Module:
+    """The recipe's network, in training mode, on its device."""
+    if recipe.weights is not None:
+        path = resolve(recipe.weights)
+        network: nn.Module = (
+            _modules("sam2")[0].load_sam2(path, recipe.data.size)
+            if recipe.network == "sam2"
+            else load_network(path, recipe.network)
+        )
+        if recipe.encoders is not None:
+            take_shared(network, resolve(recipe.encoders), (IMAGE_ENCODER, MASK_ENCODER))
+    else:
+        module, network_class = _modules(recipe.network)
+        kind = _config_class(module, recipe.network)
+        config = build(kind, recipe.sizes, f"the sizes of network {recipe.network}", "sizes.")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            network = network_class(config)
+            taken = ""
+            if recipe.warm_start is not None:
+                taken = take_shared(network, resolve(recipe.warm_start))
+            if recipe.network in OWN and taken != recipe.network:
+                module.start(network)
+            if recipe.keys is not None:
+                take_keys(network, resolve(recipe.keys), recipe)
+    # Half of the work is convolutions, which run faster on pixels with neighbouring channels.
+    network = network.train().to(recipe.device)
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+IMAGE_ENCODER, MASK_ENCODER = "image_encoder.", "mask_encoder."
+ENCODERS = ("appearance.body.", "motion.body.", "image_encoder.trunk.")
+"""Where TMO (one for frames, one for pictures of flow) and SAM 2 have what others call so."""
+
+
+def take_shared(network: nn.Module, path: Path, only: tuple[str, ...] = ("",)) -> str:
+    """Start what a checkpoint of any model has of the same name and shape from there.
+
+    only   how names begin in the checkpoint that are taken; all
+
+    Returns the model of the checkpoint. Raises `InputError` where nothing is shared.
+    """
+    family, named = named_state(path)
+    named = {name: tensor for name, tensor in named.items() if name.startswith(only)}
+    own = network.state_dict()
+    for name in list(named):
+        if name.startswith(IMAGE_ENCODER):
+            rest = name.removeprefix(IMAGE_ENCODER)
+            named |= {place + rest: named[name] for place in ENCODERS}
+    shared = {n: t for n, t in named.items() if n in own and own[n].shape == t.shape}
+    if not shared:
+        raise InputError(f"checkpoint {path} shares no part with the sizes of the recipe")
+    network.load_state_dict(shared, strict=False)
+    return family
+
+
+def take_keys(network: Any, path: Path, recipe: Recipe) -> None:
+    """Let a LiVOS's keys start as clusters of a Cutie's, see `finetune.livos_start`.
+
+    Raises `InputError` for a checkpoint that has no such keys.
+    """
+    from finetune.livos_start import NEEDED, start_keys
+
+    _, named = named_state(path)
+    cutie = {n: t for n, t in named.items() if n.startswith(NEEDED)}
+    reduction = network.key_reduction.weight
+    shapes = {n: t.shape for n, t in cutie.items() if n.endswith(".weight")}
+    rank = network.config.key_rank
+    if (
+        len(shapes) < len(NEEDED)
+        or shapes["key_reduction.weight"] != reduction.shape
+        or rank not in (0, shapes["key_projection.key.weight"][0])
+    ):
+        raise InputError(
+            f"checkpoint {path} has no keys that LiVOS's can start from: let recipe option keys"
+            " name a Cutie with the image encoder and pixel_dim of the recipe's sizes, and with"
+            " their key_rank, if they have one, as its key_dim"
+        )
+    clips = Batches(open_clips(recipe.data), recipe.augment, recipe.data.objects, 1, recipe.seed)
+    start_keys(network, cutie, clips, recipe.seed)
+
+
+def named_state(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """The model of a checkpoint, and its weights in the project's names.
+
+    Raises `InputError` where it is none that can start another network.
+    """
+    state = load_state(path)
+    family = family_of(state)
+    if family is None or (FAMILIES[family].network is None and family not in OWN):
+        raise InputError(f"checkpoint {path} {describe(state)}: it cannot start another network")
+    return family, _modules(family)[0].NAMES.from_official(state)
+
+
+def official_state(family: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict with the names of the family's published checkpoints."""
+    module, _ = _modules(family)
+    return module.NAMES.to_official(state)
+
+
+def note_of(network: nn.Module) -> str | None:
+    """What a network's shapes do not tell of it, as JSON; None where they tell all."""
+    config: Any = getattr(network, "config", None)
+    if isinstance(config, Sam2Config):
+        return config.json()
+    names = getattr(importlib.import_module(type(network).__module__), "STORED", ())
+    plain = {field.name: field.default for field in dataclasses.fields(config)} if names else {}
+    stored = {n: getattr(config, n) for n in names if getattr(config, n) != plain[n]}
+    return json.dumps(stored) if stored else None
+
+
+def write_weights(
+    stem: Path,
+    family: str,
+    state: Mapping[str, Tensor],
+    half: bool = False,
+    note: str | None = None,
+) -> None:
+    """Write ``<stem>.safetensors`` and ``<stem>.pth`` with official names, each atomically.
+
+    half     in float16, as small weights are shipped
+    note     what the shapes do not tell of the network, see `note_of`; stored with the weights
+    """
+    from safetensors.torch import save
+
+    official = {
+        name: (tensor.half() if half and tensor.is_floating_point() else tensor)
+        .detach()
+        .to("cpu", copy=True)
+        .contiguous()
+        for name, tensor in official_state(family, state).items()
+    }
+    notes = None if note is None else {"config": note}
+    write_bytes(stem.with_suffix(".safetensors"), save(official, notes))
+    whole = official if notes is None else {"model": official, **notes}
+    write_bytes(stem.with_suffix(".pth"), torch_bytes(whole))
+
+
+def torch_bytes(content: Any) -> bytes:
+    """What `torch.save` would write."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; a full disk is an `OSError` that names the file."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _modules(family: str) -> tuple[Any, Any]:
+    where = OWN.get(family) or str(FAMILIES[family].network)
+    module_name, _, class_name = where.partition(":")
+    module = importlib.import_module(module_name)
+    return module, getattr(module, class_name)
+
+
+def _config_class(module: Any, family: str) -> type:
+    names = {
+        "xmem": "XMemConfig",
+        "cutie": "CutieConfig",
+        "livos": "CutieConfig",
+        "sam2": "Sam2Config",
+    }
+    return getattr(module, names.get(family, "TMOConfig"))

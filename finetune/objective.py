@@ -1,0 +1,115 @@
+"""The total loss of a recipe over what an unrolled network predicts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from adapters.networks.ops import aggregate, area_downsample
+from finetune import losses
+from finetune.training_options import LossOptions
+from finetune.unroll import Predictions
+from mose import InputError
+
+
+def total_loss(
+    found: Predictions, options: LossOptions, done: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum and the unweighted terms that have a weight.
+
+    done   share of the schedule that is over, in [0, 1]
+    """
+    masks, valid = found.masks.flatten(0, 1), found.valid.flatten(0, 1)
+    odds = found.odds.flatten(0, 1)
+    # Of the log-odds of exclusive masks, a softmax makes probabilities that add up to 1.
+    soft = odds.softmax(1)[:, 1:]
+    start, end = options.hardening
+    share = losses.hardest_share(done, start, end, options.hardest)
+    labels = as_labels(masks)
+    terms: dict[str, Tensor] = {}
+    if options.cross_entropy:
+        terms["cross_entropy"] = losses.cross_entropy(odds, labels, share)
+    if options.dice:
+        terms["dice"] = losses.dice(soft, masks, valid, options.absent)
+    if options.focal:
+        terms["focal"] = losses.focal(odds[:, 1:], masks, valid)
+    if options.mask_iou:
+        predicted = _needed(found.iou, "mask_iou").flatten(0, 1)
+        terms["mask_iou"] = losses.mask_iou(predicted, soft, masks, valid)
+    if options.object_score:
+        scores = _needed(found.score, "object_score").flatten(0, 1)
+        terms["object_score"] = losses.object_score(scores, masks.amax((-2, -1)) > 0, valid)
+    if options.similarity:
+        terms["similarity"] = _similarity(found)
+    if options.auxiliary:
+        if not found.aux:
+            raise _absent("auxiliary")
+        small = area_downsample(masks, masks.shape[-1] // found.aux[0].shape[-1])
+        terms["auxiliary"] = torch.stack(
+            [_auxiliary(a, small, found.valid, options.absent) for a in found.aux]
+        ).mean()
+    if options.matching:
+        matched = _needed(found.matched, "matching")
+        small = area_downsample(masks, masks.shape[-1] // matched.shape[-1])
+        terms["matching"] = _matching(matched, small, found.valid, options.absent)
+    if options.spread:
+        terms["spread"] = losses.spread(_needed(found.usage, "spread"))
+    weighted = [getattr(options, name) * value for name, value in terms.items()]
+    if not weighted:
+        raise InputError("every weight of the recipe's loss is 0: give one of them a weight")
+    return torch.stack(weighted).sum(), terms
+
+
+def as_labels(masks: Tensor) -> Tensor:
+    """``(F, H, W) int64`` positions + 1 of exclusive masks ``(F, N, H, W)``, 0 background."""
+    best, position = masks.max(1)
+    return torch.where(best > 0.5, position + 1, 0)
+
+
+def _auxiliary(logits: Tensor, masks: Tensor, valid: Tensor, absent: float) -> Tensor:
+    """Cross-entropy and Dice of ``(B, F, N, h, w)`` logits, with soft masks at their size."""
+    chances = logits.float().sigmoid() * valid[..., None, None]
+    odds = aggregate(chances.flatten(0, 1), 1)
+    plain = _soft_cross_entropy(odds, masks)
+    return plain + losses.dice(odds.softmax(1)[:, 1:], masks, valid.flatten(0, 1), absent)
+
+
+def _matching(matched: Tensor, masks: Tensor, valid: Tensor, absent: float) -> Tensor:
+    """Cross-entropy and Dice of masks ``(B, F, N, h, w)`` that matching alone would give."""
+    chances = (matched.float() * valid[..., None, None]).flatten(0, 1).clamp(0, 1)
+    odds = torch.cat([1 - chances.sum(1, keepdim=True), chances], 1).clamp(min=1e-4).log()
+    plain = _soft_cross_entropy(odds, masks)
+    return plain + losses.dice(chances, masks, valid.flatten(0, 1), absent)
+
+
+def _soft_cross_entropy(odds: Tensor, masks: Tensor) -> Tensor:
+    """Of log-odds ``(F, N + 1, h, w)``, background first, and soft masks ``(F, N, h, w)``."""
+    background = (1 - masks.sum(1, keepdim=True)).clamp(0, 1)
+    share = torch.cat([background, masks], 1)
+    return -(share * odds.log_softmax(1)).sum(1).mean()
+
+
+def _similarity(found: Predictions) -> Tensor:
+    query, memory = _needed(found.query, "similarity"), _needed(found.memory, "similarity")
+    given = _needed(found.given, "similarity")
+    factor = given.shape[-1] // memory.shape[-1]
+    frames = query.shape[1]
+    return losses.feature_similarity(
+        query.flatten(0, 1).float(),
+        memory.repeat_interleave(frames, 0).float(),
+        area_downsample(found.masks.flatten(0, 1), factor),
+        area_downsample(given, factor).repeat_interleave(frames, 0),
+        found.valid.flatten(0, 1),
+    )
+
+
+def _needed(value: Tensor | None, loss: str) -> Tensor:
+    if value is None:
+        raise _absent(loss)
+    return value
+
+
+def _absent(loss: str) -> InputError:
+    return InputError(
+        f"loss.{loss} has a weight, but this network does not predict it: set it to 0"
+    )

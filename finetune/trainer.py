@@ -1,0 +1,287 @@
+"""The trainer: steps, checkpoints that resume exactly, a log.
+
+The output folder holds::
+
+    state.pth                    everything that the next step depends on
+    log.csv                      a row per step
+    validation.csv               a row per validation
+    tensorboard/                 the same as curves, where the recipe asks for them
+    last.safetensors, last.pth   weights of the latest checkpoint, in official names
+    best.safetensors, best.pth   of the best validation
+
+Resuming needs ``state.pth`` alone. Batches are functions of (seed, number), so the steps
+after a kill are the same, to the bit on the same machine, as they would have been.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from finetune.clips import Batches, ClipBatch, in_order, open_clips
+from finetune.failures import STATE, in_words, weights_kept
+from finetune.log import LOG, SCORE, VALIDATION, Events, Log
+from finetune.models import (
+    make_network,
+    note_of,
+    torch_bytes,
+    write_bytes,
+    write_weights,
+)
+from finetune.objective import total_loss
+from finetune.optimiser import follow, freeze_norms, parameter_groups
+from finetune.parallel import Team, shared_norms
+from finetune.recipe import Recipe, fingerprint
+from finetune.unroll import unroll
+from mose import InputError
+
+Evaluate = Callable[[Path], float]
+"""J&F in percent of the weights in a file."""
+Report = Callable[[int, str], None]
+"""Called after every step with its number, from 1, and a note."""
+
+
+@contextmanager
+def processor(recipe: Recipe) -> Iterator[None]:
+    """Inside, this process computes as the recipe says: its threads, and no subnormal numbers.
+
+    Softmax over a memory, and its gradient, are full of numbers below 1e-38, on which a
+    processor is up to fifty times slower than on others; to the result they are zeros.
+
+    On a GPU cuDNN's attention is off: with the masks of object queries its gradients are NaN
+    (Cutie and LiVOS; PyTorch 2.11, H200), while the other kernels' are right.
+    """
+    before = torch.get_num_threads()
+    cudnn = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    torch.set_flush_denormal(True)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(before)
+        torch.backends.cuda.enable_cudnn_sdp(cudnn)
+
+
+BFLOAT16 = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+"""Of ``torch.cpu``: what tells that a processor has instructions for bfloat16."""
+
+
+def mixed_precision(recipe: Recipe) -> bool:
+    """Whether a training computes in bfloat16 where autocast sees fit, as ``amp`` asks.
+
+    Not on a CPU without instructions for it, which takes several times as long as in float32.
+    """
+    if not recipe.amp or not recipe.device.startswith("cpu"):
+        return recipe.amp
+    return any(getattr(torch.cpu, name, bool)() for name in BFLOAT16)
+
+
+class Trainer:
+    """Trains one network as a recipe says.
+
+    evaluate   scores a checkpoint, the same for all workers; None: no validation, and no best
+               checkpoint
+    team       the workers that share every batch; all take the same steps, rank 0 writes
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        output: Path,
+        evaluate: Evaluate | None = None,
+        team: Team | None = None,
+    ):
+        self.recipe, self.output, self.evaluate = recipe, output, evaluate
+        self.team = team or Team()
+        self.mixed = mixed_precision(recipe)
+        self.network = make_network(recipe)
+        if self.team.size > 1:
+            shared_norms(self.network)
+        groups = parameter_groups(self.network, recipe.optimiser)
+        beta1, beta2 = recipe.optimiser.betas
+        self.optimiser = torch.optim.AdamW(groups, lr=recipe.optimiser.rate, betas=(beta1, beta2))
+        self.average: dict[str, Tensor] | None = None
+        if recipe.optimiser.ema:
+            self.average = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
+        self.step = 0
+        self.best = -math.inf
+
+    def resume(self) -> None:
+        """Go on from the output folder's checkpoint; `InputError` without a fitting one."""
+        path = self.output / STATE
+        if not path.is_file():
+            raise InputError(f"{self.output} holds no {STATE} to resume from: leave --resume out")
+        try:
+            state = torch.load(path, map_location=self.recipe.device, weights_only=True)
+        except Exception as error:
+            raise InputError(
+                f"checkpoint {path} cannot be read ({str(error).splitlines()[0]}):"
+                " remove the folder and start anew"
+            ) from None
+        if state["recipe"] != fingerprint(self.recipe):
+            raise InputError(
+                f"{path} was made by another recipe: give the same one, or another output"
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average = state["average"]
+        self.step, self.best = state["step"], state["best"]
+
+    def run(self, report: Report | None = None) -> None:
+        """Train to the recipe's last step.
+
+        Raises `InputError` for a clip that cannot be read, a loss or gradient that is not
+        finite and memory that ran out, `OSError` for a full disk; the latest checkpoint stays
+        as it was.
+        """
+        try:
+            self._run(report)
+        except (RuntimeError, MemoryError) as error:
+            sentence = in_words(error, self.recipe, self.output)
+            if sentence is None:
+                raise
+            raise InputError(sentence) from None
+
+    def _run(self, report: Report | None) -> None:
+        recipe = self.recipe
+        self.output.mkdir(parents=True, exist_ok=True)
+        first, last = self.step * recipe.accumulate, recipe.steps * recipe.accumulate
+        batches = in_order(self.make_batches(), first, last, recipe.workers)
+        with ExitStack() as stack:
+            stack.enter_context(closing(batches))
+            log = Log(self.output / LOG, self.step) if self.team.rank == 0 else None
+            events = None
+            if recipe.tensorboard and log is not None:
+                events = stack.enter_context(closing(Events(self.output, self.step)))
+            while self.step < recipe.steps:
+                row = self._advance(batches)
+                if log is not None:
+                    log.add(row)
+                if events is not None:
+                    events.add("training", row)
+                if report is not None:
+                    report(self.step, f"loss {row['loss']:.4f}")
+                ended = self.step == recipe.steps
+                every = recipe.validation.every
+                if self.evaluate and every and (self.step % every == 0 or ended):
+                    found = self._validate(self.evaluate)
+                    if events is not None:
+                        events.add("validation", found)
+                if self.step % recipe.save_every == 0 or ended:
+                    self.save()
+
+    def weights(self) -> dict[str, Tensor]:
+        """What is written and evaluated: the moving average where there is one."""
+        return self.network.state_dict() if self.average is None else self.average
+
+    def save(self) -> None:
+        """Write the checkpoint of this step; of several workers the first does."""
+        if self.team.rank:
+            return
+        state = {
+            "recipe": fingerprint(self.recipe),
+            "step": self.step,
+            "best": self.best,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average,
+        }
+        self._write(self.output / "last")
+        write_bytes(self.output / STATE, torch_bytes(state))
+
+    def _write(self, stem: Path) -> None:
+        write_weights(stem, self.recipe.network, self.weights(), note=note_of(self.network))
+
+    def make_batches(self) -> Batches:
+        """What makes the batches of this training."""
+        recipe = self.recipe
+        ours = self.team.share(recipe.batch)
+        return Batches(
+            open_clips(recipe.data),
+            recipe.augment,
+            recipe.data.objects,
+            len(ours),
+            recipe.seed,
+            pictures=recipe.network == "tmo",
+            first=ours.start,
+        )
+
+    def _advance(self, batches: Iterator[ClipBatch]) -> dict[str, float]:
+        """One step of the optimiser; the row of the log."""
+        recipe, started = self.recipe, time.monotonic()
+        rate = recipe.optimiser.rate_at(self.step, recipe.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["factor"]
+        self.network.train()
+        if recipe.optimiser.freeze_norms:
+            freeze_norms(self.network)
+        self.optimiser.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {}
+        for part in range(recipe.accumulate):
+            clips = next(batches).to(recipe.device)
+            number = self.step * recipe.accumulate + part
+            for name, value in self._backward(clips, number).items():
+                sums[name] = sums.get(name, 0.0) + value / recipe.accumulate
+        self.team.average_gradients(self.network.parameters())
+        sums = self.team.average(sums, recipe.device)
+        limit = recipe.optimiser.clip or math.inf
+        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
+        if not (math.isfinite(sums["loss"]) and math.isfinite(norm)):
+            # The same step would come of --resume: another recipe must go on.
+            raise InputError(
+                f"the loss of step {self.step + 1} is {sums['loss']:g} and its gradient's norm"
+                f" {norm:g}: nothing of it was kept; lower optimiser.rate or optimiser.clip and"
+                f" start from {weights_kept(self.output)}, with another --output"
+            )
+        self.optimiser.step()
+        if self.average is not None:
+            follow(self.average, self.network.state_dict(), self._decay())
+        self.step += 1
+        seconds = time.monotonic() - started
+        return {"step": self.step, **sums, "rate": rate, "norm": norm, "seconds": seconds}
+
+    def _backward(self, clips: ClipBatch, number: int) -> dict[str, float]:
+        recipe = self.recipe
+        kind = recipe.device.split(":")[0]
+        with torch.autocast(kind, torch.bfloat16, enabled=self.mixed):
+            matching = recipe.loss.matching > 0
+            found = unroll(self.network, clips, recipe.unroll, recipe.seed + number, matching)
+        with torch.autocast(kind, enabled=False):
+            loss, terms = total_loss(found, recipe.loss, self.step / recipe.steps)
+        (loss / recipe.accumulate).backward()
+        return {name: value.item() for name, value in {"loss": loss, **terms}.items()}
+
+    def _decay(self) -> float:
+        # The first steps are far from where the average should end: let it run after them.
+        return min(self.recipe.optimiser.ema, (1 + self.step) / (10 + self.step))
+
+    def _validate(self, evaluate: Evaluate) -> dict[str, float]:
+        """Score the weights, all workers together; the first one writes and removes."""
+        stem = self.output / "candidate"
+        candidates = [stem.with_suffix(suffix) for suffix in (".safetensors", ".pth")]
+        ours = candidates if self.team.rank == 0 else []
+        try:
+            if ours:
+                self._write(stem)
+            self.team.wait(self.recipe.device)
+            score = evaluate(candidates[0])
+            row = {"step": self.step, SCORE: score}
+            if ours:
+                Log(self.output / VALIDATION, self.step - 1).add(row)
+            if score > self.best:
+                self.best = score
+                for path in ours:
+                    path.replace(path.with_stem("best"))
+            return row
+        finally:
+            for path in ours:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,233 @@
+"""Scores a folder of masks against labels: ``python -m selection.evaluate PRED GT``."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from mose.masks import VOID, decode_mask, object_ids
+from mose.results import Results
+from selection.evaluate.inputs import SERVERS, Masks, Task, plan
+from selection.evaluate.result import Evaluation
+from selection.metrics import PROTOCOLS, ObjectScores, VideoScorer
+from stseg.cli import EXIT_OK, Progress, say
+from stseg.errors import InputError, unknown
+
+VideoScores = dict[int, ObjectScores | None]
+
+HELP = """\
+PRED and GT are folders or zips of palette or grey PNGs of object ids:
+  PRED/<video>/00000.png    a mask for every mask of GT
+  GT/<video>/00000.png      full labels; or GT/Annotations/<video>/00000.png, where GT is the
+                            root of a data set
+
+Protocols:
+  davis          J and F; first and last frame left out (DAVIS 2017, MOSE v1)
+  mosev2         smoothed J, adaptive F; scores while an object is away and after its return
+  vos-benchmark  as davis, but an object counts from the first frame on which it is seen
+
+Scores are means over frames, then over the objects of all videos. The objects are those of
+GT's masks, or of a meta file: {"videos": {<video>: {"objects": ["1", ...], "length": 60}}},
+given with --meta or found in or beside GT.
+"""
+
+
+def evaluate(
+    prediction: str | Path,
+    truth: str | Path,
+    protocol: str = "davis",
+    *,
+    all_frames: bool = False,
+    meta: str | Path | None = None,
+    partial: bool = False,
+    workers: int = 1,
+    progress: Callable[[int, int], object] | None = None,
+) -> Evaluation:
+    """Score a folder or zip of masks.
+
+    prediction, truth   ``<video>/00000.png``; truth may be the root of a data set
+    protocol            one of `selection.metrics.PROTOCOLS`
+    all_frames          ``vos-benchmark`` only: score the first and last frame too
+    meta                meta.json with objects and lengths of the videos; None: one in or
+                        beside truth if it knows all videos, else the true masks tell
+    partial             score the videos that both have, instead of refusing a missing one
+    workers             number of processes
+    progress            called with the number of frames just done and that of all frames
+
+    One frame is in memory at a time in each process. Raises `InputError` for what the
+    protocol's evaluator refuses: a missing video (``mosev2`` scores it zero) or frame, a
+    mask of another size, a mask that is not one of ids.
+    """
+    if protocol not in PROTOCOLS:
+        raise unknown("protocol", protocol, PROTOCOLS)
+    if all_frames and protocol != "vos-benchmark":
+        raise InputError(
+            f"protocol {protocol} leaves out the first and the last frame: score all frames"
+            " with vos-benchmark"
+        )
+    tasks, notes = plan(
+        Path(prediction), Path(truth), protocol, all_frames, Path(meta) if meta else None, partial
+    )
+    total = sum(len(task.frames) for task in tasks)
+    found: dict[str, VideoScores] = {}
+    for task, scores, more in _run(tasks, workers):
+        found[task.video] = scores
+        notes += more
+        if progress is not None:
+            progress(len(task.frames), total)
+    if not any(scores for video in found.values() for scores in video.values()):
+        raise InputError(
+            f"{truth} has no object on a frame that counts: give the labels of all frames"
+        )
+    return Evaluation(protocol, {task.video: found[task.video] for task in tasks}, tuple(notes))
+
+
+def _run(tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, VideoScores, list[str]]]:
+    """Every task with its scores and notes, as they come."""
+    workers = min(workers, len(tasks))
+    if workers <= 1:
+        for task in tasks:
+            yield task, *score_video(task)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        longest_first = sorted(tasks, key=lambda task: -len(task.frames))
+        pending = {pool.submit(_score_elsewhere, task): task for task in longest_first}
+        try:
+            for future in as_completed(pending):
+                yield pending[future], *future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _score_elsewhere(task: Task) -> tuple[VideoScores, list[str]]:
+    """`score_video` in another process: its errors must survive pickling, so plain ones."""
+    try:
+        return score_video(task)
+    except InputError as error:
+        raise InputError(str(error)) from None
+
+
+def score_video(task: Task) -> tuple[VideoScores, list[str]]:
+    """The scores of one video's objects, and notes."""
+    true_masks = _Reader(task.truth)
+    objects = set(task.objects or ())
+    if task.objects is None and task.protocol != "vos-benchmark":
+        for name in task.truth.names:
+            if name not in task.frames:
+                objects.update(object_ids(true_masks.read(name)))
+    scorer = VideoScorer(task.protocol, objects)
+    if task.prediction is not None:
+        masks = _Reader(task.prediction)
+        for name in task.frames:
+            truth, prediction = true_masks.read(name), masks.read(name)
+            if prediction.shape != truth.shape:
+                raise InputError(
+                    f"mask {masks.path(name)} is {prediction.shape[0]} x {prediction.shape[1]},"
+                    f" but the true one is {truth.shape[0]} x {truth.shape[1]}:"
+                    f" {SERVERS[task.protocol]} stops there, write masks of the frames' size"
+                )
+            scorer.add(prediction, truth)
+    scores = scorer.scores()
+    if task.objects is not None and task.protocol != "vos-benchmark":
+        scores = {i: scores[i] for i in task.objects}
+    foreign = sorted(scorer.predicted - scores.keys())
+    if not foreign or task.protocol != "davis":
+        return scores, []
+    ids = ", ".join(map(str, foreign[:8])) + (", ..." if len(foreign) > 8 else "")
+    return scores, [
+        f"video {task.video}: its masks hold id {ids}, which no true mask does; it is ignored"
+        " here, but the DAVIS server refuses ids beyond the true ones"
+    ]
+
+
+class _Reader:
+    """Reads the masks of one video; masks of 0 and 255 only (DAVIS 2016) become 0 and 1.
+
+    The first mask that is not empty tells, because 255 in masks of ids is void.
+    """
+
+    def __init__(self, masks: Masks):
+        path = masks.path
+        self._results = _open(path, path.stat().st_mtime_ns, os.getpid())
+        self._folder = masks.folder
+        self._binary: bool | None = None
+
+    def path(self, name: str) -> str:
+        return f"{self._results.path}/{self._folder}{name}"
+
+    def read(self, name: str) -> np.ndarray:
+        """``(H, W) uint8`` ids."""
+        data = self._results.read(f"{self._folder}{name}")
+        ids = decode_mask(io.BytesIO(data), self.path(name), binary=False)
+        if self._binary is None and ids.any():
+            self._binary = int(ids[ids > 0].min()) == VOID
+        return (ids > 0).astype(np.uint8) if self._binary else ids
+
+
+@lru_cache(maxsize=2)
+def _open(path: Path, changed: int, process: int) -> Results:
+    # A zip is opened once in every process: two processes that share an open file would
+    # move each other's place in it.
+    return Results(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m selection.evaluate",
+        description="Score masks against labels, as the public evaluators do.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("prediction", metavar="PRED", help="folder or zip of masks")
+    parser.add_argument("truth", metavar="GT", help="folder or zip of labels")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="davis", help="default: davis")
+    parser.add_argument(
+        "--all-frames",
+        action="store_true",
+        help="vos-benchmark only: score the first and the last frame too",
+    )
+    parser.add_argument("--meta", metavar="FILE", help="objects and lengths of the videos")
+    parser.add_argument(
+        "--partial", action="store_true", help="score the videos that both PRED and GT have"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write all scores, in [0, 1]")
+    parser.add_argument("--csv", metavar="FILE", help="write what vos-benchmark writes, in percent")
+    parser.add_argument(
+        "--workers", type=int, default=_cores(), metavar="N", help="processes; default: %(default)s"
+    )
+    options = parser.parse_args(arguments)
+    bar: Progress | None = None
+
+    def show(done: int, total: int) -> None:
+        nonlocal bar
+        bar = bar or Progress(total, "frames")
+        bar.advance(done)
+
+    evaluation = evaluate(
+        options.prediction,
+        options.truth,
+        options.protocol,
+        all_frames=options.all_frames,
+        meta=options.meta,
+        partial=options.partial,
+        workers=options.workers,
+        progress=show,
+    )
+    if bar is not None:
+        bar.close()
+    evaluation.save(json=options.json, csv=options.csv)
+    say(evaluation.table())
+    for note in evaluation.notes:
+        say(f"note: {note}")
+    return EXIT_OK
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

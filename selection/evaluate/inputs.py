@@ -1,0 +1,240 @@
+"""What an evaluation compares: videos, frames and objects, found as the public evaluators do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mose.dataset import ANNOTATIONS, RESOLUTIONS
+from mose.results import Results, by_video, wrapping
+from stseg.errors import InputError
+
+SERVERS = {
+    "davis": "the DAVIS server",
+    "mosev2": "the MOSEv2 server",
+    "vos-benchmark": "vos-benchmark",
+}
+"""Protocol -> what messages call the software that defines it."""
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The masks of one video: names of files below ``folder`` of the `Results` at ``path``."""
+
+    path: Path
+    folder: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One video to score.
+
+    prediction   None where it is missing
+    frames       file names of the masks to compare, in order
+    objects      the ids to score; None: those of the true masks
+    """
+
+    video: str
+    protocol: str
+    prediction: Masks | None
+    truth: Masks
+    frames: tuple[str, ...]
+    objects: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a meta file says of a video; None where it does not."""
+
+    objects: tuple[int, ...] | None
+    length: int | None
+
+
+def plan(
+    prediction: Path,
+    truth: Path,
+    protocol: str,
+    all_frames: bool = False,
+    meta: Path | None = None,
+    partial: bool = False,
+) -> tuple[list[Task], list[str]]:
+    """The videos to score, by name, and notes on what the protocol's server would do.
+
+    The arguments are those of `selection.evaluate.evaluate`. Reads names and the meta file,
+    no mask. Raises `InputError` for what the server refuses.
+    """
+    labels = _find(_truth_root(truth))
+    masks = _find(prediction, labels)
+    notes = _wrapping_notes(prediction, masks, protocol)
+    missing = sorted(labels.keys() - masks.keys())
+    extra = sorted(masks.keys() - labels.keys())
+    if len(missing) == len(labels):
+        raise InputError(
+            f"{prediction} holds no video of {truth}: expected {missing[0]}/00000.png in it"
+        )
+    for video in missing:
+        if partial:
+            notes.append(f"video {video} is not in {prediction}: left out")
+        elif protocol == "mosev2":
+            notes.append(f"video {video} is not in {prediction}: the MOSEv2 server scores it zero")
+        else:
+            raise InputError(
+                f"video {video} of {truth} is not in {prediction}: {SERVERS[protocol]} refuses"
+                " that, add it or score what is there with --partial"
+            )
+    if extra and protocol == "vos-benchmark" and not partial:
+        raise InputError(
+            f"video {extra[0]} of {prediction} is not in {truth}: vos-benchmark refuses that,"
+            " remove it or score what both have with --partial"
+        )
+    known = _read_meta(meta) if meta else _find_meta(truth, labels, notes)
+    tasks = []
+    for video in sorted(labels.keys() & masks.keys() if partial else labels):
+        said = known.get(video, Known(None, None))
+        if meta and protocol == "mosev2":
+            _check_length(video, said, labels[video], meta)
+        frames = _frames(video, protocol, masks.get(video), labels[video], all_frames, notes)
+        tasks.append(Task(video, protocol, masks.get(video), labels[video], frames, said.objects))
+    return tasks, notes
+
+
+def _truth_root(truth: Path) -> Path:
+    """The folder of video folders: the data set's annotations where its root was given."""
+    annotations = truth / ANNOTATIONS
+    if not annotations.is_dir():
+        return truth
+    inner = (annotations / name for name in RESOLUTIONS)
+    return next((folder for folder in inner if folder.is_dir()), annotations)
+
+
+def _find(path: Path, videos: Mapping[str, Masks] | None = None) -> dict[str, Masks]:
+    """Video -> its masks, inside the folders that wrap all of them."""
+    results = Results(path)
+    prefix = wrapping(results.names, videos or ())
+    found = {}
+    for video, files in by_video(results.names, prefix).items():
+        names = [n for n in files if n.endswith(".png") and "/" not in n and n[0] != "."]
+        if video and names:
+            found[video] = Masks(path, f"{prefix}{video}/", tuple(sorted(names)))
+    if not found:
+        raise InputError(f"{path} holds no masks: expected <video>/00000.png in it")
+    return found
+
+
+def _wrapping_notes(path: Path, masks: Mapping[str, Masks], protocol: str) -> list[str]:
+    prefix, _, _ = next(iter(masks.values())).folder[:-1].rpartition("/")
+    if not prefix or (protocol == "mosev2" and "/" not in prefix):
+        return []
+    return [
+        f"the videos of {path} lie in a folder {prefix}: {SERVERS[protocol]} wants them at the root"
+    ]
+
+
+def _frames(
+    video: str,
+    protocol: str,
+    masks: Masks | None,
+    labels: Masks,
+    all_frames: bool,
+    notes: list[str],
+) -> tuple[str, ...]:
+    """The file names to compare: all but the first and the last."""
+    expected = labels.names if all_frames else labels.names[1:-1]
+    if not expected:
+        fate = "scores it zero" if protocol == "mosev2" else "cannot score it, it is left out"
+        notes.append(
+            f"video {video} has {len(labels.names)} true masks, none besides the first and the"
+            f" last: {SERVERS[protocol]} {fate}"
+        )
+    if masks is None:
+        return ()
+    if protocol == "mosev2":
+        return _mosev2_frames(video, masks, labels, notes)
+    there = set(masks.names)
+    missing = [name for name in expected if name not in there]
+    if missing:
+        raise InputError(
+            f"mask {masks.path}/{masks.folder}{missing[0]} is missing"
+            f" ({len(missing)} of {len(expected)}): {SERVERS[protocol]} stops there, write a mask"
+            " for every true one"
+        )
+    return expected
+
+
+def _mosev2_frames(video: str, masks: Masks, labels: Masks, notes: list[str]) -> tuple[str, ...]:
+    """As the MOSEv2 server counts them: along the predicted masks, not the true ones."""
+    for name in (*masks.names, *labels.names):
+        if not name.removesuffix(".png").isdecimal():
+            raise InputError(
+                f"mask {name} of video {video} has a name that is not a number: the MOSEv2"
+                " server stops there, rename it like 00000.png"
+            )
+    length = len(labels.names)
+    frames = tuple(sorted(masks.names, key=lambda name: int(name[:-4]))[1 : max(length - 1, 1)])
+    expected = tuple(sorted(labels.names, key=lambda name: int(name[:-4]))[1:-1])
+    foreign = [name for name in frames if name not in set(labels.names)]
+    if len(frames) < len(expected) or foreign:
+        wrong = (
+            f"mask {foreign[0]} has no true one" if foreign else f"only {len(masks.names)} masks"
+        )
+        raise InputError(
+            f"video {video} of {masks.path} has {length} true masks, but {wrong}: the MOSEv2"
+            " server stops there, write a mask for every true one"
+        )
+    if frames != expected:
+        missing = next(name for name in expected if name not in masks.names or name not in frames)
+        notes.append(
+            f"video {video} lacks masks or has too many: the MOSEv2 server then scores"
+            f" {frames[0]} to {frames[-1]}, without {missing}"
+        )
+    return frames
+
+
+def _check_length(video: str, said: Known, labels: Masks, meta: Path) -> None:
+    if said.objects is None:
+        raise InputError(f"meta file {meta} says nothing of the objects of video {video}: add them")
+    if said.length is not None and said.length != len(labels.names):
+        raise InputError(
+            f"meta file {meta} says that video {video} has {said.length} frames, but there are"
+            f" {len(labels.names)} true masks: the MOSEv2 server stops there, complete them"
+        )
+
+
+def _find_meta(truth: Path, labels: Mapping[str, Masks], notes: list[str]) -> dict[str, Known]:
+    """The meta file in or beside ``truth`` that knows all videos, if there is one."""
+    for folder in (truth, truth.parent):
+        for path in [folder / "meta.json", *sorted(folder.glob("meta_*.json"))]:
+            try:
+                known = _read_meta(path)
+            except InputError:
+                continue
+            if labels.keys() <= known.keys():
+                notes.append(f"the objects of every video are those of {path}")
+                return known
+    return {}
+
+
+def _read_meta(path: Path) -> dict[str, Known]:
+    try:
+        videos: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        return {video: _known(entry) for video, entry in videos.items()}
+    except FileNotFoundError:
+        raise InputError(f"meta file {path} does not exist: name another or none") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f'meta file {path} is damaged: expected {{"videos": {{<video>: {{"objects":'
+            ' ["1", ...], "length": 60}}}'
+        ) from None
+
+
+def _known(entry: Mapping[str, Any]) -> Known:
+    objects: Sequence[Any] | None = entry.get("objects")
+    length = entry.get("length")
+    return Known(
+        None if objects is None else tuple(sorted(int(i) for i in objects)),
+        None if length is None else int(length),
+    )

@@ -1,0 +1,206 @@
+"""Put another candidate's masks in place of what was selected, and take that back.
+
+Members' masks come from the stored predictions (``--keep-soft``); the pseudo-label's are always
+there. What the run itself had selected is kept under ``overridden/`` at the first override of a
+video, so that it can be restored. Every change is a line of ``overrides.jsonl``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ensemble.config import RunConfig, load_config
+from ensemble.execution.lease import held
+from ensemble.finishing.video import open_prediction, write_selected
+from ensemble.plan import open_data
+from ensemble.record import describe
+from ensemble.storage.run_directory import RunDirectory, read_json, write_json, write_text
+from mose.dataset import Dataset
+from mose.submission import write_submission
+from selection.evidence import PSEUDO_LABEL, Evidence
+from selection.report import write_report
+from selection.selectors import Choice
+from selection.summary import selection_csv, summarise
+from stseg.errors import InputError, unknown
+
+LOG = "overrides.jsonl"
+KEPT = ("height", "width", "key", "reduced_members", "missing_members", "seconds")
+"""Of a selection record, what no choice changes."""
+
+
+@dataclass(frozen=True)
+class Override:
+    """One wish: ``candidate`` for the video, or for one object; None restores the run's own."""
+
+    video: str
+    candidate: str | None
+    object_id: int | None = None
+
+
+def apply_overrides(root: str | Path, wishes: Sequence[Override]) -> list[dict[str, Any]]:
+    """Rewrite masks, records, summary, zip and report of the run in ``root``.
+
+    Returns the lines added to the log. All wishes are checked before anything is written.
+    Raises `InputError` for a folder that is no run, a video, candidate or object that is not
+    there, and for a member whose predictions were not kept.
+    """
+    run = RunDirectory(Path(root))
+    if not (run.root / "config.yaml").is_file():
+        raise InputError(f"{run.root} is no run folder (no config.yaml): give one")
+    config = load_config(run.root / "config.yaml")
+    for wish in wishes:
+        check(run, wish)
+    with held(run.root):
+        dataset = open_data(config, Path("runs"))
+        lines = [apply(config, dataset, run, wish) for wish in wishes]
+        rewrite_results(config, run)
+    return lines
+
+
+def check(run: RunDirectory, wish: Override) -> None:
+    """Raise `InputError` where a wish cannot be fulfilled."""
+    record = read_record(run, wish.video)
+    if wish.candidate is None:
+        if not saved_record(run, wish.video).is_file():
+            raise InputError(f"video {wish.video} was not overridden: there is nothing to restore")
+        if wish.object_id is not None:
+            raise InputError("what the run selected is restored for a whole video: no object")
+        return
+    names = [row["name"] for row in record["candidates"]]
+    if wish.candidate not in names:
+        raise unknown("candidate", wish.candidate, names, f" of video {wish.video}")
+    if wish.object_id is not None and wish.object_id not in record["objects"]:
+        raise InputError(
+            f"video {wish.video} has no object {wish.object_id}: it has"
+            f" {', '.join(map(str, record['objects']))}"
+        )
+    for name in sorted(set(used(new_plan(record, wish))) - {PSEUDO_LABEL}):
+        if not (run.prediction(name, wish.video) / "manifest.json").is_file():
+            raise InputError(
+                f"the predictions of {name} on video {wish.video} were not kept: run again with"
+                f" --keep-soft, or choose {PSEUDO_LABEL}"
+            )
+
+
+def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override) -> dict[str, Any]:
+    """Fulfil one wish; returns its line of the log."""
+    before = read_record(run, wish.video)
+    if wish.candidate is None:
+        restore(run, wish.video)
+    else:
+        check(run, wish)  # an earlier wish of the same call may have changed the plan
+        keep_original(run, wish.video)
+        plan = new_plan(before, wish)
+        video = dataset.video(wish.video)
+        evidence = Evidence.load(run.timeline(wish.video))
+        choice = choose(before, wish, plan)
+        with ExitStack() as stack:
+            predictions = {
+                name: open_prediction(run.prediction(name, wish.video), stack)
+                for name in sorted(set(used(plan)) - {PSEUDO_LABEL})
+            }
+            write_selected(run, video, choice, predictions, lambda: None)
+        record = describe(config, evidence, choice)
+        record |= {key: before[key] for key in KEPT if key in before}
+        record["overridden"] = True
+        write_json(run.evidence(wish.video), record)
+    line = {
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "video": wish.video,
+        "candidate": wish.candidate,
+        "object": wish.object_id,
+        "before": before["plan"],
+        "after": read_record(run, wish.video)["plan"],
+    }
+    with open(run.root / LOG, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    return line
+
+
+def new_plan(record: Mapping[str, Any], wish: Override) -> dict[int, tuple[tuple[int, str], ...]]:
+    """The plan of a record with the wish in it."""
+    plan = {
+        int(object_id): tuple((int(start), str(name)) for start, name in parts)
+        for object_id, parts in record["plan"].items()
+    }
+    for object_id in plan:
+        if wish.candidate is not None and wish.object_id in (None, object_id):
+            plan[object_id] = ((0, wish.candidate),)
+    return plan
+
+
+def used(plan: Mapping[int, Sequence[tuple[int, str]]]) -> list[str]:
+    """Every candidate that a plan names."""
+    return [name for parts in plan.values() for _, name in parts]
+
+
+def choose(
+    record: Mapping[str, Any], wish: Override, plan: Mapping[int, tuple[tuple[int, str], ...]]
+) -> Choice:
+    """The choice that a plan by hand comes to; its winner has most of the objects."""
+    names = used(plan)
+    winner = max(dict.fromkeys(names), key=names.count) if names else str(wish.candidate)
+    what = "for the video" if wish.object_id is None else f"for object {wish.object_id}"
+    reason = f"{wish.candidate} chosen by hand {what}"
+    absent = {
+        int(n): tuple((int(a), int(b)) for a, b in parts)
+        for n, parts in record.get("absent", {}).items()
+        if wish.object_id not in (None, int(n))  # a mask chosen by hand stays as it is
+    }
+    return Choice(winner, record["scores"], 0.0, reason, plan, absent)
+
+
+def read_record(run: RunDirectory, video: str) -> dict[str, Any]:
+    """The selection record of a video; `InputError` where there is none."""
+    record = read_json(run.evidence(video))
+    if record is None:
+        names = [path.stem for path in run.root.glob("selection/*.json")]
+        raise unknown("video", video, names, f" in run {run.root}")
+    return record
+
+
+def saved_record(run: RunDirectory, video: str) -> Path:
+    return run.root / "overridden" / f"{video}.json"
+
+
+def keep_original(run: RunDirectory, video: str) -> None:
+    """Set aside what the run selected, once."""
+    target = saved_record(run, video)
+    if target.is_file():
+        return
+    folder = target.with_suffix("")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(run.masks(video), folder)
+    shutil.copyfile(run.evidence(video), target)
+
+
+def restore(run: RunDirectory, video: str) -> None:
+    """Put back what the run selected."""
+    saved = saved_record(run, video)
+    shutil.rmtree(run.masks(video), ignore_errors=True)
+    shutil.move(saved.with_suffix(""), run.masks(video))
+    shutil.move(saved, run.evidence(video))
+    for path in run.masks(video).iterdir():
+        path.touch()  # newer than the pictures of the override
+
+
+def rewrite_results(config: RunConfig, run: RunDirectory) -> None:
+    """Everything that is made from all records: CSV, summary, zip, report."""
+    records = [read_record(run, path.stem) for path in sorted(run.root.glob("selection/*.json"))]
+    failures = (read_json(run.root / "failures.json") or {}).get("failures", [])
+    seconds = (read_json(run.root / "summary.json") or {}).get("seconds", 0.0)
+    summary = summarise(records, failures, seconds)
+    write_text(run.root / "selection.csv", selection_csv(records))
+    write_json(run.root / "summary.json", summary.json())
+    if config.output.submission:
+        names = [record["video"] for record in records]
+        write_submission(run.root / "masks", run.root / "submission.zip", names)
+    if config.output.report:
+        write_report(run.root)

@@ -1,0 +1,156 @@
+"""Evidence for a study: every video of a run under several fusions, kept for the next time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from ensemble.config import RunConfig, load_config, prior_of
+from ensemble.finishing.video import label_reader
+from ensemble.plan import choose_videos, open_data
+from ensemble.refinement.follow_back import read_scores
+from ensemble.storage.predictions import read_manifest
+from ensemble.storage.run_directory import RunDirectory, digest
+from mose.dataset import Dataset
+from selection.calibration import Calibration
+from selection.evidence import Evidence
+from selection.models import Curve
+from stseg.cli import Progress
+from stseg.config import to_dict
+from stseg.errors import InputError
+from study.replay import Way, evidence_of
+
+VERSION = 3
+"""Raised when evidence is made differently, so that kept evidence is made again."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a run offers to a study.
+
+    config    of the run
+    dataset   with labels
+    run       its folder
+    members   that have a prediction of every video in ``videos``
+    videos    names
+    left_out  video -> member that has no stored prediction of it
+    """
+
+    config: RunConfig
+    dataset: Dataset
+    run: RunDirectory
+    members: tuple[str, ...]
+    videos: tuple[str, ...]
+    left_out: dict[str, str]
+
+
+def open_study(root: str | Path, labels: str | None, videos: Sequence[str] = ()) -> Study:
+    """A run with labels. Raises `InputError` where it has no stored predictions or labels."""
+    root = Path(root)
+    if not (root / "config.yaml").is_file():
+        raise InputError(f"{root} is no run folder (no config.yaml): give one")
+    config = load_config(root / "config.yaml")
+    if labels is not None:
+        config = replace(config, data=replace(config.data, labels=labels))
+    if config.data.labels is None:
+        raise InputError(f"run {root} was made without labels: name their folder with --labels")
+    dataset = open_data(config, Path("runs"))
+    run = RunDirectory(root)
+    names = choose_videos(dataset, tuple(videos) or config.data.videos)
+    members = tuple(member.name for member in config.members)
+    kept, left_out = [], {}
+    for name in names:
+        missing = [m for m in members if read_manifest(run.prediction(m, name)) is None]
+        if missing:
+            left_out[name] = missing[0]
+        else:
+            kept.append(name)
+    if not kept:
+        raise InputError(
+            f"run {root} has no video with the predictions of all its members: run it with"
+            " --keep-soft"
+        )
+    return Study(config, dataset, run, members, tuple(kept), left_out)
+
+
+def priors_of(study: Study, calibration: Calibration | None) -> dict[str, float]:
+    """Member -> expected J&F in (0, 1)."""
+    return {member.name: prior_of(member, calibration) for member in study.config.members}
+
+
+def gather(
+    study: Study,
+    ways: Sequence[Way],
+    calibration: Calibration | None = None,
+    processes: int | None = None,
+) -> dict[str, list[Evidence]]:
+    """Video -> its evidence for each of ``ways``; what was made before is read."""
+    priors = priors_of(study, calibration)
+    curves = {m: c for m, c in (calibration.curves if calibration else {}).items() if m in priors}
+    jobs = [(study, name, priors, curves, tuple(ways)) for name in study.videos]
+    found: dict[str, list[Evidence]] = {}
+    workers = min(processes or os.cpu_count() or 1, len(jobs))
+    bar = Progress(len(jobs), "videos")
+    if workers == 1:
+        for job in jobs:
+            found[job[1]] = one_video(*job)
+            bar.advance()
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for job, evidence in zip(jobs, pool.map(_unpacked, jobs), strict=True):
+                found[job[1]] = evidence
+                bar.advance()
+    bar.close()
+    return found
+
+
+def _unpacked(job: tuple[Study, str, dict[str, float], dict[str, Curve], tuple[Way, ...]]):
+    return one_video(*job)
+
+
+def one_video(
+    study: Study,
+    name: str,
+    priors: Mapping[str, float],
+    curves: Mapping[str, Curve],
+    ways: Sequence[Way],
+) -> list[Evidence]:
+    """Evidence of one video for each way, from the study's folder where it is there."""
+    paths = [kept_path(study, name, priors, curves, way) for way in ways]
+    missing = [way for way, path in zip(ways, paths, strict=True) if not path.is_file()]
+    if missing:
+        video = study.dataset.video(name)
+        labels = label_reader(study.dataset, name, video)
+        made = evidence_of(study.run, video, priors, curves, missing, labels)
+        for way, evidence in zip(missing, made, strict=True):
+            path = paths[list(ways).index(way)]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            evidence.save(path)
+    found = [Evidence.load(path) for path in paths]
+    for evidence in found:
+        # kept apart: a run may follow members back after its evidence was kept
+        read_scores(study.run, evidence, evidence.members)
+    return found
+
+
+def kept_path(
+    study: Study,
+    name: str,
+    priors: Mapping[str, float],
+    curves: Mapping[str, Curve],
+    way: Way,
+) -> Path:
+    """Where the evidence lies; the name changes with everything that it depends on."""
+    stamps = {member: study.run.prediction_stamp(member, name) for member in way.members}
+    key = digest(
+        VERSION,
+        str(study.dataset.labels_folder(name)),
+        to_dict(way.options),
+        {member: (priors[member], stamps[member]) for member in way.members},
+        {member: to_dict(curves[member]) for member in way.members if member in curves},
+    )
+    return study.run.root / "study" / "evidence" / f"{name}-{key[:12]}.npz"

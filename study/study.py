@@ -1,0 +1,130 @@
+"""What fusion and selection are worth: every rule, policy and granularity on one labelled run.
+
+    python -m selection.study RUN --labels Labels
+
+Works on the predictions that a run kept (``--keep-soft``); no model runs again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from selection.calibration import Calibration, load_calibration
+from selection.evidence import Evidence
+from selection.policies import SelectionOptions
+from selection.selectors import GRANULARITIES
+from stseg.cli import EXIT_OK, say
+from stseg.errors import InputError
+from study.results import Result, baselines, calibrations, evaluate
+from study.table import Report, compare
+
+LAYOUT = """\
+what is written:
+  RUN/study/study.txt  study.csv  study.json    the table
+  RUN/study/bars.svg   calibration.svg          the plots
+  RUN/study/evidence/                           kept, so that the next study takes seconds
+
+The recommender and the stated probabilities come from the calibration that the run names;
+without one they are fitted here, by cross-validation over the run's videos."""
+
+POLICY_CHOICES = ("agreement", "recommender", "agreement+recommender", "pseudo-label")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="python -m selection.study",
+        description=__doc__,
+        epilog=LAYOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("run", help="the run folder")
+    p.add_argument("--labels", nargs="?", const="Annotations", help="folder of full labels")
+    p.add_argument("--rules", nargs="+", metavar="RULE", help="only these fusion rules")
+    p.add_argument("--videos", nargs="+", default=[], metavar="NAME", help="only these (patterns)")
+    p.add_argument(
+        "--calibration", help="instead of the run's own; 'none': fit by cross-validation"
+    )
+    p.add_argument("--processes", type=int, help="at once (default: one per core)")
+    p.add_argument("--no-leave-one-out", action="store_true", help="only all members together")
+    p.add_argument("--output", help="folder to write (default: RUN/study)")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line, evaluate, write; returns the exit code."""
+    a = parser().parse_args(argv)
+    if a.processes is not None and a.processes < 1:
+        raise InputError(f"--processes is {a.processes}, expected at least 1")
+    report = study(
+        a.run, a.labels, a.rules, a.videos, a.calibration, a.processes, not a.no_leave_one_out
+    )
+    out = Path(a.output or Path(a.run) / "study")
+    report.save(out)
+    say(report.table())
+    say(f"{out / 'study.txt'}, study.csv, study.json, bars.svg, calibration.svg")
+    return EXIT_OK
+
+
+def study(
+    root: str | Path,
+    labels: str | None = None,
+    rules: Sequence[str] | None = None,
+    videos: Sequence[str] = (),
+    calibration: str | None = None,
+    processes: int | None = None,
+    leave_one_out: bool = True,
+) -> Report:
+    """Evaluate everything on the run in ``root``."""
+    from ensemble.fusion.rules import RULES
+    from stseg.config import one_of
+    from study.replay import Way
+    from study.stored_runs import gather, open_study
+
+    opened = open_study(root, labels, videos)
+    for name in opened.left_out:
+        say(f"left out: video {name}, no stored prediction of {opened.left_out[name]}")
+    for rule in rules or ():
+        one_of("--rules", rule, RULES)
+    stored = calibration or opened.config.calibration
+    known = load_calibration(stored) if stored and stored != "none" else None
+    fusion, members = opened.config.fusion, opened.members
+    chosen = tuple(dict.fromkeys((fusion.rule, *(rules or RULES))))
+    ways = {rule: Way(members, replace(fusion, rule=rule)) for rule in chosen}
+    if leave_one_out and len(members) > 2:
+        for member in members:
+            rest = tuple(m for m in members if m != member)
+            ways[f"{fusion.rule} without {member}"] = Way(rest, fusion)
+    found = gather(opened, list(ways.values()), known, processes)
+    by_way = {name: [found[video][k] for video in opened.videos] for k, name in enumerate(ways)}
+    return report_of(by_way, fusion.rule, opened.config.selection, known)
+
+
+def report_of(
+    by_way: Mapping[str, Sequence[Evidence]],
+    main_way: str,
+    own: SelectionOptions,
+    known: Calibration | None,
+) -> Report:
+    """Pure: from the evidence of every way to the table."""
+    results: list[Result] = []
+    for way, videos in by_way.items():
+        policies = list(POLICY_CHOICES)
+        if any(not np.isnan(evidence.cycle).all() for evidence in videos):
+            policies += ["cycle", "agreement+cycle", "agreement+cycle+recommender"]
+        if own.policy not in policies:
+            policies.append(own.policy)
+        given = calibrations(videos, known)
+        for policy in policies:
+            sizes = ("video",) if policy == "pseudo-label" else GRANULARITIES
+            for granularity in sizes:
+                options = replace(own, policy=policy, granularity=granularity)
+                sure = way == main_way  # the fits of what is said are most of a study's time
+                results.append(evaluate(way, videos, options, given, known, sure))
+    bases = {way: baselines(videos) for way, videos in by_way.items()}
+    return compare(results, bases, main_way, own, known.name if known else None)

@@ -1,0 +1,157 @@
+"""Calibration: what is measured on labels, stored, and applied without a fitting library."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from simulated import MEMBERS, make_run
+
+from ensemble.config import load_config, prior_of
+from selection.calibration import load_calibration
+from selection.fitting import fit_curve, fit_sureness, folds
+from selection.models import Curve, Linear
+from selection.selectors import SelectionOptions, select
+from selection.sureness import SURE_FEATURES, how_sure, state
+from stseg.errors import InputError
+from study.calibrate import main, read_names
+from study.stored_runs import gather, open_study
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("calibrate"))
+
+
+@pytest.fixture(scope="module")
+def path(run):
+    out = run.parent / "made.json"
+    main(["--run", str(run), "--output", str(out), "--processes", "1"])
+    return out
+
+
+def evidence_of(run, calibration):
+    from study.replay import Way
+
+    opened = open_study(run, None)
+    return gather(opened, [Way(opened.members, opened.config.fusion)], calibration, 1)
+
+
+def test_priors_are_the_measured_scores(run, path):
+    made = load_calibration(str(path))
+    assert list(made.priors) == list(MEMBERS)
+    assert made.priors["strong"] > made.priors["middle"] > made.priors["weak"]
+    raw = evidence_of(run, None)
+    mean = np.mean([e[0].truth()[0] for e in raw.values()])
+    assert made.priors["strong"] == pytest.approx(mean, abs=0.03)
+    member = load_config(run / "config.yaml").members[0]
+    assert prior_of(member, made) == made.priors["strong"]
+    assert prior_of(member, None) == 0.7
+
+
+def test_source_and_features_are_readable(path):
+    stored = json.loads(path.read_text())
+    assert stored["source"]["videos"] == 10
+    assert stored["source"]["members"]["weak"]["adapter"] is None  # made-up predictions
+    assert {"name", "weight", "mean", "scale", "low", "high"} == set(
+        stored["recommender"]["features"][0]
+    )
+
+
+def test_read_as_written(path, tmp_path):
+    made = load_calibration(str(path))
+    made.save(tmp_path / "again.json")
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again == json.loads(path.read_text())
+
+
+def test_selection_states_how_sure_it_is(run, path):
+    made = load_calibration(str(path))
+    options = SelectionOptions(policy="recommender")
+    inside = []
+    for (evidence,) in evidence_of(run, made).values():
+        choice = select(evidence, options, made)
+        whole, objects = how_sure(evidence, options, choice, made)
+        assert set(objects) == {1, 2}
+        for sure in (whole, *objects.values()):
+            assert 0 <= sure.probability <= 1
+            assert 0 <= sure.low <= sure.expected <= sure.high <= 1
+        row = evidence.candidates.index(choice.winner)
+        inside.append(whole.low <= np.nanmean(evidence.truth()[row]) <= whole.high)
+    assert np.mean(inside) >= 0.6
+    assert how_sure(evidence, options, choice, None) == (None, {})
+
+
+def test_recommender_falls_back_where_a_video_is_unlike(run, path):
+    made = load_calibration(str(path))
+    evidence = next(iter(evidence_of(run, made).values()))[0]
+    options = SelectionOptions(policy="recommender")
+    assert "by agreement" not in select(evidence, options, made).reason
+    evidence.memo.clear()
+    for plane in ("stability", "appearance", "confidence"):
+        evidence[plane][:] = 0.0
+    choice = select(evidence, options, made)
+    assert "unlike the videos" in choice.reason
+    assert choice.winner == select(evidence, SelectionOptions()).winner
+
+
+def test_applying_needs_no_fitting_library(path):
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "from selection.calibration import load_calibration\n"
+        "import ensemble.finishing.video\n"
+        f"c = load_calibration({str(path)!r})\n"
+        "print(float(c.curves['weak'](0.5)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0 <= float(done.stdout) <= 1
+
+
+def test_curve_follows_the_truth_and_rises():
+    rng = np.random.default_rng(0)
+    said = rng.random(3000)
+    curve = fit_curve(said, np.clip(said**2 + rng.normal(0, 0.05, 3000), 0, 1))
+    assert curve(0.5) == pytest.approx(0.25, abs=0.06)
+    assert (np.diff(curve.y) >= 0).all()
+    assert fit_curve(np.full(4, np.nan), np.ones(4)) == Curve((0.0, 1.0), (0.0, 1.0))
+
+
+def test_linear_says_what_is_out_of_range():
+    model = Linear(("a", "b"), (0, 0), (1, 1), (1, 2), 0.5, (0, 0), (1, 1))
+    assert model(np.array([1.0, 1.0])) == 3.5
+    assert model.outside(np.array([[0.5, 9.0], [0.5, 3.0]])) == ("b",)
+
+
+def test_sureness_is_calibrated_where_the_margin_tells():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(400, len(SURE_FEATURES)))
+    best = rng.random(400) < 1 / (1 + np.exp(-2 * values[:, 1]))
+    truth = np.clip(0.7 + 0.1 * values[:, 0] + rng.normal(0, 0.05, 400), 0, 1)
+    model = fit_sureness(values[:300], truth[:300], best[:300])
+    said = [state(model, row) for row in values[300:]]
+    assert np.mean([s.low <= t <= s.high for s, t in zip(said, truth[300:], strict=True)]) > 0.65
+    high = np.array([s.probability for s in said]) > 0.5
+    assert best[300:][high].mean() > 0.7 > 0.4 > best[300:][~high].mean()
+
+
+def test_folds_hold_every_video_out_once():
+    held = np.concatenate([h for _, h in folds(13)])
+    assert sorted(held) == list(range(13))
+    assert all(not set(f) & set(h) for f, h in folds(13))
+
+
+def test_what_cannot_be_calibrated_is_said(run, tmp_path):
+    from study.calibrate import calibrate
+
+    with pytest.raises(InputError, match="at least 10"):
+        calibrate(run, videos=("v00", "v01"))
+    with pytest.raises(InputError, match="unknown calibration"):
+        load_calibration("nowhere")
+    bad = tmp_path / "bad.json"
+    bad.write_text('{"format": 1}')
+    with pytest.raises(InputError, match="make it again"):
+        load_calibration(str(bad))
+    (tmp_path / "none.txt").write_text("\n")
+    with pytest.raises(InputError, match="empty"):
+        read_names(tmp_path / "none.txt")
