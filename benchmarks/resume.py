@@ -22,8 +22,9 @@ from ensemble.plan import make_job, make_plan
 from ensemble.resume import unchanged
 from ensemble.scheduling.messages import MemberSpec
 from ensemble.storage.journal import Input, Memory, Whole, open_memory
-from ensemble.storage.run_directory import RunDirectory, count_files
+from ensemble.storage.run_directory import RunDirectory
 from mose.dataset import Dataset, open_dataset
+from stseg.files import count_files
 
 
 def make_videos(root: Path, videos: int) -> Dataset:

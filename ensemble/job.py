@@ -20,10 +20,11 @@ from ensemble.execution import lease
 from ensemble.execution.memory_ladder import lighter
 from ensemble.finishing.video import finish_video
 from ensemble.storage.predictions import CorruptPrediction, PredictionWriter
-from ensemble.storage.run_directory import RunDirectory, quick_digest
+from ensemble.storage.run_directory import RunDirectory
 from mose import InputError
 from mose.dataset import Dataset
 from mose.prefetch import prefetched
+from stseg.files import quick_digest
 
 if TYPE_CHECKING:
     from adapters.base import Segmenter

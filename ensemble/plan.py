@@ -13,11 +13,12 @@ from ensemble.job import RunJob, find_weights
 from ensemble.resume import Results, look_at_all
 from ensemble.scheduling.messages import Pair
 from ensemble.storage.journal import Input, Memory, read_memory
-from ensemble.storage.run_directory import RunDirectory, digest, file_digest
+from ensemble.storage.run_directory import RunDirectory
 from mose import InputError
 from mose.dataset import Dataset, open_dataset
 from stseg.config import to_dict
 from stseg.errors import unknown
+from stseg.files import digest, file_digest
 
 RESULT_VERSION = 1
 """Part of every resume key: raised when a release changes what the same options give."""

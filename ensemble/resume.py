@@ -22,6 +22,7 @@ from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
 from mose.dataset import Dataset
 from stseg.cli import progress
+from stseg.files import PARTIAL
 
 Entry = Mapping[str, Any]
 """A line of the run's log."""
@@ -225,7 +226,7 @@ def listed(folder: Path, clear: bool = False) -> frozenset[str]:
             (left if entry.name.startswith(".") else names).append(entry.name)
     if clear:
         for name in left:
-            if name.endswith(".partial"):
+            if name.endswith(PARTIAL):
                 shutil.rmtree(folder / name, ignore_errors=True)
                 with contextlib.suppress(OSError):
                     (folder / name).unlink(missing_ok=True)

@@ -264,9 +264,9 @@ def write_results(
     config: RunConfig, plan: Plan, outcome: Outcome, directory: RunDirectory, seconds: float
 ) -> Summary:
     """Everything that is written once per run: failures, CSV, summary, zip, report."""
-    from ensemble.storage.run_directory import read_json, write_json, write_text
     from mose.submission import write_submission
     from selection.summary import selection_csv, summarise
+    from stseg.files import read_json, write_json, write_text
 
     failures = list_failures(plan, outcome)
     written = [v for v in plan.videos if v in plan.finished or v in outcome.finished]

@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from finetune.models import write_bytes
 from mose import InputError
+from stseg.files import write_bytes
 
 LOG, VALIDATION = "log.csv", "validation.csv"
 SCORE = "J&F"
@@ -26,7 +26,7 @@ class Log:
             kept = [row for row in rows if len(row) == len(head) and int(row[0]) <= step]
             self.rows = len(kept)
             lines = [",".join(row) for row in ([head, *kept] if kept else [])]
-            write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+            write_bytes(path, "".join(f"{line}\n" for line in lines).encode(), sync=True)
 
     def add(self, row: dict[str, Any]) -> None:
         try:

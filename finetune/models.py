@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from finetune.clips import Batches, open_clips
 from finetune.recipe import Recipe
 from mose import InputError
 from stseg.config import build
+from stseg.files import write_bytes
 
 OWN = {"sam2": "finetune.sam2:make_sam2"}
 """``module:function`` of families whose network is not the project's own; the module's ``start``
@@ -163,9 +163,9 @@ def write_weights(
         for name, tensor in official_state(family, state).items()
     }
     notes = None if note is None else {"config": note}
-    write_bytes(stem.with_suffix(".safetensors"), save(official, notes))
+    write_bytes(stem.with_suffix(".safetensors"), save(official, notes), sync=True)
     whole = official if notes is None else {"model": official, **notes}
-    write_bytes(stem.with_suffix(".pth"), torch_bytes(whole))
+    write_bytes(stem.with_suffix(".pth"), torch_bytes(whole), sync=True)
 
 
 def torch_bytes(content: Any) -> bytes:
@@ -173,21 +173,6 @@ def torch_bytes(content: Any) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; a full disk is an `OSError` that names the file."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _modules(family: str) -> tuple[Any, Any]:

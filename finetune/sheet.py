@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from finetune.clips import Batches, ClipBatch, open_clips, to_bytes
-from finetune.models import write_bytes
 from finetune.recipe import Recipe
 from mose.masks import PALETTE
+from stseg.files import write_bytes
 
 CLIPS = 6
 

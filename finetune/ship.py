@@ -24,6 +24,7 @@ from adapters.weights.store import PRETRAINED
 from finetune.recipe import Recipe, ValidationOptions, load_recipe
 from mose import InputError
 from stseg.cli import EXIT_OK, run_command, say
+from stseg.files import write_bytes, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     card = card_of(
         recipe, chosen.config, chosen.name, count, size, scores, chosen.note, chosen.average
     )
-    target.with_suffix(".md").write_text(card, encoding="utf-8")
+    write_text(target.with_suffix(".md"), card)
     say(f"wrote {target} and its card: " + ", ".join(f"{k} {v:.1f}" for k, v in scores.items()))
     return EXIT_OK
 
@@ -114,7 +115,6 @@ def write_half(
     from safetensors.torch import save
 
     from adapters.weights.checkpoints import describe, family_of, load_state
-    from finetune.models import write_bytes
 
     state = load_state(source)
     if family_of(state) != family:
@@ -129,7 +129,7 @@ def write_half(
             f" {MOST_BYTES / 1e6:.0f} are shipped: make the recipe's sizes smaller"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(target, content)
+    write_bytes(target, content, sync=True)
     return sum(t.numel() for t in state.values()), len(content)
 
 

@@ -31,7 +31,6 @@ from finetune.models import (
     make_network,
     note_of,
     torch_bytes,
-    write_bytes,
     write_weights,
 )
 from finetune.objective import total_loss
@@ -40,6 +39,7 @@ from finetune.parallel import Team, shared_norms
 from finetune.recipe import Recipe, fingerprint
 from finetune.unroll import unroll
 from mose import InputError
+from stseg.files import write_bytes
 
 Evaluate = Callable[[Path], float]
 """J&F in percent of the weights in a file."""
@@ -196,7 +196,7 @@ class Trainer:
             "average": self.average,
         }
         self._write(self.output / "last")
-        write_bytes(self.output / STATE, torch_bytes(state))
+        write_bytes(self.output / STATE, torch_bytes(state), sync=True)
 
     def _write(self, stem: Path) -> None:
         write_weights(stem, self.recipe.network, self.weights(), note=note_of(self.network))

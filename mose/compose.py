@@ -15,9 +15,6 @@ and disappearance for measuring trackers, where the clips themselves have one ob
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +28,7 @@ from mose.masks import object_ids, read_mask, write_mask
 from mose.video import Video
 from stseg.cli import EXIT_OK, progress, run_command, say
 from stseg.errors import InputError
+from stseg.files import appearing_in, write_json
 
 MIN_AREA = 0.004
 """A pasted object covers at least this share of the first frame, or the draw is repeated."""
@@ -185,7 +183,7 @@ def write_composites(
         if not (out / "JPEGImages" / name).is_dir():
             _write_video(dataset, recipe, out, name)
     described = {f"c{i:05d}": asdict(recipe) for i, recipe in enumerate(recipes)}
-    (out / "compose.json").write_text(json.dumps({"seed": seed, "videos": described}, indent=1))
+    write_json(out / "compose.json", {"seed": seed, "videos": described})
     return recipes
 
 
@@ -206,22 +204,14 @@ def _visible_recipe(
 
 
 def _write_video(dataset: Dataset, recipe: Recipe, out: Path, name: str) -> None:
-    partial = out / f".{name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    kinds = ("Labels", "Annotations", "JPEGImages")
-    for kind in kinds:
-        (partial / kind).mkdir(parents=True)
-        (out / kind).mkdir(exist_ok=True)
-    for index, (image, labels) in enumerate(render(dataset, recipe)):
-        path = partial / "JPEGImages" / f"{index:05d}.jpg"
-        Image.fromarray(image).save(path, quality=JPEG_QUALITY)
-        write_mask(partial / "Labels" / f"{index:05d}.png", labels)
-        if index == 0:
-            write_mask(partial / "Annotations" / "00000.png", labels)
-    for kind in kinds:  # frames last: a video is whole when its frames are there
-        shutil.rmtree(out / kind / name, ignore_errors=True)
-        os.replace(partial / kind, out / kind / name)
-    shutil.rmtree(partial)
+    # Frames last: a video is whole when its frames are there.
+    with appearing_in(out, ("Labels", "Annotations", "JPEGImages"), name) as partial:
+        for index, (image, labels) in enumerate(render(dataset, recipe)):
+            path = partial / "JPEGImages" / f"{index:05d}.jpg"
+            Image.fromarray(image).save(path, quality=JPEG_QUALITY)
+            write_mask(partial / "Labels" / f"{index:05d}.png", labels)
+            if index == 0:
+                write_mask(partial / "Annotations" / "00000.png", labels)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

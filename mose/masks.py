@@ -7,7 +7,6 @@ reads such files without turning ids into colours, so nothing else is used here.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stseg.errors import InputError
+from stseg.files import open_atomic
 
 VOID = 255
 """Pixel value that no object may have; alone with 0 it marks a binary mask."""
@@ -108,16 +108,10 @@ def write_mask(path: str | Path, ids: np.ndarray) -> None:
     Pillow with run-length compression at level 1: half the time of the default and
     smaller for masks.
     """
-    path = Path(path)
     image = Image.fromarray(np.ascontiguousarray(ids, dtype=np.uint8))
     image.putpalette(PALETTE)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            image.save(file, format="PNG", compress_level=1, compress_type=3)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with open_atomic(path) as file:
+        image.save(file, format="PNG", compress_level=1, compress_type=3)
 
 
 def values(ids: np.ndarray) -> list[int]:

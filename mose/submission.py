@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mose.video import numbered_files
 from stseg.errors import InputError
+from stseg.files import open_atomic
 
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 """The earliest that a zip can hold: no entry depends on when it was made."""
@@ -38,21 +39,16 @@ def write_submission(
     """
     masks, target = Path(masks), Path(target)
     chosen = _videos(masks, videos)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     count = 0
-    try:
-        with open(partial, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for video in chosen:
-                    wanted = None if frames is None else frames.get(video)
-                    for path in _masks(masks / video, wanted):
-                        _add(archive, path, f"{video}/{path.name}")
-                        count += 1
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        open_atomic(target, sync=True) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for video in chosen:
+            wanted = None if frames is None else frames.get(video)
+            for path in _masks(masks / video, wanted):
+                _add(archive, path, f"{video}/{path.name}")
+                count += 1
     _sync_folder(target.parent)
     return count
 

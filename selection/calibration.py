@@ -16,6 +16,7 @@ from typing import Any
 from selection.models import Curve, Linear, Recommender, Sureness, Tree
 from stseg.config import CONFIG_FOLDER
 from stseg.errors import InputError, unknown
+from stseg.files import write_text
 
 FOLDER = CONFIG_FOLDER / "priors"
 FORMAT = 1
@@ -55,9 +56,7 @@ class Calibration:
         """Write to ``path``, whole or not at all."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(_lines(self.json()) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_text(path, _lines(self.json()) + "\n")
 
 
 def find_calibration(name: str) -> Path:

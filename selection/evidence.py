@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from stseg.files import open_atomic
+
 PSEUDO_LABEL = "pseudo-label"
 """Name of the fused masks among the candidates; always the last one."""
 
@@ -145,7 +147,6 @@ class Evidence:
 
     def save(self, path: str | Path) -> None:
         """Write as ``.npz`` (no pickles), atomically."""
-        path = Path(path)
         head = {
             "video": self.video,
             "candidates": self.candidates,
@@ -155,10 +156,8 @@ class Evidence:
         }
         arrays: dict[str, Any] = {**self.planes, "disputed": self.disputed}
         arrays |= {name: getattr(self, name) for name in EXTRAS}
-        partial = path.with_name(f".{path.name}.partial")
-        with open(partial, "wb") as file:
+        with open_atomic(path) as file:
             np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)
-        partial.replace(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Evidence:

@@ -21,7 +21,7 @@ from ensemble.execution.lease import held
 from ensemble.finishing.video import open_prediction, write_selected
 from ensemble.plan import open_data
 from ensemble.record import describe
-from ensemble.storage.run_directory import RunDirectory, read_json, write_json, write_text
+from ensemble.storage.run_directory import RunDirectory
 from mose.dataset import Dataset
 from mose.submission import write_submission
 from selection.evidence import PSEUDO_LABEL, Evidence
@@ -29,6 +29,7 @@ from selection.report import write_report
 from selection.selectors import Choice
 from selection.summary import selection_csv, summarise
 from stseg.errors import InputError, unknown
+from stseg.files import read_json, write_json, write_text
 
 LOG = "overrides.jsonl"
 KEPT = ("height", "width", "key", "reduced_members", "missing_members", "seconds")

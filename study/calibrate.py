@@ -193,7 +193,7 @@ def fit_both(videos: Sequence[Evidence], choices: Sequence[Choice]) -> tuple[Sur
 def source_of(opened: Study) -> dict[str, Any]:
     """Where a calibration comes from: enough to know whether it still fits."""
     from ensemble.storage.predictions import read_manifest
-    from ensemble.storage.run_directory import digest
+    from stseg.files import digest
 
     members = {}
     for member in opened.members:

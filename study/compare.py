@@ -11,6 +11,7 @@ from typing import Any
 
 from stseg.cli import EXIT_OK, progress, say
 from stseg.errors import InputError
+from stseg.files import write_json
 
 LAYOUT = """\
 what is read of each run folder:
@@ -241,6 +242,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"--same {arguments.same} is no J: give a number above 0, at most 1")
     comparison = compare_runs(arguments.first, arguments.second, arguments.same)
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(comparison.json(), indent=1), encoding="utf-8")
+        write_json(arguments.json, comparison.json())
     say(comparison.table())
     return EXIT_OK

@@ -14,7 +14,7 @@ from ensemble.finishing.video import label_reader
 from ensemble.plan import choose_videos, open_data
 from ensemble.refinement.follow_back import read_scores
 from ensemble.storage.predictions import read_manifest
-from ensemble.storage.run_directory import RunDirectory, digest
+from ensemble.storage.run_directory import RunDirectory
 from mose.dataset import Dataset
 from selection.calibration import Calibration
 from selection.evidence import Evidence
@@ -22,6 +22,7 @@ from selection.models import Curve
 from stseg.cli import Progress
 from stseg.config import to_dict
 from stseg.errors import InputError
+from stseg.files import digest
 from study.replay import Way, evidence_of
 
 VERSION = 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from selection.policies import SelectionOptions
 from selection.statistics import mean_score, paired_interval
 from selection.summary import format_table
 from selection.sureness import BEST_WITHIN
+from stseg.files import write_json, write_text
 from study import plots
 from study.results import Baselines, Result, Stated
 
@@ -76,9 +76,9 @@ class Report:
         """Table, CSV, JSON and plots."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "study.txt").write_text(self.table() + "\n", encoding="utf-8")
-        (folder / "study.csv").write_text(self.csv(), encoding="utf-8")
-        (folder / "study.json").write_text(json.dumps(self.json(), indent=1), encoding="utf-8")
+        write_text(folder / "study.txt", self.table() + "\n")
+        write_text(folder / "study.csv", self.csv())
+        write_json(folder / "study.json", self.json())
         bars: list[tuple[str, float, tuple[float, float] | None]]
         bars = [(name, score, None) for name, score in self.base.items()]
         for row in self.rows:
@@ -88,12 +88,12 @@ class Report:
                 ends = (best + row["gain_low"], best + row["gain_high"])
                 if " without " not in name:
                     bars.append((name, row["J&F"], ends))
-        (folder / "bars.svg").write_text(plots.bars(bars, self.base[BEST]), encoding="utf-8")
+        write_text(folder / "bars.svg", plots.bars(bars, self.base[BEST]))
         points = {
             name: (said.probability, said.best.astype(float))
             for name, said in self.reliability.items()
         }
-        (folder / "calibration.svg").write_text(plots.reliability(points), encoding="utf-8")
+        write_text(folder / "calibration.svg", plots.reliability(points))
 
 
 BEST, ORACLE = "best single in hindsight", "oracle per video"

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from mose import InputError
+from stseg.files import write_json
 
 Report = Callable[[int, int | None], None]
 """Called with the bytes that are here and the bytes in all, where that is known."""
@@ -243,7 +244,7 @@ def _read_state(partial: Path, address: Address) -> dict[str, Any]:
 
 def _write_state(partial: Path, address: Address, total: int | None, validator: str | None) -> None:
     state = {"address": address.text, "total": total, "validator": validator}
-    _state_path(partial).write_text(json.dumps(state))
+    write_json(_state_path(partial), state, indent=None)
 
 
 class _Form(HTMLParser):

@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +17,7 @@ import yaml
 
 from adapters.weights.download import Address, Report, download
 from stseg.errors import InputError, unknown
+from stseg.files import locked, write_json
 
 CATALOGUE = Path(__file__).resolve().parents[2] / "configs" / "weights.yaml"
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
@@ -136,7 +134,7 @@ def fetch(checkpoint: Checkpoint, report: Report | None = None) -> Path:
             f" {checkpoint.page}, then run python -m adapters.weights import FILE"
             f" {checkpoint.name}"
         )
-    with _locked(target):
+    with locked(target):
         if target.is_file():  # another process has brought it
             return target
         partial = target.with_name(f".{target.name}.partial")
@@ -155,7 +153,7 @@ def import_file(path: str | Path, checkpoint: Checkpoint) -> Path:
     if not path.is_file():
         raise InputError(f"file {path} does not exist")
     target = cache_folder() / checkpoint.file
-    with _locked(target):
+    with locked(target):
         copy = target.with_name(f".{target.name}.import")
         try:
             shutil.copyfile(path, copy)
@@ -184,7 +182,7 @@ def _accept(checkpoint: Checkpoint, candidate: Path, target: Path, source: str) 
     if not known and not (checkpoint.sha256 or checkpoint.md5):
         _check_content(checkpoint, candidate, source)
     if not known:
-        _write_atomically(_pin_path(target), json.dumps(dataclasses.asdict(pin), indent=2))
+        write_json(_pin_path(target), dataclasses.asdict(pin), indent=2)
     os.replace(candidate, target)
 
 
@@ -231,18 +229,3 @@ def _read_pin(target: Path) -> Pin | None:
         return None
     except (ValueError, TypeError):
         raise InputError(f"{path} is damaged: remove it and fetch the checkpoint again") from None
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
-
-
-@contextlib.contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Only one process at a time works on a file of the cache."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with open(target.with_name(f".{target.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

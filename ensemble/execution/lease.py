@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ensemble.storage.run_directory import read_json
 from mose import InputError
+from stseg.files import read_json
 
 LEASE = "lease.json"
 HEARTBEAT = 5.0

@@ -12,9 +12,10 @@ import numpy as np
 from adapters.expansion import Expansion
 from ensemble.fusion.frame import FusionOptions, fuse_frame
 from ensemble.storage.predictions import StoredFrame
-from ensemble.storage.run_directory import RunDirectory, appearing
+from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
 from selection.report.stills import StillsWriter, shrink
+from stseg.files import appearing
 
 COMPARED = {"box average": "boxes", "max fusion": "max"}
 """Fusions shown beside the pseudo-label: layer name -> rule."""

@@ -23,7 +23,7 @@ from ensemble.fusion.frame import Fused, Gathered
 from ensemble.fusion.trust import Trust
 from ensemble.record import describe
 from ensemble.storage.predictions import CorruptPrediction, Prediction, StoredFrame
-from ensemble.storage.run_directory import RunDirectory, appearing, write_json
+from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
 from mose.dataset import Dataset
 from mose.masks import read_mask, write_mask
@@ -31,6 +31,7 @@ from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.identity import IdentityWatch
 from selection.metrics import Regions
 from selection.selectors import Choice, compose, select
+from stseg.files import appearing, write_json
 
 Labels = Callable[[int], np.ndarray | None]
 """Frame index -> ``(H, W) uint8`` true ids, or None where a frame has no label."""

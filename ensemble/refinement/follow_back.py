@@ -26,7 +26,7 @@ from ensemble.job import MemberWorker, RunJob
 from ensemble.record import describe
 from ensemble.scheduling.messages import MemberSpec, Pair
 from ensemble.storage.predictions import Prediction
-from ensemble.storage.run_directory import RunDirectory, read_json, write_json
+from ensemble.storage.run_directory import RunDirectory
 from mose import Video
 from mose.video import Prompts
 from selection.evidence import Evidence
@@ -34,6 +34,7 @@ from selection.metrics import Regions, object_score
 from selection.policies import SelectionOptions
 from selection.selectors import select
 from stseg.cli import say
+from stseg.files import read_json, write_json
 
 if TYPE_CHECKING:
     from ensemble.execution.executor import Executor

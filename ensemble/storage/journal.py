@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from ensemble.storage.run_directory import RunDirectory, write_text
+from ensemble.storage.run_directory import RunDirectory
+from stseg.files import write_text
 
 MEMORY = "resume.jsonl"
 

@@ -32,6 +32,7 @@ import numpy as np
 
 from adapters.base import FrameMasks
 from adapters.expansion import Expansion
+from stseg.files import partial_path, put_in_place
 
 FORMAT = 1
 FRAMES = "frames.bin"
@@ -74,7 +75,7 @@ class PredictionWriter:
         self.folder = Path(folder)
         self.size = (height, width)
         self.frames = 0
-        self._partial = self.folder.with_name(f".{self.folder.name}.{token}.partial")
+        self._partial = partial_path(self.folder, token)
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
         self._file = open(self._partial / FRAMES, "wb")  # noqa: SIM115
@@ -115,8 +116,7 @@ class PredictionWriter:
             "bytes": size,
         }
         (self._partial / "manifest.json").write_text(json.dumps(whole, indent=1))
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.replace(self._partial, self.folder)
+        put_in_place(self._partial, self.folder)
         return size
 
 

@@ -15,14 +15,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +29,7 @@ import yaml
 from ensemble.storage.predictions import FRAMES, read_manifest
 from mose import InputError
 from selection.report.document import stills_folder
+from stseg.files import count_files, read_json, write_json, write_text
 
 MARK = "config.yaml"
 
@@ -154,73 +152,3 @@ def environment() -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "versions": versions,
     }
-
-
-def digest(*parts: Any) -> str:
-    """A short hash of JSON-able values, for resume keys."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def quick_digest(*parts: str) -> str:
-    """`digest` for keys that are made by the million."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-
-
-def file_digest(path: str | Path) -> str:
-    """sha256 of a file."""
-    total = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            total.update(block)
-    return total.hexdigest()
-
-
-def count_files(folder: Path) -> int:
-    """How many files a folder has, hidden ones aside; 0 without it."""
-    try:
-        return sum(not name.startswith(".") for name in os.listdir(folder))
-    except OSError:
-        return 0
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """`write_text` of JSON."""
-    write_text(path, json.dumps(value, indent=1))
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON mapping, or None where there is none or it is damaged."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-@contextmanager
-def appearing(folder: Path, may_write: Callable[[], None]) -> Iterator[Path]:
-    """A temporary folder that becomes ``folder`` when the block ends without an exception.
-
-    ``may_write`` is asked right before, and raises where it may not.
-    """
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        may_write()
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -29,6 +29,7 @@ from mose.plus.sources import LICENCES, read_source
 from mose.video import read_frame
 from stseg.cli import Progress, describe_os_error
 from stseg.errors import InputError
+from stseg.files import appearing_in, write_json, write_text
 
 JPEG_QUALITY = 95
 COLUMNS = ("clip", "source", "name", "kept", "reason", "score", "frames", "objects", *MEASURED,
@@ -112,13 +113,7 @@ def write_clip(clip: Clip, out: Path, name: str, longest_side: int) -> None:
     table = np.zeros(256, np.uint8)
     for object_id, number in numbers.items():
         table[object_id] = number
-    partial = out / f".{name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    kinds = ("Annotations", "JPEGImages")
-    try:
-        for kind in kinds:
-            (partial / kind).mkdir(parents=True)
-            (out / kind).mkdir(exist_ok=True)
+    with appearing_in(out, ("Annotations", "JPEGImages"), name) as partial:
         started = 0
         for index in range(len(clip)):
             ids = clip.mask(index)
@@ -138,11 +133,6 @@ def write_clip(clip: Clip, out: Path, name: str, longest_side: int) -> None:
                     renamed = cv2.resize(renamed, size, interpolation=cv2.INTER_NEAREST_EXACT)
                 write_mask(target, renamed)
             started += 1
-        for kind in kinds:
-            shutil.rmtree(out / kind / name, ignore_errors=True)
-            os.replace(partial / kind, out / kind / name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def scaled_size(shape: Sequence[int], longest_side: int) -> tuple[int, int] | None:
@@ -233,9 +223,7 @@ def _measured(clip: Clip, out: Path) -> dict[str, Any]:
     if path.exists():
         return json.loads(path.read_text())
     values = measure(clip).json()
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(values))
-    os.replace(partial, path)
+    write_json(path, values, indent=None)
     return values
 
 
@@ -245,7 +233,7 @@ def _written(clip: Clip, out: Path, name: str, longest_side: int) -> str:
     stamp = f"{_digest(clip)} {longest_side}"
     if not (mark.exists() and mark.read_text() == stamp and (out / "JPEGImages" / name).is_dir()):
         write_clip(clip, out, name, longest_side)
-        mark.write_text(stamp)
+        write_text(mark, stamp)
     return name
 
 
@@ -298,11 +286,11 @@ def write_lists(
     written: Mapping[str, str],
 ) -> None:
     """``moseplus.txt``, ``clips.csv``, ``broken.csv`` and ``LICENCES.txt``."""
-    (out / "moseplus.txt").write_text("".join(f"{name}\n" for name in sorted(written.values())))
-    (out / "clips.csv").write_text(_csv(COLUMNS, table), encoding="utf-8")
+    write_text(out / "moseplus.txt", "".join(f"{name}\n" for name in sorted(written.values())))
+    write_text(out / "clips.csv", _csv(COLUMNS, table))
     rows = [{"clip": name, "reason": reason} for name, reason in broken]
-    (out / "broken.csv").write_text(_csv(("clip", "reason"), rows), encoding="utf-8")
-    (out / "LICENCES.txt").write_text(licences(roots))
+    write_text(out / "broken.csv", _csv(("clip", "reason"), rows))
+    write_text(out / "LICENCES.txt", licences(roots))
 
 
 def licences(roots: Mapping[str, Path]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mose.plus.measures import MEASURED
 from stseg.errors import InputError
+from stseg.files import write_text
 
 BINS = 24
 WIDTH, HEIGHT = 230, 64
@@ -73,7 +74,7 @@ def write_report(out: Path) -> Path:
         f"</style><h1>MOSE+</h1><pre>{html.escape(table(rows))}</pre>{body}</html>"
     )
     target = out / "report.html"
-    target.write_text(page, encoding="utf-8")
+    write_text(target, page)
     return target
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import multiprocessing
 import multiprocessing.connection
@@ -25,6 +24,7 @@ from mose.synthetic.clip import check_clip, iter_frames
 from mose.synthetic.config import SyntheticConfig, resolve
 from stseg.cli import Progress
 from stseg.errors import InputError, unknown
+from stseg.files import PARTIAL, appearing_in, locked, write_text
 
 MANIFEST = "synthetic.json"
 GENERATOR = 1
@@ -154,26 +154,22 @@ def _claimed(root: Path, plan: Plan) -> Iterator[None]:
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"{root} cannot be a folder, a file is in its place") from None
     manifest = root / MANIFEST
-    if not manifest.exists() and any(root.iterdir()):
+    others = (path for path in root.iterdir() if not path.name.startswith("."))
+    if not manifest.exists() and any(others):
         raise InputError(
             f"folder {root} holds something else than a synthetic data set: choose an empty one"
         )
-    with open(manifest, "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"folder {root} is being written by another process") from None
-        file.seek(0)
-        known = file.read()
-        if known and known != plan.json():
+    with locked(manifest, wait=False) as ours:
+        if not ours:
+            raise InputError(f"folder {root} is being written by another process")
+        if not manifest.exists():
+            write_text(manifest, plan.json())
+        elif manifest.read_text(encoding="utf-8") != plan.json():
             raise InputError(
                 f"folder {root} was made with other options (see {manifest}): repeat those, or"
                 " choose another folder"
             )
-        if not known:
-            file.write(plan.json())
-            file.flush()
-        for stale in root.glob(".partial-*"):
+        for stale in root.glob(f".*{PARTIAL}"):
             shutil.rmtree(stale)
         yield
 
@@ -218,14 +214,10 @@ def _write_video(root: Path, plan: Plan, index: int) -> int:
     """Write a video under a temporary name, then move it into place, frames last."""
     name = video_name(index)
     everywhere = plan.split == "train"
-    partial = root / f".partial-{name}"
     kinds = ["Annotations", "JPEGImages"]
     if plan.labels and not everywhere:
         kinds.insert(0, "Labels")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        for kind in kinds:
-            (partial / kind).mkdir(parents=True)
+    with appearing_in(root, kinds, name) as partial:
         seen: set[int] = set()
         for number, frame in enumerate(iter_frames(**plan.video(index))):
             stem = f"{number:05d}"
@@ -244,12 +236,4 @@ def _write_video(root: Path, plan: Plan, index: int) -> int:
                 write_mask(partial / "Annotations" / f"{stem}.png", given)
             if "Labels" in kinds:
                 write_mask(partial / "Labels" / f"{stem}.png", frame.labels)
-        for kind in kinds:
-            target = root / kind / name
-            target.parent.mkdir(exist_ok=True)
-            if target.exists():  # left by a call that was killed between two moves
-                shutil.rmtree(target)
-            os.replace(partial / kind, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return index

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from selection.metrics import ObjectScores, mean_scores
+from stseg.files import write_text
 
 COLUMNS = {
     "davis": ("J&F", "J", "F"),
@@ -116,9 +116,9 @@ class Evaluation:
     def save(self, json: str | Path | None = None, csv: str | Path | None = None) -> None:
         """Write the named files, each whole or not at all."""
         if json is not None:
-            _write(Path(json), _dump(self.json()))
+            write_text(Path(json), _dump(self.json()))
         if csv is not None:
-            _write(Path(csv), self.csv())
+            write_text(Path(csv), self.csv())
 
 
 def _percent(
@@ -130,12 +130,3 @@ def _percent(
 
 def _dump(data: dict[str, Any]) -> str:
     return json.dumps(data, indent=1, allow_nan=False) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

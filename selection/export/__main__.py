@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from stseg.cli import EXIT_OK, run_command, say
 from stseg.errors import InputError
+from stseg.files import write_json
 
 FORMATS = ("coco", "ytvis", "fiftyone", "cvat", "training", "overlay")
 LAYOUT = """\
@@ -67,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.format in to_file:
         target.parent.mkdir(parents=True, exist_ok=True)
         content = to_file[arguments.format](run)
-        write_json(target, content)
+        write_json(target, content, indent=None)
         say(f"{len(content['annotations'])} annotations of {len(run.videos)} videos: {target}")
         return EXIT_OK
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -83,16 +81,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         count = write_overlays(run, target, arguments.fps)
     say(f"{count} frames of {len(run.videos)} videos: {target}")
     return EXIT_OK
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import torch
 
 from adapters.weights import download as weights_download
 from adapters.weights import store as weights
+from adapters.weights.command import main
 from adapters.weights.store import Checkpoint
 from mose import InputError
 
@@ -366,7 +367,7 @@ def test_verify_tells_a_file_that_has_changed(server, cache):
 def test_two_processes_that_want_one_file_fetch_it_once(server, cache):
     net = published(server, NOISE * 20)
     code = (
-        "import sys; from adapters.weights import Checkpoint, fetch;"
+        "import sys; from adapters.weights.store import Checkpoint, fetch;"
         f"print(fetch(Checkpoint('net', 'xmem', 'net.pth', 'MIT', url={net.url!r},"
         f" sha256={net.sha256!r})))"
     )
@@ -415,18 +416,18 @@ def test_the_command(server, cache, monkeypatch, capsys, tmp_path):
     net = published(server, non_commercial=True, licence="research only")
     byhand = Checkpoint("byhand", "xmem", "b.pth", "MIT", page="https://example.org/b")
     monkeypatch.setattr(weights, "catalogue", lambda: {"net": net, "byhand": byhand})
-    assert weights.main(["verify"]) == 0
-    assert weights.main(["fetch", "net"]) == 0
+    assert main(["verify"]) == 0
+    assert main(["fetch", "net"]) == 0
     assert "research only" in capsys.readouterr().out
-    assert weights.main(["verify"]) == 0
+    assert main(["verify"]) == 0
     assert capsys.readouterr().out == "net: whole\n"
-    assert weights.main(["list"]) == 0
+    assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["name", "net", "byhand"]
     (cache / "net.pth").write_bytes(b"short")
-    assert weights.main(["verify", "net"]) == 1
+    assert main(["verify", "net"]) == 1
     with pytest.raises(InputError, match=r"example\.org/b.*import"):
-        weights.main(["fetch", "byhand"])
+        main(["fetch", "byhand"])
     (tmp_path / "net").write_bytes(NOISE)
-    assert weights.main(["import", str(tmp_path / "net"), "net"]) == 0
+    assert main(["import", str(tmp_path / "net"), "net"]) == 0
     assert weights.verify(net) == ""

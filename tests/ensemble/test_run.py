@@ -18,10 +18,10 @@ from small_runs import MEMBERS, arguments, contents, make_video
 from adapters.weights.store import PRETRAINED
 from ensemble import run as command
 from ensemble.storage.predictions import Prediction
-from ensemble.storage.run_directory import file_digest
 from mose import InputError
 from mose.masks import read_mask
 from selection.calibration import Calibration
+from stseg.files import file_digest
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import yaml
 from test_finetune import SIZES, read_log, recipe
 from test_finetune_data import write_videos
 
-from finetune import command, models, trainer
+from finetune import command, trainer
 from finetune.failures import in_words, is_out_of_memory
 from finetune.trainer import Trainer
 from mose import InputError
@@ -86,7 +86,7 @@ def test_a_full_disk(monkeypatch, capsys, tmp_path):
             raise OSError(errno.ENOSPC, "No space left on device")
         plain(descriptor)
 
-    monkeypatch.setattr(models.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     sentence, code = ended(monkeypatch, capsys, values, tmp_path)
     assert code == 2
     assert re.match(r"error: no space is left on the disk of .*last\.pth", sentence)

@@ -87,11 +87,11 @@ def test_whole_videos_are_kept_and_missing_ones_redone(tmp_path):
     before = contents(root)
     kept = (root / "JPEGImages/v00000/00000.jpg").stat().st_mtime_ns
     shutil.rmtree(root / "JPEGImages/v00001")
-    (root / ".partial-v00002").mkdir()
+    (root / ".v00002.new.partial").mkdir()
     write_dataset(tmp_path, 3, **SMALL)
     assert contents(root) == before
     assert (root / "JPEGImages/v00000/00000.jpg").stat().st_mtime_ns == kept
-    assert not list(root.glob(".partial-*"))
+    assert not list(root.glob(".*.partial"))
 
 
 def test_killed_and_continued(tmp_path):
@@ -163,7 +163,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_whole_videos_only(tmp_path):
     assert "Traceback" not in result.stderr
     root = tmp_path / "test"
     assert not (root / "JPEGImages").exists()
-    assert not list(root.glob(".partial-*"))
+    assert not list(root.glob(".*.partial"))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_two_writers_do_not_meet(tmp_path):
     )
     try:
         deadline = time.monotonic() + 60
-        while not list(tmp_path.glob("test/.partial-*")) and time.monotonic() < deadline:
+        while not list(tmp_path.glob("test/.*.partial")) and time.monotonic() < deadline:
             time.sleep(0.01)
         os.kill(first.pid, signal.SIGSTOP)
         second = run(*options)
