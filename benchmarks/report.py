@@ -70,6 +70,8 @@ def make_video(root: Path, images: Path, frames: int) -> None:
 def make_run(root: Path, images: Path, videos: int, frames: int) -> None:
     """A run directory of ``videos`` that share their pictures and differ in their numbers."""
     from selection.evidence import PSEUDO_LABEL, Evidence
+    from selection.record import CandidateRow, SelectionRecord
+    from selection.spans import whole
 
     make_video(root, images, frames)
     rng = np.random.default_rng(1)
@@ -88,17 +90,18 @@ def make_run(root: Path, images: Path, videos: int, frames: int) -> None:
         evidence.overlap[:] = rng.beta(6, 3, evidence.overlap.shape)
         evidence.save(root / f"selection/timelines/{video}.npz")
         agreement = rng.beta(8, 2, 6).round(4)
-        rows = [
-            {"name": name, "prior": 0.6, "agreement": a, "score": a, "confidence": 0.8,
-             "objects": {str(n): a for n in OBJECTS}}
-            for name, a in zip(names, agreement.tolist(), strict=True)
-        ]  # fmt: skip
-        record = {
-            "video": video, "frames": frames, "objects": OBJECTS, "fusion": "pgmr",
-            "winner": names[int(agreement.argmax())], "margin": 0.02, "disputed": 0.05,
-            "reason": "agrees best with the pseudo-label", "candidates": rows,
-        }  # fmt: skip
-        (root / f"selection/{video}.json").write_text(json.dumps(record))
+        scores = dict(zip(names, agreement.tolist(), strict=True))
+        rows = tuple(
+            CandidateRow(name, 0.6, a, dict.fromkeys(OBJECTS, a), a, 0.8)
+            for name, a in scores.items()
+        )
+        winner = max(scores, key=lambda name: scores[name])
+        record = SelectionRecord(
+            video, frames, tuple(OBJECTS), "pgmr", "agreement", "video", winner, scores, 0.02,
+            "agrees best with the pseudo-label", dict.fromkeys(OBJECTS, whole(winner, frames)),
+            {}, rows, 0.05,
+        )  # fmt: skip
+        (root / f"selection/{video}.json").write_text(json.dumps(record.json()))
     members = [{"name": name, "prior": 60} for name in MEMBERS]
     config = {"data": {"dataset": "benchmark", "split": "test"}, "members": members}
     (root / "config.yaml").write_text(json.dumps(config))

@@ -10,6 +10,7 @@ from typing import Any
 from ensemble.fusion.rules import RULES, FusionOptions
 from mose import InputError
 from selection.calibration import Calibration, load_calibration
+from selection.describe import SelectionSetup
 from selection.policies import SelectionOptions, policy_names
 from selection.selectors import GRANULARITIES
 from stseg.config import CONFIG_FOLDER, assign, assignment, build, one_of, read_yaml, to_dict
@@ -145,6 +146,13 @@ class RunConfig:
                     f"prior {member.prior} of member '{member.name}' is no J&F in percent:"
                     " give a number between 0 and 100"
                 )
+
+
+def selection_setup(config: RunConfig) -> SelectionSetup:
+    """What the selection has to know of a configuration."""
+    return SelectionSetup(
+        config.fusion.rule, config.selection, calibration_of(config), config.calibration
+    )
 
 
 def calibration_of(config: RunConfig) -> Calibration | None:

@@ -91,7 +91,7 @@ class RunJob:
             self.config, self.dataset, self.run, video, members, key,
             lambda: lease.check(self.root, self.lease),
         )  # fmt: skip
-        return {**record, "stamp": self.run.finished_stamp(video)}
+        return {**record.json(), "stamp": self.run.finished_stamp(video)}
 
     def _check_predictions(self, video: str, members: tuple[str, ...], fingerprint: str) -> None:
         """Predictions of the video as it was before it changed are removed: all are to be of

@@ -158,7 +158,7 @@ class Results:
         known = self._memory.videos.get(video)
         if not holds(known, key, lambda: self._run.finished_stamp(video)):
             record = self._run.finished(video, key)
-            if record is None or record["missing_members"]:
+            if record is None or record.provenance.missing_members:
                 return False
             self._memory.note_video(video, Whole(key, self._run.finished_stamp(video)))
         if not self._job.config.output.keep_soft:

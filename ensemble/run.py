@@ -266,11 +266,11 @@ def write_results(
     """Everything that is written once per run: failures, CSV, summary, zip, report."""
     from mose.submission import write_submission
     from selection.summary import selection_csv, summarise
-    from stseg.files import read_json, write_json, write_text
+    from stseg.files import write_json, write_text
 
     failures = list_failures(plan, outcome)
     written = [v for v in plan.videos if v in plan.finished or v in outcome.finished]
-    records = [record for v in written if (record := read_json(directory.evidence(v)))]
+    records = [record for v in written if (record := directory.record(v))]
     summary = summarise(records, failures, seconds)
     write_json(directory.root / "failures.json", {"failures": failures})
     write_text(directory.root / "selection.csv", selection_csv(records))

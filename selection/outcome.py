@@ -21,18 +21,16 @@ def selected_planes(evidence: Evidence, choice: Choice) -> tuple[np.ndarray, np.
     score = np.full((both.shape[0], both.shape[2]), np.nan)
     area = np.full(score.shape, np.nan)
     for column, object_id in enumerate(evidence.object_ids):
-        parts = choice.plan[object_id]
-        ends = [start for start, _ in parts[1:]] + [len(evidence.frames)]
-        for (start, name), end in zip(parts, ends, strict=True):
+        for start, stop, name in choice.plan[object_id]:
             row = evidence.candidates.index(name)
-            score[start:end, column] = both[start:end, row, column]
-            area[start:end, column] = evidence["area"][start:end, row, column]
-        for start, end in choice.absent.get(object_id, ()):
+            score[start:stop, column] = both[start:stop, row, column]
+            area[start:stop, column] = evidence["area"][start:stop, row, column]
+        for start, stop in choice.absent.get(object_id, ()):
             # The boundary F of two empty masks is 1 as their J is, and 0 where one is not.
-            right = (evidence.true_area[start:end, column] == 0).astype(np.float64)
-            known = ~np.isnan(score[start:end, column])
-            score[start:end, column] = np.where(known, right, np.nan)
-            area[start:end, column] = np.where(known, 0.0, area[start:end, column])
+            right = (evidence.true_area[start:stop, column] == 0).astype(np.float64)
+            known = ~np.isnan(score[start:stop, column])
+            score[start:stop, column] = np.where(known, right, np.nan)
+            area[start:stop, column] = np.where(known, 0.0, area[start:stop, column])
     return score, area
 
 

@@ -7,26 +7,28 @@ candidate for the video, one per object, or per object one after the other in ti
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain
 
 import numpy as np
 
 from selection.calibration import Calibration
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_frames, mean_over_objects
 from selection.policies import POLICIES, SelectionOptions, score
+from selection.spans import (
+    ObjectSpans,
+    Ranges,
+    Spans,
+    candidate_at,
+    most_used,
+    spans_between,
+    whole,
+)
 
 __all__ = ["GRANULARITIES", "POLICIES", "Choice", "SelectionOptions", "select"]
 
 GRANULARITIES = ("video", "object", "segment")
-
-Segments = tuple[tuple[int, str], ...]
-"""(first frame index, candidate) in order; the first begins at 0."""
-
-Ranges = tuple[tuple[int, int], ...]
-"""(first frame index, the one after the last) in order."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Choice:
     scores   score of each candidate, in [0, 1]
     margin   how far the winner's score is above the next one (0 with a single candidate)
     reason   one sentence
-    plan     object id -> `Segments`
+    plan     object id -> `Spans`
     absent   object id -> ranges of frames, half open, on which the members agree that it is not
              there: nothing of it is written, whatever the candidate has
     table    object id -> score of each candidate, NaN where the object is nowhere scored
@@ -47,24 +49,13 @@ class Choice:
     scores: dict[str, float]
     margin: float
     reason: str
-    plan: Mapping[int, Segments]
+    plan: ObjectSpans
     absent: Mapping[int, Ranges] = field(default_factory=dict)
     table: Mapping[int, Mapping[str, float]] = field(default_factory=dict, compare=False)
 
-    def json(self) -> dict[str, Any]:
-        """As it is stored in ``selection/<video>.json``."""
-        return {
-            "winner": self.winner,
-            "scores": {name: round(score, 6) for name, score in self.scores.items()},
-            "margin": round(self.margin, 6),
-            "reason": self.reason,
-            "plan": {str(n): [list(part) for part in parts] for n, parts in self.plan.items()},
-            "absent": {str(n): [list(part) for part in parts] for n, parts in self.absent.items()},
-        }
-
     def at(self, index: int) -> dict[int, str]:
         """Object id -> candidate, on one frame."""
-        return {n: _current(parts, index) for n, parts in self.plan.items()}
+        return {n: candidate_at(spans, index) for n, spans in self.plan.items()}
 
     def missing(self, index: int) -> list[int]:
         """Ids of the objects that count as absent from one frame."""
@@ -87,28 +78,32 @@ def select(
     priors = np.asarray([evidence.priors[evidence.candidates.index(c)] for c in candidates])
     by_object = mean_over_frames(scores)
     # A video without a frame to score (one frame, all given) leaves only the priors.
-    whole = mean_over_objects(by_object)
-    whole = np.where(np.isnan(whole), priors, whole)
-    best = prefer(whole, priors, options.tie)
+    means = mean_over_objects(by_object)
+    means = np.where(np.isnan(means), priors, means)
+    best = prefer(means, priors, options.tie)
+    frames = len(evidence.frames)
     if options.granularity == "video":
-        plan: dict[int, Segments] = dict.fromkeys(evidence.object_ids, ((0, candidates[best]),))
+        plan: dict[int, Spans] = dict.fromkeys(evidence.object_ids, whole(candidates[best], frames))
     elif options.granularity == "object":
         plan = {
-            n: ((0, candidates[_best_or(by_object[:, k], priors, options.tie, best)]),)
+            n: whole(candidates[_best_or(by_object[:, k], priors, options.tie, best)], frames)
             for k, n in enumerate(evidence.object_ids)
         }
     else:
         plan = {
-            n: tuple(
-                (start, candidates[c])
-                for start, c in switch_path(scores[:, :, k], options.switch_cost, best)
+            n: spans_between(
+                [
+                    (start, candidates[c])
+                    for start, c in switch_path(scores[:, :, k], options.switch_cost, best)
+                ],
+                frames,
             )
             for k, n in enumerate(evidence.object_ids)
         }
-    winner = _most_used(plan, len(evidence.frames)) or candidates[best]
-    others = np.delete(whole, candidates.index(winner))
-    margin = float(whole[candidates.index(winner)] - others.max()) if len(others) else 0.0
-    told = dict(zip(candidates, map(float, whole), strict=True))
+    winner = most_used(chain.from_iterable(plan.values()), candidates[best])
+    others = np.delete(means, candidates.index(winner))
+    margin = float(means[candidates.index(winner)] - others.max()) if len(others) else 0.0
+    told = dict(zip(candidates, map(float, means), strict=True))
     reason = explain(evidence, options, candidates, winner, plan, margin)
     if scored.note:
         reason = f"{reason} ({scored.note})"
@@ -195,17 +190,17 @@ def explain(
     options: SelectionOptions,
     candidates: tuple[str, ...],
     winner: str,
-    plan: Mapping[int, Segments],
+    plan: ObjectSpans,
     margin: float,
 ) -> str:
     """Why, in one sentence."""
     if len(candidates) == 1:
         return "the only candidate"
-    used = {candidate for parts in plan.values() for _, candidate in parts}
+    used = {span.candidate for spans in plan.values() for span in spans}
     if len(used) > 1:
         told = []
         for name in candidates:
-            ids = [n for n, parts in plan.items() if any(c == name for _, c in parts)]
+            ids = [n for n, spans in plan.items() if any(s.candidate == name for s in spans)]
             if ids:
                 objects = "object" if len(ids) == 1 else "objects"
                 told.append(f"{name} on {objects} {', '.join(map(str, ids))}")
@@ -227,16 +222,3 @@ def explain(
 
 def _best_or(scores: np.ndarray, priors: np.ndarray, tie: float, default: int) -> int:
     return default if np.isnan(scores).all() else prefer(scores, priors, tie)
-
-
-def _current(parts: Segments, index: int) -> str:
-    return [candidate for start, candidate in parts if start <= index][-1]
-
-
-def _most_used(plan: Mapping[int, Segments], frames: int) -> str | None:
-    used: Counter[str] = Counter()
-    for parts in plan.values():
-        ends = [start for start, _ in parts[1:]] + [frames]
-        for (start, candidate), end in zip(parts, ends, strict=True):
-            used[candidate] += end - start
-    return used.most_common(1)[0][0] if used else None

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-Record = Mapping[str, Any]
-"""The content of ``selection/<video>.json``."""
+from selection.record import ScoreByObject, SelectionRecord
 
 
 @dataclass(frozen=True)
@@ -63,21 +62,22 @@ class Summary:
 
 
 def summarise(
-    records: Sequence[Record], failures: Iterable[Mapping[str, Any]], seconds: float
+    records: Sequence[SelectionRecord], failures: Iterable[Mapping[str, Any]], seconds: float
 ) -> Summary:
     """A `Summary` of the videos' records."""
-    chosen: Counter[str] = Counter(record["winner"] for record in records)
+    chosen: Counter[str] = Counter(record.winner for record in records)
     agreement: dict[str, list[float]] = {}
     truth: dict[str, list[float]] = {}
     for record in records:
-        rows = {row["name"]: row for row in record["candidates"]}
+        rows = {row.name: row for row in record.candidates}
         for name, row in rows.items():
             agreement.setdefault(name, [])
-            agreement[name] += [row["agreement"]] if row["agreement"] is not None else []
-            truth.setdefault(name, []).extend(_scored(row.get("truth_objects")))
-        if "oracle" in record:
-            truth.setdefault("selected", []).extend(_scored(record["selected_truth_objects"]))
-            truth.setdefault("oracle", []).extend(_scored(rows[record["oracle"]]["truth_objects"]))
+            agreement[name] += [row.agreement] if row.agreement is not None else []
+            truth.setdefault(name, []).extend(_scored(row.truth_by_object))
+        if record.truth:
+            oracle = rows[record.truth.oracle]
+            truth.setdefault("selected", []).extend(_scored(record.truth.by_object))
+            truth.setdefault("oracle", []).extend(_scored(oracle.truth_by_object))
     return Summary(
         videos=len(records),
         chosen=dict(chosen),
@@ -88,13 +88,13 @@ def summarise(
     )
 
 
-def selection_csv(records: Iterable[Record]) -> str:
+def selection_csv(records: Iterable[SelectionRecord]) -> str:
     """One line per video: winner, margin and every candidate's agreement (and J&F)."""
     records = list(records)
     names: list[str] = []
     for record in records:
-        names += [row["name"] for row in record["candidates"] if row["name"] not in names]
-    labelled = any("oracle" in record for record in records)
+        names += [row.name for row in record.candidates if row.name not in names]
+    labelled = any(record.truth for record in records)
     heads = ["video", "winner", "margin", "frames", "objects", "disputed"]
     heads += [f"agreement:{name}" for name in names]
     heads += [f"truth:{name}" for name in names] if labelled else []
@@ -102,12 +102,12 @@ def selection_csv(records: Iterable[Record]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(heads)
     for record in records:
-        rows = {row["name"]: row for row in record["candidates"]}
-        line = [record["video"], record["winner"], record["margin"], record["frames"]]
-        line += [len(record["objects"]), record["disputed"]]
-        line += [rows[name]["agreement"] if name in rows else "" for name in names]
+        rows = {row.name: row for row in record.candidates}
+        line: list[object] = [record.video, record.winner, record.margin, record.frames]
+        line += [len(record.objects), record.disputed]
+        line += [rows[name].agreement if name in rows else None for name in names]
         if labelled:
-            line += [rows[name].get("truth", "") if name in rows else "" for name in names]
+            line += [rows[name].truth if name in rows else None for name in names]
         writer.writerow(line)
     return out.getvalue()
 
@@ -122,5 +122,5 @@ def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def _scored(by_object: Mapping[str, float | None] | None) -> list[float]:
-    return [score for score in (by_object or {}).values() if score is not None]
+def _scored(by_object: ScoreByObject) -> list[float]:
+    return [score for score in by_object.values() if score is not None]

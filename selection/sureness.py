@@ -8,8 +8,6 @@ of the true values on videos that the fit had not seen.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +16,9 @@ from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.features import FEATURES, features
 from selection.models import Sureness
 from selection.policies import SelectionOptions
+from selection.record import Forecast
 from selection.selectors import Choice
+from selection.spans import most_used
 
 TAKEN = (
     "agreement",
@@ -45,24 +45,6 @@ BEST_WITHIN = 0.001
 """J&F: a selection this close to the best candidate counts as the best."""
 
 
-@dataclass(frozen=True)
-class Sure:
-    """How sure of a video or of one object; all in [0, 1]."""
-
-    probability: float
-    expected: float
-    low: float
-    high: float
-
-    def json(self) -> dict[str, Any]:
-        """As it is stored in ``selection/<video>.json``."""
-        values = {"J&F": self.expected, "low": self.low, "high": self.high}
-        return {
-            "probability": round(self.probability, 4),
-            "expected": {key: round(value, 4) for key, value in values.items()},
-        }
-
-
 def sure_features(evidence: Evidence, choice: Choice) -> np.ndarray:
     """``(N, K)`` features of the selection, per object, in the order of `SURE_FEATURES`.
 
@@ -73,7 +55,7 @@ def sure_features(evidence: Evidence, choice: Choice) -> np.ndarray:
     at = [list(FEATURES).index(name) for name in TAKEN]
     rows = []
     for column, object_id in enumerate(evidence.object_ids):
-        candidate = main_candidate(choice.plan[object_id], len(evidence.frames))
+        candidate = most_used(choice.plan[object_id])
         table = _known(choice.table.get(object_id) or {}, choice.scores)
         score = table.get(candidate, 0.0)
         others = [value for name, value in table.items() if name != candidate]
@@ -90,7 +72,7 @@ def how_sure(
     options: SelectionOptions,
     choice: Choice,
     calibration: Calibration | None,
-) -> tuple[Sure | None, dict[int, Sure]]:
+) -> tuple[Forecast | None, dict[int, Forecast]]:
     """Of the video and of each object; None and nothing without a calibration for the policy."""
     if calibration is None or not evidence.object_ids:
         return None, {}
@@ -110,21 +92,14 @@ def keys(options: SelectionOptions) -> tuple[str, str]:
     return f"{how}/video", f"{how}/object"
 
 
-def state(model: Sureness, values: np.ndarray) -> Sure:
+def state(model: Sureness, values: np.ndarray) -> Forecast:
     """What a fitted model says of ``(K,)`` features."""
     probability = 1.0 / (1.0 + np.exp(-float(model.probability(values))))
     expected = float(np.clip(model.expected(values), 0.0, 1.0))
     low, high = float(model.low(expected)), float(model.high(expected))
-    return Sure(probability, expected, min(max(low, 0.0), expected), max(min(high, 1.0), expected))
-
-
-def main_candidate(parts: tuple[tuple[int, str], ...], frames: int) -> str:
-    """The candidate with most frames of an object's plan; the earlier one of equals."""
-    used: dict[str, int] = {}
-    ends = [start for start, _ in parts[1:]] + [frames]
-    for (start, name), end in zip(parts, ends, strict=True):
-        used[name] = used.get(name, 0) + end - start
-    return max(used, key=lambda name: used[name])
+    return Forecast(
+        probability, expected, min(max(low, 0.0), expected), max(min(high, 1.0), expected)
+    )
 
 
 def _known(table: Mapping[str, float], whole: Mapping[str, float]) -> dict[str, float]:

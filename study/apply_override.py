@@ -9,31 +9,32 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ensemble.config import RunConfig, load_config
+from ensemble.config import RunConfig, load_config, selection_setup
 from ensemble.execution.lease import held
 from ensemble.finishing.video import open_prediction, write_selected
 from ensemble.plan import open_data
-from ensemble.record import describe
 from ensemble.storage.run_directory import RunDirectory
 from mose.dataset import Dataset
 from mose.submission import write_submission
+from selection.describe import describe
 from selection.evidence import PSEUDO_LABEL, Evidence
+from selection.record import SelectionRecord, read_record, read_records
 from selection.report import write_report
 from selection.selectors import Choice
+from selection.spans import ObjectSpans, candidates_of, most_used, stored_plan, whole
 from selection.summary import selection_csv, summarise
 from stseg.errors import InputError, unknown
 from stseg.files import read_json, write_json, write_text
 
 LOG = "overrides.jsonl"
-KEPT = ("height", "width", "key", "reduced_members", "missing_members", "seconds")
-"""Of a selection record, what no choice changes."""
 
 
 @dataclass(frozen=True)
@@ -67,22 +68,22 @@ def apply_overrides(root: str | Path, wishes: Sequence[Override]) -> list[dict[s
 
 def check(run: RunDirectory, wish: Override) -> None:
     """Raise `InputError` where a wish cannot be fulfilled."""
-    record = read_record(run, wish.video)
+    record = record_of(run, wish.video)
     if wish.candidate is None:
         if not saved_record(run, wish.video).is_file():
             raise InputError(f"video {wish.video} was not overridden: there is nothing to restore")
         if wish.object_id is not None:
             raise InputError("what the run selected is restored for a whole video: no object")
         return
-    names = [row["name"] for row in record["candidates"]]
+    names = [row.name for row in record.candidates]
     if wish.candidate not in names:
         raise unknown("candidate", wish.candidate, names, f" of video {wish.video}")
-    if wish.object_id is not None and wish.object_id not in record["objects"]:
+    if wish.object_id is not None and wish.object_id not in record.objects:
         raise InputError(
             f"video {wish.video} has no object {wish.object_id}: it has"
-            f" {', '.join(map(str, record['objects']))}"
+            f" {', '.join(map(str, record.objects))}"
         )
-    for name in sorted(set(used(new_plan(record, wish))) - {PSEUDO_LABEL}):
+    for name in sorted(used(new_plan(record, wish)) - {PSEUDO_LABEL}):
         if not (run.prediction(name, wish.video) / "manifest.json").is_file():
             raise InputError(
                 f"the predictions of {name} on video {wish.video} were not kept: run again with"
@@ -92,7 +93,7 @@ def check(run: RunDirectory, wish: Override) -> None:
 
 def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override) -> dict[str, Any]:
     """Fulfil one wish; returns its line of the log."""
-    before = read_record(run, wish.video)
+    before = record_of(run, wish.video)
     if wish.candidate is None:
         restore(run, wish.video)
     else:
@@ -105,66 +106,59 @@ def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override
         with ExitStack() as stack:
             predictions = {
                 name: open_prediction(run.prediction(name, wish.video), stack)
-                for name in sorted(set(used(plan)) - {PSEUDO_LABEL})
+                for name in sorted(used(plan) - {PSEUDO_LABEL})
             }
             write_selected(run, video, choice, predictions, lambda: None)
-        record = describe(config, evidence, choice)
-        record |= {key: before[key] for key in KEPT if key in before}
-        record["overridden"] = True
-        write_json(run.evidence(wish.video), record)
+        record = describe(selection_setup(config), evidence, choice, before.provenance)
+        record = replace(record, cycle=before.cycle, overridden=True)
+        write_json(run.evidence(wish.video), record.json())
     line = {
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "video": wish.video,
         "candidate": wish.candidate,
         "object": wish.object_id,
-        "before": before["plan"],
-        "after": read_record(run, wish.video)["plan"],
+        "before": stored_plan(before.plan),
+        "after": stored_plan(record_of(run, wish.video).plan),
     }
     with open(run.root / LOG, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     return line
 
 
-def new_plan(record: Mapping[str, Any], wish: Override) -> dict[int, tuple[tuple[int, str], ...]]:
+def new_plan(record: SelectionRecord, wish: Override) -> ObjectSpans:
     """The plan of a record with the wish in it."""
-    plan = {
-        int(object_id): tuple((int(start), str(name)) for start, name in parts)
-        for object_id, parts in record["plan"].items()
-    }
+    plan = dict(record.plan)
     for object_id in plan:
         if wish.candidate is not None and wish.object_id in (None, object_id):
-            plan[object_id] = ((0, wish.candidate),)
+            plan[object_id] = whole(wish.candidate, record.frames)
     return plan
 
 
-def used(plan: Mapping[int, Sequence[tuple[int, str]]]) -> list[str]:
+def used(plan: ObjectSpans) -> set[str]:
     """Every candidate that a plan names."""
-    return [name for parts in plan.values() for _, name in parts]
+    return set(candidates_of(chain.from_iterable(plan.values())))
 
 
-def choose(
-    record: Mapping[str, Any], wish: Override, plan: Mapping[int, tuple[tuple[int, str], ...]]
-) -> Choice:
-    """The choice that a plan by hand comes to; its winner has most of the objects."""
-    names = used(plan)
-    winner = max(dict.fromkeys(names), key=names.count) if names else str(wish.candidate)
+def choose(record: SelectionRecord, wish: Override, plan: ObjectSpans) -> Choice:
+    """The choice that a plan by hand comes to; its winner has most objects and frames."""
+    winner = most_used(chain.from_iterable(plan.values()), str(wish.candidate))
     what = "for the video" if wish.object_id is None else f"for object {wish.object_id}"
     reason = f"{wish.candidate} chosen by hand {what}"
     absent = {
-        int(n): tuple((int(a), int(b)) for a, b in parts)
-        for n, parts in record.get("absent", {}).items()
-        if wish.object_id not in (None, int(n))  # a mask chosen by hand stays as it is
+        object_id: parts
+        for object_id, parts in record.absent.items()
+        if wish.object_id not in (None, object_id)  # a mask chosen by hand stays as it is
     }
-    return Choice(winner, record["scores"], 0.0, reason, plan, absent)
+    return Choice(winner, dict(record.scores), 0.0, reason, plan, absent)
 
 
-def read_record(run: RunDirectory, video: str) -> dict[str, Any]:
+def record_of(run: RunDirectory, video: str) -> SelectionRecord:
     """The selection record of a video; `InputError` where there is none."""
-    record = read_json(run.evidence(video))
-    if record is None:
+    path = run.evidence(video)
+    if not path.is_file():
         names = [path.stem for path in run.root.glob("selection/*.json")]
         raise unknown("video", video, names, f" in run {run.root}")
-    return record
+    return read_record(path)
 
 
 def saved_record(run: RunDirectory, video: str) -> Path:
@@ -194,14 +188,14 @@ def restore(run: RunDirectory, video: str) -> None:
 
 def rewrite_results(config: RunConfig, run: RunDirectory) -> None:
     """Everything that is made from all records: CSV, summary, zip, report."""
-    records = [read_record(run, path.stem) for path in sorted(run.root.glob("selection/*.json"))]
+    records = read_records(run.root)
     failures = (read_json(run.root / "failures.json") or {}).get("failures", [])
     seconds = (read_json(run.root / "summary.json") or {}).get("seconds", 0.0)
     summary = summarise(records, failures, seconds)
     write_text(run.root / "selection.csv", selection_csv(records))
     write_json(run.root / "summary.json", summary.json())
     if config.output.submission:
-        names = [record["video"] for record in records]
+        names = [record.video for record in records]
         write_submission(run.root / "masks", run.root / "submission.zip", names)
     if config.output.report:
         write_report(run.root)

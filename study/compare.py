@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from selection.record import SelectionRecord, read_records
+from selection.spans import candidates_of
 from stseg.cli import EXIT_OK, progress, say
 from stseg.errors import InputError
 from stseg.files import write_json
@@ -115,7 +116,7 @@ def compare_runs(first: str | Path, second: str | Path, same: float = SAME) -> C
     videos whose masks differ in number or size.
     """
     roots = Path(first), Path(second)
-    records = [read_records(root) for root in roots]
+    records = [records_by_video(root) for root in roots]
     common = [name for name in records[0] if name in records[1]]
     if not common:
         raise InputError(f"runs {first} and {second} have no video in common: nothing to compare")
@@ -129,22 +130,18 @@ def compare_runs(first: str | Path, second: str | Path, same: float = SAME) -> C
     )
 
 
-def read_records(root: Path) -> dict[str, dict[str, Any]]:
-    """Video -> selection record."""
-    records = (
-        json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(root.glob("selection/*.json"))
-    )
-    found = {record["video"]: record for record in records}
-    if not found:
+def records_by_video(root: Path) -> dict[str, SelectionRecord]:
+    """The selection records of a run; `InputError` where it has none."""
+    records = {record.video: record for record in read_records(root)}
+    if not records:
         raise InputError(f"{root} is no run folder, or has no finished video (no selection/*.json)")
-    return found
+    return records
 
 
 def compare_video(
     roots: tuple[Path, Path],
     name: str,
-    records: tuple[Mapping[str, Any], Mapping[str, Any]],
+    records: tuple[SelectionRecord, SelectionRecord],
     same: float,
 ) -> list[Change]:
     """The objects of one video."""
@@ -158,7 +155,7 @@ def compare_video(
             f"video {name} has {len(stems[0])} masks in {roots[0]} and {len(stems[1])} in"
             f" {roots[1]}: compare runs over the same frames"
         )
-    object_ids = sorted({*records[0]["objects"], *records[1]["objects"]})
+    object_ids = sorted({*records[0].objects, *records[1].objects})
     overlaps: dict[int, list[tuple[int, float]]] = {object_id: [] for object_id in object_ids}
     for index, stem in enumerate(stems[0]):
         before, after = (
@@ -202,15 +199,14 @@ def runs_of(indices: Iterable[int]) -> list[tuple[int, int]]:
     return stretches
 
 
-def chosen(record: Mapping[str, Any], object_id: int) -> str:
+def chosen(record: SelectionRecord, object_id: int) -> str:
     """The candidates of an object, in the order of their first frames."""
-    parts = record.get("plan", {}).get(str(object_id), [])
-    return "/".join(dict.fromkeys(name for _, name in parts)) or "–"
+    return "/".join(candidates_of(record.plan.get(object_id, ()))) or "–"
 
 
-def truth(record: Mapping[str, Any], object_id: int) -> float | None:
+def truth(record: SelectionRecord, object_id: int) -> float | None:
     """J&F of an object in the selection, where there were labels."""
-    return (record.get("selected_truth_objects") or {}).get(str(object_id))
+    return record.truth.by_object.get(object_id) if record.truth else None
 
 
 def stretches(frames: Sequence[tuple[str, str]], most: int = 3) -> str:

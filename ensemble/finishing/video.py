@@ -12,24 +12,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ensemble.config import RunConfig, calibration_of, prior_of
+from ensemble.config import RunConfig, calibration_of, prior_of, selection_setup
 from ensemble.finishing.scoring import Colours, Scorer, calibrated
 from ensemble.finishing.stills import add_still, making_stills
 from ensemble.fusion.frame import Fused, Gathered
 from ensemble.fusion.trust import Trust
-from ensemble.record import describe
 from ensemble.storage.predictions import CorruptPrediction, Prediction, StoredFrame
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
 from mose.dataset import Dataset
 from mose.masks import read_mask, write_mask
+from selection.describe import describe
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.identity import IdentityWatch
 from selection.metrics import Regions
+from selection.record import Provenance, SelectionRecord
 from selection.selectors import Choice, compose, select
 from stseg.files import appearing, write_json
 
@@ -45,7 +45,7 @@ def finish_video(
     members: tuple[str, ...],
     key: str,
     may_write: Callable[[], None] = lambda: None,
-) -> dict[str, Any]:
+) -> SelectionRecord:
     """Make everything of one video from the predictions of ``members``; returns its record.
 
     key         under which the video is whole
@@ -66,19 +66,15 @@ def finish_video(
         by_name = dict(zip(members, predictions, strict=True))
         write_selected(run, video, choice, by_name, may_write)
     evidence.save(run.timeline(name))
-    record = describe(config, evidence, choice)
+    missing = tuple(m.name for m in config.members if m.name not in members)
     reduced = {m: words for m, p in by_name.items() if (words := p.manifest.get("reduced"))}
-    record |= {
-        "key": key,
-        "reduced_members": reduced,
-        "height": video.height,
-        "width": video.width,
-        "seconds": round(time.monotonic() - start, 3),
-    }
-    write_json(run.evidence(name), record)
+    seconds = round(time.monotonic() - start, 3)
+    provenance = Provenance(key, video.height, video.width, missing, reduced, seconds)
+    record = describe(selection_setup(config), evidence, choice, provenance)
+    write_json(run.evidence(name), record.json())
     # Following back needs the predictions; whoever does that removes them.
     waits = "cycle" in config.selection.policy.split("+")
-    if not config.output.keep_soft and not record["missing_members"] and not waits:
+    if not config.output.keep_soft and not missing and not waits:
         for member in members:
             shutil.rmtree(run.prediction(member, name), ignore_errors=True)
     return record

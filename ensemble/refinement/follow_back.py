@@ -18,20 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ensemble.config import RunConfig, calibration_of
+from ensemble.config import RunConfig, calibration_of, selection_setup
 from ensemble.execution import lease
 from ensemble.execution.driver import run_pairs
 from ensemble.finishing.video import open_prediction, write_selected
 from ensemble.job import MemberWorker, RunJob
-from ensemble.record import describe
 from ensemble.scheduling.messages import MemberSpec, Pair
 from ensemble.storage.predictions import Prediction
 from ensemble.storage.run_directory import RunDirectory
 from mose import Video
 from mose.video import Prompts
+from selection.describe import describe
 from selection.evidence import Evidence
 from selection.metrics import Regions, object_score
 from selection.policies import SelectionOptions
+from selection.record import read_record
 from selection.selectors import select
 from stseg.cli import say
 from stseg.files import read_json, write_json
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
 
 NOT_FOLLOWING = ("folder",)
 """Adapters that only serve masks: there is nothing to run backwards."""
-
-KEPT = ("height", "width", "key", "reduced_members", "missing_members", "seconds")
-"""Of a selection record, what following back does not change."""
 
 
 def follow_back(
@@ -84,8 +82,10 @@ def follow_back(
     )
     if not config.output.keep_soft:
         for name in plan.inputs:
-            record = read_json(run.evidence(name))
-            for member in config.members if record and not record["missing_members"] else ():
+            record = run.record(name)
+            if record is None or record.provenance.missing_members:
+                continue
+            for member in config.members:
                 shutil.rmtree(run.prediction(member.name, name), ignore_errors=True)
     return len(pairs)
 
@@ -93,7 +93,7 @@ def follow_back(
 def open_margin(run: RunDirectory, name: str, options: SelectionOptions) -> float | None:
     """The margin of `agreement` on a finished video that was not followed back; None else."""
     path = run.timeline(name)
-    if not path.is_file() or read_json(run.evidence(name)) is None:
+    if not path.is_file() or run.record(name) is None:
         return None
     evidence = Evidence.load(path)
     if len(evidence.members) < 2 or not np.isnan(evidence.cycle).all():
@@ -130,7 +130,7 @@ class CycleJob(RunJob):
 
     def finish(self, video: str, members: tuple[str, ...]) -> dict[str, Any]:
         run = self.run
-        evidence, before = Evidence.load(run.timeline(video)), read_json(run.evidence(video)) or {}
+        evidence, before = Evidence.load(run.timeline(video)), read_record(run.evidence(video))
         read_scores(run, evidence, members)
         choice = select(evidence, self.config.selection, calibration_of(self.config))
         with ExitStack() as stack:
@@ -144,18 +144,18 @@ class CycleJob(RunJob):
 
             write_selected(run, self.dataset.video(video), choice, by_name, may_write)
         evidence.save(run.timeline(video))
-        record = describe(self.config, evidence, choice)
-        record |= {key: before[key] for key in KEPT if key in before}
-        record["cycle"] = {
+        record = describe(selection_setup(self.config), evidence, choice, before.provenance)
+        cycle = {
             member: {
-                str(n): round(float(score), 4)
+                n: round(float(score), 4)
                 for n, score in zip(evidence.object_ids, evidence.cycle[row], strict=True)
                 if not np.isnan(score)
             }
             for row, member in enumerate(evidence.members)
         }
-        write_json(run.evidence(video), record)
-        return {**record, "stamp": run.finished_stamp(video)}
+        record = dataclasses.replace(record, cycle=cycle)
+        write_json(run.evidence(video), record.json())
+        return {**record.json(), "stamp": run.finished_stamp(video)}
 
 
 class BackwardWorker(MemberWorker):

@@ -28,8 +28,9 @@ import yaml
 
 from ensemble.storage.predictions import FRAMES, read_manifest
 from mose import InputError
+from selection.record import SelectionRecord, read_record
 from selection.report.document import stills_folder
-from stseg.files import count_files, read_json, write_json, write_text
+from stseg.files import count_files, write_json, write_text
 
 MARK = "config.yaml"
 
@@ -68,13 +69,20 @@ class RunDirectory:
     def events(self) -> Path:
         return self.root / "events.jsonl"
 
-    def finished(self, video: str, key: str) -> dict[str, Any] | None:
+    def record(self, video: str) -> SelectionRecord | None:
+        """The selection record of a video, or None where there is none that can be read."""
+        try:
+            return read_record(self.evidence(video))
+        except InputError:
+            return None
+
+    def finished(self, video: str, key: str) -> SelectionRecord | None:
         """The selection record of a video that is whole and was made under ``key``."""
-        record = read_json(self.evidence(video))
-        if record is None or record.get("key") != key:
+        record = self.record(video)
+        if record is None or record.provenance.key != key:
             return None
         folders = (self.masks(video), self.pseudo_labels(video))
-        whole = all(count_files(folder) == record.get("frames") for folder in folders)
+        whole = all(count_files(folder) == record.frames for folder in folders)
         return record if whole else None
 
     def whole_pair(self, member: str, video: str, key: str) -> dict[str, Any] | None:

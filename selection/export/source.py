@@ -11,6 +11,7 @@ import numpy as np
 
 from mose.masks import read_mask
 from mose.video import IMAGE_SUFFIXES, numbered_files
+from selection.record import read_records
 from stseg.errors import InputError
 
 
@@ -71,17 +72,14 @@ def open_run_masks(root: str | Path, videos: tuple[str, ...] = ()) -> RunMasks:
         images = Path(environment["images"])
     except (OSError, ValueError, KeyError):
         raise InputError(f"{root} is no run folder (no environment.json): give one") from None
-    records = [
-        json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(root.glob("selection/*.json"))
-    ]
-    names = {record["video"] for record in records}
+    records = read_records(root)
+    names = {record.video for record in records}
     for name in videos:
         if name not in names:
             raise InputError(f"run {root} has no finished video {name}: choose one it has")
     found = []
     for record in records:
-        name = record["video"]
+        name = record.video
         if videos and name not in videos:
             continue
         folder = root / "masks" / name
@@ -90,7 +88,7 @@ def open_run_masks(root: str | Path, videos: tuple[str, ...] = ()) -> RunMasks:
             raise InputError(f"folder {folder} holds no masks: run the video again")
         height, width = read_mask(paths[0], binary=False).shape
         stems = tuple(path.stem for path in paths)
-        ids = tuple(sorted(record["objects"]))
+        ids = tuple(sorted(record.objects))
         found.append(VideoMasks(name, ids, stems, (height, width), folder, images / name))
     if not found:
         raise InputError(f"run {root} has no finished video: nothing to export")

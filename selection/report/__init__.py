@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from selection.evidence import Evidence
+from selection.record import SelectionRecord, read_records
 from selection.report.document import page_name, stills_folder, write_page
 from selection.report.flags import find_flags
 from selection.report.index import Run, VideoFacts, index_page
@@ -29,10 +30,10 @@ def write_report(root: str | Path) -> Path:
     run, records = read_run(root)
     folder = root / "report"
     folder.mkdir(exist_ok=True)
-    names = [page_name(record["video"]) for record in records]
+    names = [page_name(record.video) for record in records]
     facts = []
     for number, record in enumerate(records):
-        video = record["video"]
+        video = record.video
         evidence = read_evidence(root, video)
         stills = make_stills(root, video, run.images)
         flags = find_flags(record, evidence)
@@ -45,7 +46,7 @@ def write_report(root: str | Path) -> Path:
     return index
 
 
-def read_run(root: Path) -> tuple[Run, list[dict[str, Any]]]:
+def read_run(root: Path) -> tuple[Run, list[SelectionRecord]]:
     """What is known of the run as a whole, and the selection record of every video."""
     try:
         config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
@@ -55,11 +56,7 @@ def read_run(root: Path) -> tuple[Run, list[dict[str, Any]]]:
         raise InputError(f"{root} is no run folder ({error.strerror}): give one") from None
     except ValueError as error:
         raise InputError(f"{root} holds a damaged run ({error}): run it again") from None
-    records = [
-        json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(root.glob("selection/*.json"))
-    ]
-    return Run(root, config, summary, environment), records
+    return Run(root, config, summary, environment), read_records(root)
 
 
 def read_evidence(root: Path, video: str) -> Evidence | None:

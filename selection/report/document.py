@@ -6,10 +6,12 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+from selection.record import Forecast
 
 COLOURS = ("#3b7ded", "#e07a1f", "#2e9e5b", "#c04f9c", "#9a7b3c", "#4a90a8", "#d04a3a", "#808080")
 """Of the candidates, in the run's order; legible on white and on near-black."""
@@ -96,10 +98,10 @@ def escape(text: object) -> str:
     return html.escape(str(text), quote=True)
 
 
-def interval(expected: Mapping[str, float]) -> str:
+def interval(forecast: Forecast) -> str:
     """An expected J&F with its interval: "78.1 (70.2 to 84.0)"."""
-    low, high = percent(expected["low"]), percent(expected["high"])
-    return f"{percent(expected['J&F'])} ({low} to {high})"
+    low, high = percent(forecast.low), percent(forecast.high)
+    return f"{percent(forecast.expected)} ({low} to {high})"
 
 
 def percent(score: float | None) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from selection.evidence import Evidence
+from selection.record import SelectionRecord
 
 LOW_AGREEMENT = 0.6
 """Mean J&F of the selected masks with the pseudo-label below which an object is flagged."""
@@ -41,15 +40,15 @@ class Flag:
     frame: int | None = None
 
 
-def find_flags(record: Mapping[str, Any], evidence: Evidence | None) -> list[Flag]:
+def find_flags(record: SelectionRecord, evidence: Evidence | None) -> list[Flag]:
     """All flags of a video, the weightiest first."""
     flags = [
         Flag("reduced member", f"{name} ran reduced: {words}", 0.2)
-        for name, words in record.get("reduced_members", {}).items()
+        for name, words in record.provenance.reduced_members.items()
     ]
     flags += [
         Flag("missing member", f"{name} gave no prediction", 0.4)
-        for name in record.get("missing_members", ())
+        for name in record.provenance.missing_members
     ]
     if evidence is not None:
         flags += members_differ(evidence)
@@ -57,7 +56,7 @@ def find_flags(record: Mapping[str, Any], evidence: Evidence | None) -> list[Fla
         for column, object_id in enumerate(evidence.object_ids):
             agreement = taken(evidence["agreement_j"] + evidence["agreement_f"], rows, column) / 2
             area = taken(evidence["area"], rows, column)
-            for start, stop in record.get("absent", {}).get(str(object_id), ()):
+            for start, stop in record.absent.get(object_id, ()):
                 area[start:stop] = 0
             flags += low_agreement(object_id, agreement)
             flags += flicker(object_id, area)
@@ -70,13 +69,13 @@ def find_flags(record: Mapping[str, Any], evidence: Evidence | None) -> list[Fla
     return sorted(flags, key=lambda flag: -flag.weight)
 
 
-def selected_rows(record: Mapping[str, Any], evidence: Evidence) -> np.ndarray:
+def selected_rows(record: SelectionRecord, evidence: Evidence) -> np.ndarray:
     """``(T, N)`` row of the selected candidate, per frame and object."""
     row = {name: k for k, name in enumerate(evidence.candidates)}
-    rows = np.full((len(evidence.frames), len(evidence.object_ids)), row[record["winner"]])
+    rows = np.full((len(evidence.frames), len(evidence.object_ids)), row[record.winner])
     for column, object_id in enumerate(evidence.object_ids):
-        for start, name in record.get("plan", {}).get(str(object_id), ()):
-            rows[start:, column] = row[name]
+        for start, stop, name in record.plan.get(object_id, ()):
+            rows[start:stop, column] = row[name]
     return rows
 
 

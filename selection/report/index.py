@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 from selection.evidence import PSEUDO_LABEL, Evidence
+from selection.record import SelectionRecord
 from selection.report.document import (
     document,
     escape,
@@ -52,7 +53,7 @@ class VideoFacts:
     thumbnail  number of the still that stands for the video; None without stills
     """
 
-    record: Mapping[str, Any]
+    record: SelectionRecord
     flags: Sequence[Flag]
     changes: int
     members: tuple[str, ...]
@@ -62,7 +63,7 @@ class VideoFacts:
     @classmethod
     def of(
         cls,
-        record: Mapping[str, Any],
+        record: SelectionRecord,
         evidence: Evidence | None,
         flags: Sequence[Flag],
         stills: Mapping[str, Any] | None,
@@ -84,28 +85,25 @@ class VideoFacts:
 
     @property
     def name(self) -> str:
-        return self.record["video"]
-
-    def candidate(self, name: str | None) -> Mapping[str, Any]:
-        """A candidate's row of the record; empty where there is none."""
-        return next((row for row in self.record["candidates"] if row["name"] == name), {})
+        return self.record.video
 
     @property
     def expected(self) -> float | None:
         """J&F to expect of the selection, where the run had a calibration."""
-        return (self.record.get("expected") or {}).get("J&F")
+        return self.record.forecast.expected if self.record.forecast else None
 
     @property
     def selected_truth(self) -> float | None:
         """J&F of the selection against labels."""
-        by_object = self.record.get("selected_truth_objects") or {}
+        by_object = self.record.truth.by_object if self.record.truth else {}
         known = [score for score in by_object.values() if score is not None]
         return float(np.mean(known)) if known else None
 
     @property
     def oracle_truth(self) -> float | None:
         """J&F of the candidate that would have been best."""
-        return self.candidate(self.record.get("oracle")).get("truth")
+        row = self.record.candidate(self.record.truth.oracle) if self.record.truth else None
+        return row.truth if row else None
 
     @property
     def regret(self) -> float | None:
@@ -118,7 +116,7 @@ class VideoFacts:
 def index_page(run: Run, videos: Sequence[VideoFacts]) -> str:
     """The whole page."""
     names = [member["name"] for member in run.config["members"]]
-    others = [*run.summary["agreement"], *(video.record["winner"] for video in videos)]
+    others = [*run.summary["agreement"], *(video.record.winner for video in videos)]
     names += [name for name in dict.fromkeys(others) if name not in names]
     data = {
         "candidates": names,
@@ -254,11 +252,11 @@ def matrix(names: Sequence[str], videos: Sequence[VideoFacts]) -> str:
 
 def histograms(videos: Sequence[VideoFacts]) -> str:
     """How margins and the winners' scores are spread."""
-    margins = [100 * video.record["margin"] for video in videos]
+    margins = [100 * video.record.margin for video in videos]
     scores = [
-        100 * row["score"]
+        100 * row.score
         for video in videos
-        if (row := video.candidate(video.record["winner"])).get("score") is not None
+        if (row := video.record.candidate(video.record.winner)) and row.score is not None
     ]
     out = histogram("Margin of the winner", margins, max([5.0, *margins]))
     expected = [100 * video.expected for video in videos if video.expected is not None]
@@ -301,8 +299,8 @@ def losses(videos: Iterable[VideoFacts]) -> str:
             f'<a href="{quote(page_name(video.name))}.html">{escape(video.name)}</a>',
             f'<span class=bars><span class=bar style="width:{100 * regret / most:.1f}%"></span>'
             f"</span>{100 * regret:.1f}",
-            escape(video.record["winner"]),
-            escape(video.record["oracle"]),
+            escape(video.record.winner),
+            escape(video.record.truth.oracle if video.record.truth else ""),
         ]
         for regret, video in lost
     ]
@@ -314,23 +312,24 @@ def table_row(video: VideoFacts, data: Mapping[str, Any]) -> list[Any]:
     """One row of the table of videos, as the script reads it (see ``index.js``)."""
     record = video.record
     page = page_name(video.name)
-    agreement = video.candidate(record["winner"]).get("agreement")
+    winner = record.candidate(record.winner)
+    agreement = winner.agreement if winner else None
     kinds = {flag.kind for flag in video.flags}
     row: list[Any] = [
         video.name,
         0 if page == video.name else page,
-        data["candidates"].index(record["winner"]),
-        round(100 * record["margin"], 1),
+        data["candidates"].index(record.winner),
+        round(100 * record.margin, 1),
         None if agreement is None else round(100 * agreement, 1),
-        len(record["objects"]),
-        record["frames"],
+        len(record.objects),
+        record.frames,
         video.changes,
         [k for k, kind in enumerate(data["flags"]) if kind in kinds],
         -1 if video.thumbnail is None else video.thumbnail,
     ]
     scores: list[float | None] = []
     if data["expected"]:
-        scores += [video.expected, record.get("probability")]
+        scores += [video.expected, record.forecast.probability if record.forecast else None]
     if data["labelled"]:
         scores += [video.selected_truth, video.regret]
     return row + [None if score is None else round(100 * score, 1) for score in scores]

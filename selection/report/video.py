@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 from selection.evidence import PSEUDO_LABEL, Evidence
+from selection.record import SelectionRecord
 from selection.report.document import (
     COLOURS,
     document,
@@ -25,12 +26,10 @@ from selection.report.flags import Flag
 from selection.report.series import encode, points_per_line
 from selection.report.stills import object_colour
 
-Record = Mapping[str, Any]
-
 
 def video_page(
     root: Path,
-    record: Record,
+    record: SelectionRecord,
     evidence: Evidence | None,
     stills: Mapping[str, Any] | None,
     flags: Sequence[Flag],
@@ -38,12 +37,12 @@ def video_page(
 ) -> str:
     """The whole page; ``near`` has the page names of the previous and the next video, if any."""
     data = {
-        "folder": f"frames/{quote(page_name(record['video']))}",
+        "folder": f"frames/{quote(page_name(record.video))}",
         "stills": stills,
         "colours": COLOURS,
-        "ids": {n: "#{:02x}{:02x}{:02x}".format(*object_colour(n)) for n in record["objects"]},
+        "ids": {n: "#{:02x}{:02x}{:02x}".format(*object_colour(n)) for n in record.objects},
         "disputed": most_disputed(evidence, stills),
-        "frames": record["frames"],
+        "frames": record.frames,
         **timelines(evidence),
     }
     links = '<a href="index.html">All videos</a>' + "".join(
@@ -52,17 +51,17 @@ def video_page(
         for page in near[key]
     )
     body = (
-        f"<nav aria-label=videos>{links}</nav><main><h1>{escape(record['video'])}</h1>"
-        f"<p class=small>{count(record['frames'], 'frame')},"
-        f" {count(len(record['objects']), 'object')}, fused by"
-        f" {escape(record['fusion'])}, {100 * record['disputed']:.1f} % of pixels disputed"
+        f"<nav aria-label=videos>{links}</nav><main><h1>{escape(record.video)}</h1>"
+        f"<p class=small>{count(record.frames, 'frame')},"
+        f" {count(len(record.objects), 'object')}, fused by"
+        f" {escape(record.fusion)}, {100 * record.disputed:.1f} % of pixels disputed"
         f"{size(record)}</p>{verdict(record, flags)}"
         + ("<div id=viewer></div>" if stills else "<p>There are no pictures of this video.</p>")
         + f"<h2>Candidates</h2>{candidates(record)}"
         "<div id=comparison></div><div id=timelines></div>"
         f"<h2>Choose otherwise</h2>{override(root, record)}</main>"
     )
-    return document(record["video"], body, data, "video.js")
+    return document(record.video, body, data, "video.js")
 
 
 def count(number: int, noun: str) -> str:
@@ -70,12 +69,13 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def size(record: Record) -> str:
+def size(record: SelectionRecord) -> str:
     """The size of the frames, where the record has it."""
-    return f", {record['width']} × {record['height']} pixels" if "width" in record else ""
+    made = record.provenance
+    return "" if made.width is None else f", {made.width} × {made.height} pixels"
 
 
-def verdict(record: Record, flags: Sequence[Flag]) -> str:
+def verdict(record: SelectionRecord, flags: Sequence[Flag]) -> str:
     """The winner and the reason in words, and what deserves a look."""
     items = ""
     for flag in flags:
@@ -87,33 +87,34 @@ def verdict(record: Record, flags: Sequence[Flag]) -> str:
         )
     if items:
         items = f"<ul class=flags aria-label=flags>{items}</ul>"
-    margin = f"; margin {100 * record['margin']:.1f}" if record["margin"] else ""
-    changed = "" if "overridden" not in record else " <b>(overridden by hand)</b>"
+    margin = f"; margin {100 * record.margin:.1f}" if record.margin else ""
+    changed = " <b>(overridden by hand)</b>" if record.overridden else ""
     return (
-        f"<div class=verdict><b>{escape(record['winner'])}</b>{changed}:"
-        f" {escape(record['reason'])}{margin}{sureness(record)}{strengths(record)}{items}</div>"
+        f"<div class=verdict><b>{escape(record.winner)}</b>{changed}:"
+        f" {escape(record.reason)}{margin}{sureness(record)}{strengths(record)}{items}</div>"
     )
 
 
-def sureness(record: Record) -> str:
+def sureness(record: SelectionRecord) -> str:
     """What a calibration says of the selection, where the run had one."""
-    if not record.get("expected") or record.get("probability") is None:
+    if record.forecast is None:
         return ""
     return (
-        f"<p>Expected J&amp;F <b>{interval(record['expected'])}</b>; the best candidate with a"
-        f" probability of {100 * record['probability']:.0f} %.</p>"
+        f"<p>Expected J&amp;F <b>{interval(record.forecast)}</b>; the best candidate with a"
+        f" probability of {100 * record.forecast.probability:.0f} %.</p>"
     )
 
 
-def strengths(record: Record) -> str:
+def strengths(record: SelectionRecord) -> str:
     """On which objects the winner agrees best, and where another candidate does better."""
-    members = [row for row in record["candidates"] if row["name"] != PSEUDO_LABEL]
+    members = [row for row in record.candidates if row.name != PSEUDO_LABEL]
     best: dict[str, list[str]] = {}
-    for object_id in map(str, record["objects"]):
-        scored = [row for row in members if row["objects"].get(object_id) is not None]
-        if scored:
-            name = max(scored, key=lambda row: row["objects"][object_id])["name"]
-            best.setdefault(name, []).append(object_id)
+    for object_id in record.objects:
+        scores = {row.name: row.agreement_by_object.get(object_id) for row in members}
+        known = {name: score for name, score in scores.items() if score is not None}
+        if known:
+            name = max(known, key=lambda name: known[name])
+            best.setdefault(name, []).append(str(object_id))
     if len(members) < 2 or not best:
         return ""
     told = [f"{name} on {numbered('object', ids)}" for name, ids in best.items()]
@@ -129,40 +130,39 @@ def numbered(noun: str, ids: Sequence[str]) -> str:
     return f"{noun}s {', '.join(ids[:-1])} and {ids[-1]}"
 
 
-def candidates(record: Record) -> str:
+def candidates(record: SelectionRecord) -> str:
     """The table of candidates with their scores, the winner marked."""
-    labelled = "oracle" in record
+    labelled = record.truth is not None
     heads = ["candidate", "score", "agreement", "prior", "confidence"]
     heads += ["J&F"] if labelled else []
-    heads += [f"object {object_id}" for object_id in record["objects"]]
+    heads += [f"object {object_id}" for object_id in record.objects]
     rows, marked = [], []
-    for number, row in enumerate(record["candidates"]):
-        cells = [percent(row.get(key)) for key in heads[1:5]]
-        cells += [percent(row.get("truth"))] if labelled else []
-        for object_id in map(str, record["objects"]):
-            cell = percent(row["objects"].get(object_id))
+    for number, row in enumerate(record.candidates):
+        cells = [percent(score) for score in (row.score, row.agreement, row.prior, row.confidence)]
+        cells += [percent(row.truth)] if labelled else []
+        for object_id in record.objects:
+            cell = percent(row.agreement_by_object.get(object_id))
             if labelled:
-                true = percent((row.get("truth_objects") or {}).get(object_id))
+                true = percent(row.truth_by_object.get(object_id))
                 cell += f" <span class=small>({true})</span>"
             cells.append(cell)
-        rows.append([swatch(number) + escape(row["name"]), *cells])
-        marked.append(row["name"] == record["winner"])
-    by_object = record.get("sure") or {}
-    if by_object:
-        told = [by_object.get(str(object_id)) for object_id in record["objects"]]
-        cells = [interval(sure["expected"]) if sure else "–" for sure in told]
+        rows.append([swatch(number) + escape(row.name), *cells])
+        marked.append(row.name == record.winner)
+    if record.forecast_by_object:
+        told = [record.forecast_by_object.get(object_id) for object_id in record.objects]
+        cells = [interval(forecast) if forecast else "–" for forecast in told]
         rows.append(["expected J&amp;F of the selection", *[""] * (4 + labelled), *cells])
     caption = "per object: agreement with the pseudo-label"
     return table(heads, rows, marked, caption + (" (J&F with the labels)" if labelled else ""))
 
 
-def override(root: Path, record: Record) -> str:
+def override(root: Path, record: SelectionRecord) -> str:
     """The commands that put another candidate's masks in."""
-    others = [row["name"] for row in record["candidates"] if row["name"] != record["winner"]]
+    others = [row.name for row in record.candidates if row.name != record.winner]
     if not others:
         return "<p>There is no other candidate.</p>"
     commands = "\n".join(
-        shlex.join(["python", "-m", "selection.override", str(root), record["video"], name])
+        shlex.join(["python", "-m", "selection.override", str(root), record.video, name])
         for name in others
     )
     return (

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as api
 from pycocotools.coco import COCO
+from selection_records import record_of, write_record
 
 from mose import InputError
 from mose.masks import read_mask, write_mask
@@ -52,8 +53,7 @@ def run(tmp_path):
             evidence[plane][1:, :, 1] = 0.1
         evidence["weight"][:, :2] = np.array([3.0, 1.0])[None, :, None]
         evidence.save(root / "selection" / "timelines" / f"{name}.npz")
-        record = {"video": name, "objects": [3, 200]}
-        (root / "selection" / f"{name}.json").write_text(json.dumps(record))
+        write_record(root, record_of(name, (3, 200), FRAMES))
     (root / "environment.json").write_text(json.dumps({"images": str(images)}))
     return root
 

@@ -2,16 +2,19 @@
 
 import html.parser
 import json
+from dataclasses import replace
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from selection_records import record_of, write_record
 
 from mose import InputError
 from mose.masks import write_mask
 from selection.evidence import Evidence
+from selection.record import Forecast, Provenance, read_record
 from selection.report import page_name, write_report
 from selection.report.flags import find_flags
 from selection.report.series import encode
@@ -19,6 +22,7 @@ from selection.report.stills import StillsWriter
 
 AWKWARD = "<script><img src=x onerror=alert(1)>&\"'% #?"
 NET = "</script><b>net"
+CALM = record_of("v", (3,), 10, ("m0", "m1", "pseudo-label"))
 
 
 def make_run(root, images, videos, frames=3, objects=(5,)):
@@ -33,17 +37,8 @@ def make_run(root, images, videos, frames=3, objects=(5,)):
             for kind in ("masks", "pseudo-labels"):
                 write_mask(root / kind / name / f"{index:05d}.png", ids)
             Image.new("RGB", (30, 20), (9, 90, 9)).save(images / name / f"{index:05d}.jpg")
-        scores = {str(i): 0.9 for i in objects}
-        rows = [
-            {"name": who, "prior": 0.6, "agreement": 0.9, "objects": scores, "score": 0.8}
-            for who in (NET, "pseudo-label")
-        ]
-        record = {
-            "video": name, "frames": frames, "objects": list(objects), "winner": NET,
-            "margin": 0.1, "reason": "a < b & c", "fusion": "pgmr", "disputed": 0.02,
-            "candidates": rows,
-        }  # fmt: skip
-        (root / "selection" / f"{name}.json").write_text(json.dumps(record))
+        shown = (NET, "pseudo-label")
+        write_record(root, record_of(name, objects, frames, shown, reason="a < b & c"))
     config = {"data": {"dataset": "<i>d", "split": "test"}, "members": [{"name": NET}]}
     (root / "config.yaml").write_text(yaml.safe_dump(config))
     (root / "environment.json").write_text(json.dumps({"images": str(images)}))
@@ -121,10 +116,9 @@ def test_expected_scores_are_shown_where_there_are_any(run):
     assert data_of(plain)["expected"] is False
     for path in (plain, run / "report/calm.html"):
         assert "Expected J&F" not in read(path).text
-    path = run / "selection/calm.json"
-    sure = {"probability": 0.71, "expected": {"J&F": 0.654, "low": 0.5, "high": 0.8}}
-    record = {**json.loads(path.read_text()), **sure, "sure": {"5": sure}}
-    path.write_text(json.dumps(record))
+    forecast = Forecast(0.71, 0.654, 0.5, 0.8)
+    record = read_record(run / "selection/calm.json")
+    write_record(run, replace(record, forecast=forecast, forecast_by_object={5: forecast}))
     index = write_report(run)
     rows = {row[0]: row for row in data_of(index)["rows"]}
     assert rows["calm"][10:] == [65.4, 71.0]
@@ -170,10 +164,7 @@ def test_pages_stay_small(tmp_path):
     for plane in evidence.planes.values():
         plane[:] = random.random(plane.shape)
     evidence.save(root / "selection/timelines/long.npz")
-    record = json.loads((root / "selection/long.json").read_text())
-    for row in record["candidates"]:
-        row["name"] = "m0" if row["name"] == NET else row["name"]
-    (root / "selection/long.json").write_text(json.dumps({**record, "winner": "m0"}))
+    write_record(root, record_of("long", range(1, 41), 2000, names))
     write_report(root)
     assert (root / "report/long.html").stat().st_size < 300 * 1024
 
@@ -193,7 +184,7 @@ def evidence_of(areas, agreement=0.95):
 
 
 def kinds(evidence):
-    return [flag.kind for flag in find_flags({"winner": "m0"}, evidence)]
+    return [flag.kind for flag in find_flags(CALM, evidence)]
 
 
 def test_flags_of_a_calm_video():
@@ -206,32 +197,32 @@ def test_flags_name_what_is_wrong_and_where():
     assert kinds(evidence_of(blinking)) == ["flicker"]
     jump = np.full((10, 3), 100)
     jump[6:] = 900
-    (flag,) = find_flags({"winner": "m0"}, evidence_of(jump))
+    (flag,) = find_flags(CALM, evidence_of(jump))
     assert (flag.kind, flag.frame) == ("sudden area", 6)
     assert "grows 9.0 times at frame 00006" in flag.words
     gone = np.full((10, 3), 400)
     gone[7:, 1] = 0
-    (flag,) = find_flags({"winner": "m0"}, evidence_of(gone))
+    (flag,) = find_flags(CALM, evidence_of(gone))
     assert (flag.kind, flag.frame) == ("disputed absence", 7)
     apart = evidence_of(np.full((10, 3), 400))
     apart.overlap[:] = 0.1
     assert kinds(apart) == ["members differ"]
-    reduced = {"winner": "m0", "reduced_members": {"m1": "size 360"}, "missing_members": ["m9"]}
-    found = [flag.kind for flag in find_flags(reduced, None)]
-    assert found == ["missing member", "reduced member"]
+    provenance = Provenance(missing_members=("m9",), reduced_members={"m1": "size 360"})
+    flags = find_flags(replace(CALM, provenance=provenance), None)
+    assert [flag.kind for flag in flags] == ["missing member", "reduced member"]
 
 
 def test_flags_name_objects_that_change_places():
     evidence = evidence_of(np.full((10, 3), 400))
     evidence["exchanged"][1:], evidence["mistaken"][1:] = 0, 0
     evidence["exchanged"][6, 0, 0] = 8
-    (flag,) = find_flags({"winner": "m0"}, evidence)
+    (flag,) = find_flags(CALM, evidence)
     assert (flag.kind, flag.frame) == ("identity swap", 6)
     assert flag.words == "object 3 takes the place of object 8 at frame 00006"
-    assert find_flags({"winner": "m1"}, evidence) == []
+    assert find_flags(record_of("v", (3,), 10, ("m1", "m0")), evidence) == []
     evidence["exchanged"][:] = 0
     evidence["mistaken"][4:7, 1, 0] = 8
-    (flag,) = find_flags({"winner": "m0"}, evidence)
+    (flag,) = find_flags(CALM, evidence)
     assert (flag.kind, flag.frame) == ("disputed identity", 4)
     assert flag.words == "object 3: m1 has it where the pseudo-label has object 8, on 3 frames"
 

@@ -10,9 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from browser import drive, fetch_axe
+from selection_records import record_of, write_record
 from test_report import AWKWARD, NET, make_run
 
 from selection.evidence import Evidence
+from selection.record import Forecast, Provenance, SelectedTruth
 from selection.report import page_name, read_run, write_report
 from selection.report.document import write_page
 from selection.report.flags import Flag
@@ -63,20 +65,18 @@ def unusual(tmp_path_factory):
         evidence["exchanged"][-1] = objects[-1]
         evidence.overlap[:] = random.random(evidence.overlap.shape) / 3
         evidence.save(root / f"selection/timelines/{video}.npz")
-        sure = {"probability": 0.7, "expected": {"J&F": 0.8, "low": 0.7, "high": 0.9}}
-        truth = {str(n): 0.6 for n in objects}
-        path = root / f"selection/{video}.json"
-        record = json.loads(path.read_text())
-        rows = [
-            {**record["candidates"][0], "name": name, "truth": 0.6 + 0.01 * k,
-             "truth_objects": truth}
-            for k, name in enumerate(names)
-        ]  # fmt: skip
-        record |= {
-            **sure, "sure": {str(n): sure for n in objects}, "candidates": rows,
-            "oracle": "m3", "selected_truth_objects": truth, "missing_members": ["m9"],
-        }  # fmt: skip
-        path.write_text(json.dumps(record))
+        forecast, truth = Forecast(0.7, 0.8, 0.7, 0.9), dict.fromkeys(objects, 0.6)
+        record = record_of(video, objects, count, names)
+        rows = tuple(
+            replace(row, truth=0.6 + 0.01 * k, truth_by_object=truth)
+            for k, row in enumerate(record.candidates)
+        )
+        record = replace(
+            record, candidates=rows, forecast=forecast,
+            forecast_by_object=dict.fromkeys(objects, forecast), calibration="c",
+            truth=SelectedTruth("m3", truth), provenance=Provenance(missing_members=("m9",)),
+        )  # fmt: skip
+        write_record(root, record)
     config = json.dumps({
         "data": {"dataset": "d", "split": "test"},
         "members": [{"name": name, "prior": 60} for name in names[:-1]],
@@ -189,7 +189,7 @@ def test_index_of_2000_videos_opens_within_a_second(unusual, tmp_path):
     run, records = read_run(unusual.parent)
     flags = [Flag("flicker", "object 5 comes and goes 6 times", 0.5, 3)]
     base = VideoFacts(records[0], flags, 3, (), None, 0)
-    facts = [replace(base, record={**records[0], "video": f"{k:08x}"}) for k in range(2000)]
+    facts = [replace(base, record=replace(records[0], video=f"{k:08x}")) for k in range(2000)]
     page = unusual / "many.html"
     write_page(page, index_page(run, facts))
     assert page.stat().st_size < LIMIT

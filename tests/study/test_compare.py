@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from selection_records import record_of, write_record
 
 from mose import InputError
 from mose.masks import write_mask
+from selection.record import SelectedTruth
 from study import compare
 from study.compare import compare_runs, runs_of
 
@@ -18,10 +20,8 @@ def make_run(root, videos, truth=None):
         (root / "masks" / name).mkdir(parents=True)
         for index, ids in enumerate(frames):
             write_mask(root / "masks" / name / f"{index:05d}.png", ids)
-        record = {"video": name, "objects": [5], "plan": {"5": [[0, root.name]]}}
-        if truth is not None:
-            record["selected_truth_objects"] = {"5": truth}
-        (root / "selection" / f"{name}.json").write_text(json.dumps(record))
+        judged = None if truth is None else SelectedTruth(root.name, {5: truth})
+        write_record(root, record_of(name, candidates=(root.name,), truth=judged))
     return root
 
 

@@ -1,0 +1,64 @@
+"""Spans: the frames of an object that go to one candidate."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """Frames ``start`` to ``stop``, half open, of one object go to ``candidate``."""
+
+    start: int
+    stop: int
+    candidate: str
+
+
+Spans = tuple[Span, ...]
+"""Of one object, in order and without a gap, from frame 0 to the last of the video."""
+
+ObjectSpans = Mapping[int, Spans]
+"""Object id -> its spans: a selection's plan."""
+
+Ranges = tuple[tuple[int, int], ...]
+"""(first frame index, the one after the last) in order."""
+
+
+def whole(candidate: str, frames: int) -> Spans:
+    """One candidate for all of ``frames``."""
+    return (Span(0, frames, candidate),)
+
+
+def spans_between(starts: Sequence[tuple[int, str]], frames: int) -> Spans:
+    """From (first frame, candidate), in order, to spans of a video with ``frames`` frames."""
+    stops = [start for start, _ in starts[1:]] + [frames]
+    return tuple(
+        Span(start, stop, candidate) for (start, candidate), stop in zip(starts, stops, strict=True)
+    )
+
+
+def stored_plan(plan: ObjectSpans) -> dict[str, list[list[int | str]]]:
+    """Object id -> ``[[first frame, candidate], ...]``: the form in which spans are stored."""
+    return {
+        str(object_id): [[span.start, span.candidate] for span in spans]
+        for object_id, spans in plan.items()
+    }
+
+
+def candidate_at(spans: Spans, index: int) -> str:
+    """The candidate of one frame."""
+    return next(span.candidate for span in spans if span.start <= index < span.stop)
+
+
+def candidates_of(spans: Iterable[Span]) -> tuple[str, ...]:
+    """Every candidate that is used, each once, in the order of their first span."""
+    return tuple(dict.fromkeys(span.candidate for span in spans))
+
+
+def most_used(spans: Iterable[Span], default: str = "") -> str:
+    """The candidate with most frames, the earlier one of equals; ``default`` without spans."""
+    frames: Counter[str] = Counter()
+    for start, stop, candidate in spans:
+        frames[candidate] += stop - start
+    return frames.most_common(1)[0][0] if frames else default
