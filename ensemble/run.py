@@ -163,7 +163,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
             # A stored prediction was damaged and has been removed: make it again, once.
             plan = make_plan(config, dataset, directory, lease, memory)
             outcome = execute(config, plan, directory, memory)
-        if "cycle" in config.selection.policy.split("+"):
+        if config.selection.uses_cycle:
             follow_back(
                 config, plan, directory, specs_of(config), lambda job: executor_of(config, job)
             )

@@ -46,6 +46,16 @@ class SelectionOptions:
     cycle_margin: float = 0.05
     cycle_budget: float = 0.5
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The policies that ``policy`` combines."""
+        return tuple(self.policy.split("+"))
+
+    @property
+    def uses_cycle(self) -> bool:
+        """Whether members are to be followed back before the selection is final."""
+        return "cycle" in self.parts
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -141,7 +151,7 @@ POLICIES: dict[str, Policy] = {
 
 def policy_names(policy: str) -> tuple[str, ...]:
     """The parts of ``agreement+cycle``; `InputError` for one that does not exist."""
-    names = tuple(policy.split("+"))
+    names = SelectionOptions(policy).parts
     for name in names:
         one_of("selection.policy", name, POLICIES)
     if len(names) > 1 and "pseudo-label" in names:

@@ -73,7 +73,7 @@ def finish_video(
     record = describe(selection_setup(config), evidence, choice, provenance)
     write_json(run.evidence(name), record.json())
     # Following back needs the predictions; whoever does that removes them.
-    waits = "cycle" in config.selection.policy.split("+")
+    waits = config.selection.uses_cycle
     if not config.output.keep_soft and not missing and not waits:
         for member in members:
             shutil.rmtree(run.prediction(member, name), ignore_errors=True)
