@@ -7,17 +7,13 @@ from collections.abc import Sequence
 
 from adapters.listing import Description, describe_all
 from stseg.cli import EXIT_OK, run_command, say
+from stseg.tables import format_table
 
 
-def table(adapters: Sequence[Description]) -> list[str]:
+def table(adapters: Sequence[Description]) -> str:
     """One line per adapter: name, weights, what it needs of the installation, summary."""
-    rows = [("adapter", "weights", "needs", "what it does")]
-    rows += [(a.name, "yes" if a.needs_weights else "no", needs(a), a.summary) for a in adapters]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip()
-        for row in rows
-    ]
+    rows = [(a.name, "yes" if a.needs_weights else "no", needs(a), a.summary) for a in adapters]
+    return format_table(("adapter", "weights", "needs", "what it does"), rows, left=4)
 
 
 def needs(adapter: Description) -> str:
@@ -36,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="all adapters and what each of them needs")
     parser.parse_args(arguments)
-    for line in table(describe_all()):
-        say(line)
+    say(table(describe_all()))
     return EXIT_OK
 
 

@@ -26,8 +26,9 @@ from adapters.expansion import Expansion
 from ensemble.storage.predictions import PredictionWriter
 from mose.dataset import Dataset, open_dataset
 from mose.masks import read_mask
-from stseg.cli import EXIT_OK, progress, run_command, say
+from stseg.cli import EXIT_OK, run_command, say
 from stseg.errors import InputError
+from stseg.progress import progress
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from ensemble.storage.journal import Input, Memory, Whole
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
 from mose.dataset import Dataset
-from stseg.cli import progress
 from stseg.files import PARTIAL
+from stseg.progress import progress
 
 Entry = Mapping[str, Any]
 """A line of the run's log."""

@@ -315,7 +315,7 @@ def list_failures(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
 def describe_plan(plan: Plan) -> str:
     """What ``--dry-run`` prints: pairs, estimated cost, memory."""
     from ensemble.plan import calibration_notes
-    from selection.summary import format_table
+    from stseg.tables import format_table
 
     rows = []
     units = sum(pair.units for pair in plan.pairs)

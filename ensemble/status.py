@@ -61,7 +61,7 @@ class Status:
 
     def table(self) -> str:
         """For people."""
-        from selection.summary import format_table
+        from stseg.tables import format_table
 
         rows = []
         for name, m in self.members.items():

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune.recipe import Recipe, load_recipe
-from stseg.cli import EXIT_INTERRUPTED, EXIT_OK, Progress, say
+from stseg.cli import EXIT_INTERRUPTED, EXIT_OK, say
+from stseg.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np

@@ -27,8 +27,9 @@ from mose.results import (
     wrapping,
 )
 from mose.video import Video
-from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, Progress, run_command, say
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, run_command, say
 from stseg.errors import InputError
+from stseg.progress import Progress
 
 WORTH_PROCESSES = 8
 """Fewer videos than this are checked faster without starting other processes."""

@@ -26,9 +26,10 @@ from PIL import Image
 from mose.dataset import Dataset, open_dataset
 from mose.masks import object_ids, read_mask, write_mask
 from mose.video import Video
-from stseg.cli import EXIT_OK, progress, run_command, say
+from stseg.cli import EXIT_OK, run_command, say
 from stseg.errors import InputError
 from stseg.files import appearing_in, write_json
+from stseg.progress import progress
 
 MIN_AREA = 0.004
 """A pasted object covers at least this share of the first frame, or the draw is repeated."""

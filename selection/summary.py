@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from selection.record import ScoreByObject, SelectionRecord
+from stseg.tables import format_table
 
 
 @dataclass(frozen=True)
@@ -110,16 +111,6 @@ def selection_csv(records: Iterable[SelectionRecord]) -> str:
             line += [rows[name].truth if name in rows else None for name in names]
         writer.writerow(line)
     return out.getvalue()
-
-
-def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns under their heads; the first is flush left, the others flush right."""
-    widths = [max(len(r[i]) for r in [heads, *rows]) for i in range(len(heads))]
-    lines = []
-    for row in [heads, *rows]:
-        first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        lines.append("  ".join([row[0].ljust(len(first)), *rest]).rstrip())
-    return "\n".join(lines)
 
 
 def _scored(by_object: ScoreByObject) -> list[float]:

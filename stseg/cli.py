@@ -1,12 +1,11 @@
-"""What all commands share: errors as one sentence, exit codes, progress."""
+"""What all commands share: errors as one sentence, and exit codes."""
 
 from __future__ import annotations
 
 import errno
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NoReturn, TextIO, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
 
 from stseg.errors import InputError
 
@@ -56,50 +55,3 @@ def describe_os_error(error: OSError) -> str:
 def say(text: str = "") -> None:
     """A line on standard output: what a command is asked to print."""
     print(text, flush=True)  # noqa: T201
-
-
-class Progress:
-    """One line that renews itself on a terminal; a plain line now and then elsewhere.
-
-    Written to standard error, so that standard output holds results only.
-    """
-
-    def __init__(self, total: int, label: str, stream: TextIO | None = None):
-        self.total, self.label, self.done = total, label, 0
-        self._stream = stream or sys.stderr
-        self._live = self._stream.isatty()
-        self._interval = 0.1 if self._live else 10.0
-        self._start = self._last = time.monotonic()
-
-    def advance(self, count: int = 1, note: str = "") -> None:
-        """``count`` more items are done; ``note`` is shown behind the figures."""
-        self.done += count
-        now = time.monotonic()
-        if now - self._last >= self._interval:
-            self._last = now
-            self._show(now, note)
-
-    def _show(self, now: float, note: str) -> None:
-        elapsed = now - self._start
-        left = elapsed / self.done * (self.total - self.done) if self.done else float("nan")
-        line = f"{self.label} {self.done}/{self.total}, {elapsed:.0f} s, {left:.0f} s to go"
-        line = f"{line}  {note}" if note else line
-        self._stream.write(f"\r\x1b[2K{line}" if self._live else f"{line}\n")
-        self._stream.flush()
-
-    def close(self, note: str = "") -> None:
-        """Show the final state and end the line."""
-        elapsed = time.monotonic() - self._start
-        line = f"{self.label} {self.done}/{self.total} in {elapsed:.1f} s"
-        line = f"{line}  {note}" if note else line
-        self._stream.write(f"\r\x1b[2K{line}\n" if self._live else f"{line}\n")
-        self._stream.flush()
-
-
-def progress(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
-    """Iterate with a `Progress` line."""
-    bar = Progress(total, label)
-    for item in items:
-        yield item
-        bar.advance()
-    bar.close()

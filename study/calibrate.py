@@ -25,10 +25,10 @@ from selection.outcome import selected_truth
 from selection.policies import SelectionOptions
 from selection.selectors import GRANULARITIES, Choice, select
 from selection.statistics import mean_score
-from selection.summary import format_table
 from selection.sureness import BEST_WITHIN, keys, sure_features
 from stseg.cli import EXIT_OK, say
 from stseg.errors import InputError
+from stseg.tables import format_table
 from study.results import MIN_VIDEOS, baselines, calibrations, evaluate
 
 if TYPE_CHECKING:

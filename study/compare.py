@@ -10,9 +10,10 @@ from typing import Any
 
 from selection.record import SelectionRecord, read_records
 from selection.spans import candidates_of
-from stseg.cli import EXIT_OK, progress, say
+from stseg.cli import EXIT_OK, say
 from stseg.errors import InputError
 from stseg.files import write_json
+from stseg.progress import progress
 
 LAYOUT = """\
 what is read of each run folder:
@@ -72,7 +73,7 @@ class Comparison:
 
     def table(self, most: int = 40) -> str:
         """What changed, the most different objects first; scores in percent."""
-        from selection.summary import format_table
+        from stseg.tables import format_table
 
         lines = []
         for which, names in (("first", self.only_first), ("second", self.only_second)):

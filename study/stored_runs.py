@@ -19,10 +19,10 @@ from mose.dataset import Dataset
 from selection.calibration import Calibration
 from selection.evidence import Evidence
 from selection.models import Curve
-from stseg.cli import Progress
 from stseg.config import to_dict
 from stseg.errors import InputError
 from stseg.files import digest
+from stseg.progress import Progress
 from study.replay import Way, evidence_of
 
 VERSION = 3

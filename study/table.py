@@ -13,9 +13,9 @@ import numpy as np
 
 from selection.policies import SelectionOptions
 from selection.statistics import mean_score, paired_interval
-from selection.summary import format_table
 from selection.sureness import BEST_WITHIN
 from stseg.files import write_json, write_text
+from stseg.tables import format_table
 from study import plots
 from study.results import Baselines, Result, Stated
 

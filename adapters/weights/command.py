@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from adapters.weights import store as weights
-from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, Progress, say
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, say
+from stseg.progress import Progress
+from stseg.tables import format_table
 
 MEGABYTE = 1_000_000
 
@@ -19,8 +21,11 @@ the cache is $STSEG_WEIGHTS, or ~/.cache/stseg/weights:
   .XMem.pth.partial     what has arrived of a download that was interrupted"""
 
 
+HEADS = ("name", "adapter", "MB", "published hash", "here", "licence")
+
+
 def _list(known: Mapping[str, weights.Checkpoint]) -> int:
-    rows = [("name", "adapter", "MB", "published hash", "here", "licence")]
+    rows = []
     for name, checkpoint in known.items():
         target = weights.cache_folder() / checkpoint.file
         here = "yes" if target.is_file() else "no" if checkpoint.address else "no (by hand)"
@@ -28,9 +33,7 @@ def _list(known: Mapping[str, weights.Checkpoint]) -> int:
         megabytes = f"{size / MEGABYTE:.0f}" if size else "?"
         published = "sha256" if checkpoint.sha256 else "md5" if checkpoint.md5 else "none: pinned"
         rows.append((name, checkpoint.adapter, megabytes, published, here, checkpoint.licence))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    say(format_table(HEADS, rows, left=len(HEADS)))
     return EXIT_OK
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ensemble.scheduling.messages import FINISH
 from ensemble.storage.journal import open_log
-from stseg.cli import Progress
+from stseg.progress import Progress
 
 
 class RunLog:

@@ -27,9 +27,10 @@ from mose.plus.clip import Clip, number_objects
 from mose.plus.measures import MEASURED, measure
 from mose.plus.sources import LICENCES, read_source
 from mose.video import read_frame
-from stseg.cli import Progress, describe_os_error
+from stseg.cli import describe_os_error
 from stseg.errors import InputError
 from stseg.files import appearing_in, write_json, write_text
+from stseg.progress import Progress
 
 JPEG_QUALITY = 95
 COLUMNS = ("clip", "source", "name", "kept", "reason", "score", "frames", "objects", *MEASURED,

@@ -12,6 +12,7 @@ import numpy as np
 from mose.plus.measures import MEASURED
 from stseg.errors import InputError
 from stseg.files import write_text
+from stseg.tables import format_table
 
 BINS = 24
 WIDTH, HEIGHT = 230, 64
@@ -42,11 +43,7 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
         counts = [sum(int(row[c]) for row in kept) for c in ("frames", "objects")]
         medians = [f"{np.median([float(row[m]) for row in kept]):.3f}" for m in MEASURED]
         lines.append([source, str(seen), str(len(kept)), *map(str, counts), *medians])
-    widths = [max(len(row[i]) for row in [heads, *lines]) for i in range(len(heads))]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in [heads, *lines]
-    )
+    return format_table(heads, lines)
 
 
 def write_report(out: Path) -> Path:

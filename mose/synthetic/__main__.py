@@ -8,8 +8,9 @@ from dataclasses import fields
 from typing import Any
 
 from mose.synthetic.config import PRESETS, SyntheticConfig, resolve
-from stseg.cli import EXIT_OK, progress, run_command, say
+from stseg.cli import EXIT_OK, run_command, say
 from stseg.errors import InputError
+from stseg.progress import progress
 
 _LAYOUT = """
 layout of OUT:

@@ -22,9 +22,9 @@ import numpy as np
 from mose.masks import object_ids, write_mask
 from mose.synthetic.clip import check_clip, iter_frames
 from mose.synthetic.config import SyntheticConfig, resolve
-from stseg.cli import Progress
 from stseg.errors import InputError, unknown
 from stseg.files import PARTIAL, appearing_in, locked, write_text
+from stseg.progress import Progress
 
 MANIFEST = "synthetic.json"
 GENERATOR = 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mose.synthetic.clip import Frame
+from stseg.tables import format_table
 
 OCCLUDED = 0.3
 """An object counts as occluded while this share of what is inside the frame is covered."""
@@ -106,4 +107,5 @@ def summary(clips: list[ClipStats]) -> dict[str, float]:
 
 def table(clips: list[ClipStats]) -> str:
     """`summary` as aligned lines."""
-    return "\n".join(f"{name:<42}{value:8.3f}" for name, value in summary(clips).items())
+    heads, *rows = [(name, f"{value:.3f}") for name, value in summary(clips).items()]
+    return format_table(heads, rows)

@@ -17,8 +17,9 @@ from mose.results import Results
 from selection.evaluate.inputs import SERVERS, Masks, Task, plan
 from selection.evaluate.result import Evaluation
 from selection.metrics import PROTOCOLS, ObjectScores, VideoScorer
-from stseg.cli import EXIT_OK, Progress, say
+from stseg.cli import EXIT_OK, say
 from stseg.errors import InputError, unknown
+from stseg.progress import Progress
 
 VideoScores = dict[int, ObjectScores | None]
 

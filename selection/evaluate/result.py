@@ -11,6 +11,7 @@ from typing import Any
 
 from selection.metrics import ObjectScores, mean_scores
 from stseg.files import write_text
+from stseg.tables import format_table
 
 COLUMNS = {
     "davis": ("J&F", "J", "F"),
@@ -74,19 +75,15 @@ class Evaluation:
     def table(self) -> str:
         """Objects, the mean of every video with several, and the overall mean; in percent."""
         columns = COLUMNS[self.protocol]
-        rows = [("video", "object", *columns)]
+        heads = ("video", "object", *columns)
+        rows = []
         for video, objects in self.videos.items():
             for object_id, scores in objects.items():
                 rows.append((video, str(object_id), *_percent(scores or {}, columns)))
             if len(objects) > 1:
                 rows.append((video, "mean", *_percent(self.video_mean(video), columns)))
         rows.append((OVERALL, "mean", *_percent(self.mean, columns)))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-            for row in rows
-        ]
-        return "\n".join([*lines[:-1], "-" * len(lines[0]), lines[-1]])
+        return format_table(heads, rows, total=True)
 
     def csv(self) -> str:
         """The layout of vos-benchmark: percent, the global score first, a line per object.
