@@ -19,9 +19,9 @@ import numpy as np
 from adapters.weights.store import resolve
 from finetune.command import video_score
 from finetune.holdout import evaluator
-from finetune.launch import Task, train_here
+from finetune.launch import TrainingJob, train_here
 from finetune.recipe import Recipe, load_recipe
-from finetune.trainer import processor
+from finetune.trainer import configured_processor
 from mose.dataset import open_dataset
 
 
@@ -75,9 +75,9 @@ def main() -> None:
         recipe = tuning(chosen.network, weights, chosen.clips, seed, chosen.set)
         output = chosen.output / f"{chosen.network}-{seed}"
         score = evaluator(recipe, video_score)
-        with processor(recipe):
+        with configured_processor(recipe):
             before = score(weights)
-            train_here(Task(recipe, output, (output / "state.pth").exists(), video_score))
+            train_here(TrainingJob(recipe, output, (output / "state.pth").exists(), video_score))
             after = score(output / "last.safetensors")
         gains.append(after - before)
         print(f"{seed:4d}  {before:6.1f} {after:6.1f} {after - before:6.1f}", flush=True)

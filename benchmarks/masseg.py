@@ -20,9 +20,9 @@ from benchmarks.finetune import parser_of, tuning
 from finetune.clip_options import AugmentOptions
 from finetune.command import video_score
 from finetune.holdout import evaluator
-from finetune.launch import Task, train_here
+from finetune.launch import TrainingJob, train_here
 from finetune.recipe import Recipe
-from finetune.trainer import processor
+from finetune.trainer import configured_processor
 
 LOSSES = {"similarity": 1.0, "mask_iou": 1.0, "matching": 0.0}
 SCALING = {"sigmoid_scale": 7.5, "sigmoid_bias": -4.0}
@@ -43,10 +43,10 @@ def lines(weights: Path, clips: Path, seed: int, output: Path, more: Sequence[st
     augmented = tuning("sam2", weights, clips, seed, [*losses, *more])
     plain = replace(augmented, augment=AugmentOptions())
     trained = {name: output / f"{name}-{seed}" for name in ("plain", "augmented")}
-    with processor(augmented):
+    with configured_processor(augmented):
         found = [scored(augmented, weights)]
         for folder, recipe in zip(trained.values(), (plain, augmented), strict=True):
-            train_here(Task(recipe, folder, (folder / "state.pth").exists(), video_score))
+            train_here(TrainingJob(recipe, folder, (folder / "state.pth").exists(), video_score))
             found.append(scored(recipe, folder / "last.safetensors"))
         for options in (SCALING, {"merge": MERGE}):
             found.append(scored(augmented, trained["augmented"] / "last.safetensors", options))

@@ -18,7 +18,8 @@ from torch import Tensor
 from adapters.networks.ops import area_downsample
 from adapters.weights.checkpoints import family_of, load_state
 from adapters.weights.store import resolve
-from finetune.clips import Batches, open_clips
+from finetune.data.batches import BatchMaker
+from finetune.data.sources import open_clips
 from finetune.losses import hard_iou
 from finetune.models import make_network
 from finetune.objective import total_loss
@@ -44,7 +45,7 @@ def main() -> None:
         family = family_of(load_state(path))
         given = [f"network={family}", f"weights={path}", "device=cpu", f"seed={chosen.seed}"]
         recipe = load_recipe("finetune/absences", [*given, *chosen.set])
-        batches = Batches(
+        batches = BatchMaker(
             open_clips(recipe.data), recipe.augment, recipe.data.objects, 1, recipe.seed
         )
         network = make_network(recipe).eval()

@@ -55,15 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = Path(chosen.config).stem
     output = Path(chosen.output or recipe.output or Path("runs") / "finetune" / name)
     if chosen.contact_sheet:
-        from finetune.sheet import write_sheet
+        from finetune.data.contact_sheet import write_contact_sheet
 
-        write_sheet(recipe, Path(chosen.contact_sheet))
+        write_contact_sheet(recipe, Path(chosen.contact_sheet))
         say(f"wrote {chosen.contact_sheet}")
         return EXIT_OK
     if chosen.dry_run:
         from finetune.estimate import estimate
 
-        tell_precision(recipe)
+        report_precision(recipe)
         say(estimate(recipe))
         return EXIT_OK
     return train(recipe, output, chosen.resume)
@@ -72,15 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(recipe: Recipe, output: Path, resume: bool) -> int:
     """Train, with progress on standard error; returns the exit code."""
     from finetune.failures import STATE
-    from finetune.launch import Task, train_here, train_on_ray
+    from finetune.launch import TrainingJob, train_here, train_on_ray
     from finetune.log import best_score
     from mose import InputError
 
     if not resume and (output / STATE).exists():
         raise InputError(f"{output} holds a training: add --resume, or give another --output")
-    tell_precision(recipe)
-    shown = Shown(recipe.steps)
-    task = Task(recipe, output, resume, video_score)
+    report_precision(recipe)
+    shown = TrainingProgress(recipe.steps)
+    task = TrainingJob(recipe, output, resume, video_score)
     try:
         if recipe.launch.on_ray:
             train_on_ray(task, cluster, shown)
@@ -98,7 +98,7 @@ def train(recipe: Recipe, output: Path, resume: bool) -> int:
     return EXIT_OK
 
 
-def tell_precision(recipe: Recipe) -> None:
+def report_precision(recipe: Recipe) -> None:
     """A line where ``amp`` is asked for in vain."""
     from finetune.trainer import mixed_precision
 
@@ -106,11 +106,11 @@ def tell_precision(recipe: Recipe) -> None:
         say("amp is off: this processor has no instructions for bfloat16")
 
 
-FAR = 600.0
+CLOCK_FROM_SECONDS = 600.0
 """Seconds from which on the end of a training is told as an hour."""
 
 
-class Shown:
+class TrainingProgress:
     """The progress of a training, with the hour of its end where that is far.
 
     The first report tells from where it went on.
@@ -136,7 +136,7 @@ class Shown:
             return ""
         left = (now - self._start) / (step - self._first) * (self.steps - step)
         end = time.strftime("%a %H:%M", time.localtime(now + left))
-        return f", ends {end}" if left > FAR else ""
+        return f", ends {end}" if left > CLOCK_FROM_SECONDS else ""
 
     def close(self) -> None:
         if self._progress is not None:

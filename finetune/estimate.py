@@ -14,7 +14,7 @@ import torch
 from finetune.failures import check_recipe_device
 from finetune.models import official_state, torch_bytes
 from finetune.recipe import Recipe, ValidationOptions
-from finetune.trainer import Trainer, processor
+from finetune.trainer import Trainer, configured_processor
 from finetune.training_options import LaunchOptions
 
 WARM, MEASURED = 1, 2
@@ -36,7 +36,7 @@ def estimate(recipe: Recipe) -> str:
         workers=0,
         validation=ValidationOptions(),
     )
-    with tempfile.TemporaryDirectory() as folder, processor(recipe):
+    with tempfile.TemporaryDirectory() as folder, configured_processor(recipe):
         trainer = Trainer(short, Path(folder))
         times = [time.monotonic()]
         trainer.run(lambda step, note: times.append(time.monotonic()))

@@ -24,9 +24,9 @@ def check_recipe_device(recipe: Recipe) -> None:
         raise InputError(str(error).replace("--device cpu", "--set device=cpu")) from None
 
 
-def in_words(error: BaseException, recipe: Recipe, output: Path) -> str | None:
+def explain_failure(error: BaseException, recipe: Recipe, output: Path) -> str | None:
     """What happened and what to do about it; None for an error that is none of these."""
-    kept = what_is_kept(output)
+    kept = describe_checkpoint(output)
     if isinstance(error, BrokenExecutor):
         return (
             "a process that makes clips was killed, most likely for want of memory: lower"
@@ -48,14 +48,14 @@ def in_words(error: BaseException, recipe: Recipe, output: Path) -> str | None:
     return None
 
 
-def what_is_kept(output: Path) -> str:
+def describe_checkpoint(output: Path) -> str:
     """What of a training that ended early is left."""
     if (output / STATE).exists():
         return f"the last checkpoint in {output} is good: --resume goes on from it"
     return f"it had written no checkpoint to {output} yet"
 
 
-def weights_kept(output: Path) -> str:
+def describe_weights(output: Path) -> str:
     """From which weights another training can start."""
     path = output / "last.safetensors"
     return f"weights: {path}, which are good" if path.exists() else "the same weights"

@@ -9,9 +9,9 @@ import numpy as np
 
 import adapters
 from finetune.clip_options import SYNTHETIC
-from finetune.clips import chosen_videos, open_labelled
-from finetune.parallel import Team
+from finetune.data.sources import open_labelled, select_videos
 from finetune.recipe import Recipe, ValidationOptions
+from finetune.workers import WorkerGroup
 from mose import InputError, Video
 from mose.masks import read_mask
 from mose.synthetic import make_clip
@@ -25,17 +25,17 @@ HOLD_OUT_SEED = 2**62
 
 
 def evaluator(
-    recipe: Recipe, score: VideoScore, team: Team | None = None
+    recipe: Recipe, score: VideoScore, group: WorkerGroup | None = None
 ) -> Callable[[Path], float]:
     """A function from a checkpoint to its mean J&F in percent over the hold-out's videos.
 
-    team   workers that share the videos; all call the function and get the mean over all
+    group   the workers that share the videos; all call the function and get the mean over all
     Raises `InputError`, before any training, where there are none.
     """
-    options, workers = recipe.hold_out, team or Team()
+    options, workers = recipe.hold_out, group or WorkerGroup()
     share = slice(workers.rank, None, workers.size)
     if options.dataset != SYNTHETIC:
-        chosen_videos(open_labelled(options), options)
+        select_videos(open_labelled(options), options)
 
     def evaluate(weights: Path) -> float:
         segmenter = adapters.load(recipe.network, weights, recipe.device, **options.options)
@@ -64,7 +64,7 @@ def labelled_videos(
             yield Video.from_arrays(clip.frames, clip.prompts, name), list(clip.labels)
         return
     dataset = open_labelled(options)
-    for name in chosen_videos(dataset, options)[share]:
+    for name in select_videos(dataset, options)[share]:
         video = dataset.video(name)
         folder = dataset.labels_folder(name)
         yield video, [read_mask(folder / f"{frame}.png") for frame in video.frame_names]

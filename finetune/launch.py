@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from finetune.failures import check_recipe_device, what_is_kept
+from finetune.failures import check_recipe_device, describe_checkpoint
 from finetune.holdout import VideoScore
 from finetune.recipe import Recipe
 from mose import InputError
@@ -23,14 +23,14 @@ Report = Callable[[int, str], None]
 Cluster = Callable[[Recipe], AbstractContextManager[None]]
 """Starts or joins the Ray that a recipe asks for."""
 
-LOOK = 1.0
+POLL_SECONDS = 1.0
 """Seconds between two looks at the log of a training in other processes."""
-PATIENCE = 4 * 3600
+WORKER_TIMEOUT = 4 * 3600
 """Seconds that workers wait for each other: some videos of a hold-out are longer than others."""
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingJob:
     """What a worker needs to know."""
 
     recipe: Recipe
@@ -39,26 +39,26 @@ class Task:
     score: VideoScore
 
 
-def train_here(task: Task, report: Report | None = None) -> None:
+def train_here(task: TrainingJob, report: Report | None = None) -> None:
     """Train in this process, alone or as one of the workers of a process group.
 
     Raises `InputError` and `OSError` as `finetune.trainer.Trainer.run` does.
     """
     from finetune.holdout import evaluator
-    from finetune.parallel import current_team
-    from finetune.trainer import Trainer, processor
+    from finetune.trainer import Trainer, configured_processor
+    from finetune.workers import current_group
 
-    recipe, team = task.recipe, current_team()
+    recipe, group = task.recipe, current_group()
     check_recipe_device(recipe)
-    with processor(recipe):
-        evaluate = evaluator(recipe, task.score, team) if recipe.validation.every else None
-        trainer = Trainer(recipe, task.output, evaluate, team)
+    with configured_processor(recipe):
+        evaluate = evaluator(recipe, task.score, group) if recipe.validation.every else None
+        trainer = Trainer(recipe, task.output, evaluate, group)
         if task.resume:
             trainer.resume()
         trainer.run(report)
 
 
-def train_on_ray(task: Task, cluster: Cluster, report: Report | None = None) -> None:
+def train_on_ray(task: TrainingJob, cluster: Cluster, report: Report | None = None) -> None:
     """Train on the recipe's number of Ray Train workers.
 
     The output folder must be the same for all of them: on several machines, a shared one.
@@ -77,12 +77,12 @@ def train_on_ray(task: Task, cluster: Cluster, report: Report | None = None) -> 
     gpu = task.recipe.device.startswith("cuda")
     output = task.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
-    with cluster(task.recipe), followed(output, report):
-        _check_room(ray.cluster_resources(), task.recipe)
+    with cluster(task.recipe), log_reported(output, report):
+        _check_resources(ray.cluster_resources(), task.recipe)
         trainer = TorchTrainer(
             _work,
             train_loop_config={"task": replace(task, output=output), "folder": os.getcwd()},
-            torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=PATIENCE),
+            torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=WORKER_TIMEOUT),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=launch.workers,
                 use_gpu=gpu,
@@ -96,11 +96,11 @@ def train_on_ray(task: Task, cluster: Cluster, report: Report | None = None) -> 
             ),
         )
         try:
-            _in_a_thread(trainer.fit)
+            _run_in_thread(trainer.fit)
         except ray.train.TrainingFailedError as error:
-            raise _told(error, output) from None
+            raise _failure_of(error, output) from None
         finally:
-            _remove(output / "ray")
+            _remove_ray_files(output / "ray")
 
 
 def _work(config: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ def _work(config: dict[str, Any]) -> None:
 
     # Relative paths of the recipe are those of the command.
     os.chdir(config["folder"])
-    task: Task = config["task"]
+    task: TrainingJob = config["task"]
     if not task.recipe.threads:
         torch.set_num_threads(task.recipe.launch.cpus)
     device = ray.train.torch.get_device()
@@ -119,7 +119,7 @@ def _work(config: dict[str, Any]) -> None:
     train_here(task)
 
 
-def _in_a_thread(fit: Callable[[], Any]) -> None:
+def _run_in_thread(fit: Callable[[], Any]) -> None:
     """Run what in the main thread would take Ctrl-C for itself and end the process with 1."""
     errors: list[BaseException] = []
 
@@ -132,12 +132,12 @@ def _in_a_thread(fit: Callable[[], Any]) -> None:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     while thread.is_alive():
-        thread.join(LOOK)
+        thread.join(POLL_SECONDS)
     if errors:
         raise errors[0]
 
 
-def _check_room(resources: dict[str, float], recipe: Recipe) -> None:
+def _check_resources(resources: dict[str, float], recipe: Recipe) -> None:
     """Ray itself would wait for ever, in silence, for what the cluster does not have."""
     launch = recipe.launch
     wanted = {"CPU": float(launch.workers * launch.cpus)}
@@ -151,7 +151,7 @@ def _check_room(resources: dict[str, float], recipe: Recipe) -> None:
             )
 
 
-def _told(error: Any, output: Path) -> Exception:
+def _failure_of(error: Any, output: Path) -> Exception:
     """The sentence of the worker that failed first in its own right."""
     failures = list(getattr(error, "worker_failures", {}).values())
     causes = [getattr(failure, "_base_exc", failure) for failure in failures]
@@ -162,11 +162,11 @@ def _told(error: Any, output: Path) -> Exception:
     line = lines[-1] if lines else type(error).__name__
     # Of a worker that died, Ray tells at length how workers may die.
     reason = line.split("exit detail: ")[-1].split(" Some common causes")[0]
-    return InputError(f"a worker of the training ended ({reason}); {what_is_kept(output)}")
+    return InputError(f"a worker of the training ended ({reason}); {describe_checkpoint(output)}")
 
 
 @contextmanager
-def followed(output: Path, report: Report | None) -> Iterator[None]:
+def log_reported(output: Path, report: Report | None) -> Iterator[None]:
     """Report the steps that other processes write to the log, until the block ends."""
     from finetune.log import LOG, last_row
 
@@ -176,10 +176,10 @@ def followed(output: Path, report: Report | None) -> Iterator[None]:
     ended = threading.Event()
     before = last_row(output / LOG)
 
-    def follow() -> None:
+    def poll() -> None:
         known = before
         while True:
-            over = ended.wait(LOOK)
+            over = ended.wait(POLL_SECONDS)
             row = last_row(output / LOG)
             if row is not None and row != known:
                 now, past = int(row["step"]), int(known["step"]) if known else 0
@@ -190,7 +190,7 @@ def followed(output: Path, report: Report | None) -> Iterator[None]:
             if over:
                 return
 
-    thread = threading.Thread(target=follow, daemon=True)
+    thread = threading.Thread(target=poll, daemon=True)
     thread.start()
     try:
         yield
@@ -199,6 +199,6 @@ def followed(output: Path, report: Report | None) -> Iterator[None]:
         thread.join()
 
 
-def _remove(folder: Path) -> None:
+def _remove_ray_files(folder: Path) -> None:
     """Ray Train's own notes; it leaves them behind, and nothing reads them."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,7 @@ SCORE = "J&F"
 EVENTS = "tensorboard"
 
 
-class Log:
+class StepLog:
     """A CSV file with a row per step; rows after ``step`` are from before a kill and go."""
 
     def __init__(self, path: Path, step: int):
@@ -40,7 +40,7 @@ class Log:
         self.rows += 1
 
 
-class Events:
+class TensorBoardLog:
     """Curves for TensorBoard, in the folder ``tensorboard``; events after ``step`` go.
 
     Raises `InputError` where the package that writes them is absent.

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finetune.parallel import shared_count
+from finetune.workers import shared_count
 
 
 def mean_over(values: Tensor, valid: Tensor, weights: Tensor | None = None) -> Tensor:

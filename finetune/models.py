@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from adapters.sam2.config import Sam2Config
 from adapters.weights.checkpoints import FAMILIES, describe, family_of, load_network, load_state
 from adapters.weights.store import resolve
-from finetune.clips import Batches, open_clips
+from finetune.data.batches import BatchMaker
+from finetune.data.sources import open_clips
 from finetune.recipe import Recipe
 from mose import InputError
 from stseg.config import build
 from stseg.files import write_bytes
 
-OWN = {"sam2": "finetune.sam2:make_sam2"}
+OWN = {"sam2": "finetune.sam2_network:make_sam2"}
 """``module:function`` of families whose network is not the project's own; the module's ``start``
 makes a network of it that can learn from nothing."""
 
@@ -37,7 +38,7 @@ def make_network(recipe: Recipe) -> nn.Module:
             else load_network(path, recipe.network)
         )
         if recipe.encoders is not None:
-            take_shared(network, resolve(recipe.encoders), (IMAGE_ENCODER, MASK_ENCODER))
+            load_shared_weights(network, resolve(recipe.encoders), (IMAGE_ENCODER, MASK_ENCODER))
     else:
         module, network_class = _modules(recipe.network)
         kind = _config_class(module, recipe.network)
@@ -47,11 +48,11 @@ def make_network(recipe: Recipe) -> nn.Module:
             network = network_class(config)
             taken = ""
             if recipe.warm_start is not None:
-                taken = take_shared(network, resolve(recipe.warm_start))
+                taken = load_shared_weights(network, resolve(recipe.warm_start))
             if recipe.network in OWN and taken != recipe.network:
                 module.start(network)
             if recipe.keys is not None:
-                take_keys(network, resolve(recipe.keys), recipe)
+                start_keys_from(network, resolve(recipe.keys), recipe)
     # Half of the work is convolutions, which run faster on pixels with neighbouring channels.
     network = network.train().to(recipe.device)
     for parameter in network.parameters():
@@ -65,7 +66,7 @@ ENCODERS = ("appearance.body.", "motion.body.", "image_encoder.trunk.")
 """Where TMO (one for frames, one for pictures of flow) and SAM 2 have what others call so."""
 
 
-def take_shared(network: nn.Module, path: Path, only: tuple[str, ...] = ("",)) -> str:
+def load_shared_weights(network: nn.Module, path: Path, only: tuple[str, ...] = ("",)) -> str:
     """Start what a checkpoint of any model has of the same name and shape from there.
 
     only   how names begin in the checkpoint that are taken; all
@@ -86,20 +87,20 @@ def take_shared(network: nn.Module, path: Path, only: tuple[str, ...] = ("",)) -
     return family
 
 
-def take_keys(network: Any, path: Path, recipe: Recipe) -> None:
-    """Let a LiVOS's keys start as clusters of a Cutie's, see `finetune.livos_start`.
+def start_keys_from(network: Any, path: Path, recipe: Recipe) -> None:
+    """Let a LiVOS's keys start as clusters of a Cutie's, see `finetune.start.livos`.
 
     Raises `InputError` for a checkpoint that has no such keys.
     """
-    from finetune.livos_start import NEEDED, start_keys
+    from finetune.start.livos import KEY_WEIGHTS, start_keys
 
     _, named = named_state(path)
-    cutie = {n: t for n, t in named.items() if n.startswith(NEEDED)}
+    cutie = {n: t for n, t in named.items() if n.startswith(KEY_WEIGHTS)}
     reduction = network.key_reduction.weight
     shapes = {n: t.shape for n, t in cutie.items() if n.endswith(".weight")}
     rank = network.config.key_rank
     if (
-        len(shapes) < len(NEEDED)
+        len(shapes) < len(KEY_WEIGHTS)
         or shapes["key_reduction.weight"] != reduction.shape
         or rank not in (0, shapes["key_projection.key.weight"][0])
     ):
@@ -108,7 +109,7 @@ def take_keys(network: Any, path: Path, recipe: Recipe) -> None:
             " name a Cutie with the image encoder and pixel_dim of the recipe's sizes, and with"
             " their key_rank, if they have one, as its key_dim"
         )
-    clips = Batches(open_clips(recipe.data), recipe.augment, recipe.data.objects, 1, recipe.seed)
+    clips = BatchMaker(open_clips(recipe.data), recipe.augment, recipe.data.objects, 1, recipe.seed)
     start_keys(network, cutie, clips, recipe.seed)
 
 
@@ -130,7 +131,7 @@ def official_state(family: str, state: Mapping[str, Tensor]) -> dict[str, Tensor
     return module.NAMES.to_official(state)
 
 
-def note_of(network: nn.Module) -> str | None:
+def stored_config(network: nn.Module) -> str | None:
     """What a network's shapes do not tell of it, as JSON; None where they tell all."""
     config: Any = getattr(network, "config", None)
     if isinstance(config, Sam2Config):
@@ -151,7 +152,7 @@ def write_weights(
     """Write ``<stem>.safetensors`` and ``<stem>.pth`` with official names, each atomically.
 
     half     in float16, as small weights are shipped
-    note     what the shapes do not tell of the network, see `note_of`; stored with the weights
+    note     what the shapes do not tell of the network, see `stored_config`; is stored as well
     """
     from safetensors.torch import save
 

@@ -51,7 +51,7 @@ def freeze_norms(network: nn.Module) -> None:
 
 
 @torch.no_grad()
-def follow(average: dict[str, Tensor], state: dict[str, Tensor], decay: float) -> None:
+def update_average(average: dict[str, Tensor], state: dict[str, Tensor], decay: float) -> None:
     """Move an average towards a state, in place; what is no float is copied."""
     floats = [name for name, value in state.items() if value.is_floating_point()]
     torch._foreach_lerp_([average[n] for n in floats], [state[n] for n in floats], 1 - decay)

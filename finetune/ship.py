@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     average = Path(chosen.average) if chosen.average else None
     count, size = write_half(recipe.network, Path(chosen.weights), target, average)
     scores = measure(recipe, target, chosen.clips, chosen.split)
-    card = card_of(
+    card = write_card(
         recipe, chosen.config, chosen.name, count, size, scores, chosen.note, chosen.average
     )
     write_text(target.with_suffix(".md"), card)
@@ -120,7 +120,7 @@ def write_half(
     if family_of(state) != family:
         raise InputError(f"checkpoint {source} {describe(state)}: the recipe trains {family}")
     if average is not None:
-        state = mean_of(state, load_state(average), f"{source} and {average}")
+        state = mean_weights(state, load_state(average), f"{source} and {average}")
     half = {n: t.half() if t.is_floating_point() else t for n, t in state.items()}
     content = save({n: t.contiguous() for n, t in half.items()}, metadata_of(source))
     if len(content) > MOST_BYTES:
@@ -133,7 +133,7 @@ def write_half(
     return sum(t.numel() for t in state.values()), len(content)
 
 
-def mean_of(one: dict[str, Tensor], other: dict[str, Tensor], what: str) -> dict[str, Tensor]:
+def mean_weights(one: dict[str, Tensor], other: dict[str, Tensor], what: str) -> dict[str, Tensor]:
     """The mean of two states of one network; counts, which are whole numbers, are the first's."""
     if {n: t.shape for n, t in one.items()} != {n: t.shape for n, t in other.items()}:
         raise InputError(f"{what} are not of one network: average what has the same sizes")
@@ -173,7 +173,7 @@ def measure(recipe: Recipe, weights: Path, clips: str | None, split: str) -> dic
     }
 
 
-def card_of(
+def write_card(
     recipe: Recipe,
     config: str,
     name: str,

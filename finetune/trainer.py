@@ -9,7 +9,7 @@ The output folder holds::
     last.safetensors, last.pth   weights of the latest checkpoint, in official names
     best.safetensors, best.pth   of the best validation
 
-Resuming needs ``state.pth`` alone. Batches are functions of (seed, number), so the steps
+Resuming needs ``state.pth`` alone. BatchMaker are functions of (seed, number), so the steps
 after a kill are the same, to the bit on the same machine, as they would have been.
 """
 
@@ -24,20 +24,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from finetune.clips import Batches, ClipBatch, in_order, open_clips
-from finetune.failures import STATE, in_words, weights_kept
-from finetune.log import LOG, SCORE, VALIDATION, Events, Log
+from finetune.data.batches import BatchMaker, ClipBatch, ordered_batches
+from finetune.data.sources import open_clips
+from finetune.failures import STATE, describe_weights, explain_failure
+from finetune.log import LOG, SCORE, VALIDATION, StepLog, TensorBoardLog
 from finetune.models import (
     make_network,
-    note_of,
+    stored_config,
     torch_bytes,
     write_weights,
 )
 from finetune.objective import total_loss
-from finetune.optimiser import follow, freeze_norms, parameter_groups
-from finetune.parallel import Team, shared_norms
+from finetune.optimiser import freeze_norms, parameter_groups, update_average
 from finetune.recipe import Recipe, fingerprint
 from finetune.unroll import unroll
+from finetune.workers import WorkerGroup, shared_norms
 from mose import InputError
 from stseg.files import write_bytes
 
@@ -48,7 +49,7 @@ Report = Callable[[int, str], None]
 
 
 @contextmanager
-def processor(recipe: Recipe) -> Iterator[None]:
+def configured_processor(recipe: Recipe) -> Iterator[None]:
     """Inside, this process computes as the recipe says: its threads, and no subnormal numbers.
 
     Softmax over a memory, and its gradient, are full of numbers below 1e-38, on which a
@@ -90,7 +91,7 @@ class Trainer:
 
     evaluate   scores a checkpoint, the same for all workers; None: no validation, and no best
                checkpoint
-    team       the workers that share every batch; all take the same steps, rank 0 writes
+    group      the workers that share every batch; all take the same steps, rank 0 writes
     """
 
     def __init__(
@@ -98,13 +99,13 @@ class Trainer:
         recipe: Recipe,
         output: Path,
         evaluate: Evaluate | None = None,
-        team: Team | None = None,
+        group: WorkerGroup | None = None,
     ):
         self.recipe, self.output, self.evaluate = recipe, output, evaluate
-        self.team = team or Team()
+        self.group = group or WorkerGroup()
         self.mixed = mixed_precision(recipe)
         self.network = make_network(recipe)
-        if self.team.size > 1:
+        if self.group.size > 1:
             shared_norms(self.network)
         groups = parameter_groups(self.network, recipe.optimiser)
         beta1, beta2 = recipe.optimiser.betas
@@ -146,7 +147,7 @@ class Trainer:
         try:
             self._run(report)
         except (RuntimeError, MemoryError) as error:
-            sentence = in_words(error, self.recipe, self.output)
+            sentence = explain_failure(error, self.recipe, self.output)
             if sentence is None:
                 raise
             raise InputError(sentence) from None
@@ -155,13 +156,13 @@ class Trainer:
         recipe = self.recipe
         self.output.mkdir(parents=True, exist_ok=True)
         first, last = self.step * recipe.accumulate, recipe.steps * recipe.accumulate
-        batches = in_order(self.make_batches(), first, last, recipe.workers)
+        batches = ordered_batches(self.make_batches(), first, last, recipe.workers)
         with ExitStack() as stack:
             stack.enter_context(closing(batches))
-            log = Log(self.output / LOG, self.step) if self.team.rank == 0 else None
+            log = StepLog(self.output / LOG, self.step) if self.group.rank == 0 else None
             events = None
             if recipe.tensorboard and log is not None:
-                events = stack.enter_context(closing(Events(self.output, self.step)))
+                events = stack.enter_context(closing(TensorBoardLog(self.output, self.step)))
             while self.step < recipe.steps:
                 row = self._advance(batches)
                 if log is not None:
@@ -185,7 +186,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint of this step; of several workers the first does."""
-        if self.team.rank:
+        if self.group.rank:
             return
         state = {
             "recipe": fingerprint(self.recipe),
@@ -199,13 +200,13 @@ class Trainer:
         write_bytes(self.output / STATE, torch_bytes(state), sync=True)
 
     def _write(self, stem: Path) -> None:
-        write_weights(stem, self.recipe.network, self.weights(), note=note_of(self.network))
+        write_weights(stem, self.recipe.network, self.weights(), note=stored_config(self.network))
 
-    def make_batches(self) -> Batches:
+    def make_batches(self) -> BatchMaker:
         """What makes the batches of this training."""
         recipe = self.recipe
-        ours = self.team.share(recipe.batch)
-        return Batches(
+        ours = self.group.share(recipe.batch)
+        return BatchMaker(
             open_clips(recipe.data),
             recipe.augment,
             recipe.data.objects,
@@ -231,8 +232,8 @@ class Trainer:
             number = self.step * recipe.accumulate + part
             for name, value in self._backward(clips, number).items():
                 sums[name] = sums.get(name, 0.0) + value / recipe.accumulate
-        self.team.average_gradients(self.network.parameters())
-        sums = self.team.average(sums, recipe.device)
+        self.group.average_gradients(self.network.parameters())
+        sums = self.group.average(sums, recipe.device)
         limit = recipe.optimiser.clip or math.inf
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
         if not (math.isfinite(sums["loss"]) and math.isfinite(norm)):
@@ -240,11 +241,11 @@ class Trainer:
             raise InputError(
                 f"the loss of step {self.step + 1} is {sums['loss']:g} and its gradient's norm"
                 f" {norm:g}: nothing of it was kept; lower optimiser.rate or optimiser.clip and"
-                f" start from {weights_kept(self.output)}, with another --output"
+                f" start from {describe_weights(self.output)}, with another --output"
             )
         self.optimiser.step()
         if self.average is not None:
-            follow(self.average, self.network.state_dict(), self._decay())
+            update_average(self.average, self.network.state_dict(), self._decay())
         self.step += 1
         seconds = time.monotonic() - started
         return {"step": self.step, **sums, "rate": rate, "norm": norm, "seconds": seconds}
@@ -268,15 +269,15 @@ class Trainer:
         """Score the weights, all workers together; the first one writes and removes."""
         stem = self.output / "candidate"
         candidates = [stem.with_suffix(suffix) for suffix in (".safetensors", ".pth")]
-        ours = candidates if self.team.rank == 0 else []
+        ours = candidates if self.group.rank == 0 else []
         try:
             if ours:
                 self._write(stem)
-            self.team.wait(self.recipe.device)
+            self.group.wait(self.recipe.device)
             score = evaluate(candidates[0])
             row = {"step": self.step, SCORE: score}
             if ours:
-                Log(self.output / VALIDATION, self.step - 1).add(row)
+                StepLog(self.output / VALIDATION, self.step - 1).add(row)
             if score > self.best:
                 self.best = score
                 for path in ours:

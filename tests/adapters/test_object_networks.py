@@ -23,7 +23,7 @@ from adapters.networks.object_transformer import (
     attention_area,
 )
 from adapters.weights.checkpoints import load_network
-from finetune.models import note_of, write_weights
+from finetune.models import stored_config, write_weights
 from mose import InputError, Video
 
 MODULES = {"cutie": cutie, "livos": livos}
@@ -234,7 +234,9 @@ def test_livos_normaliser_is_stored_with_the_weights(tmp_path):
     for normaliser in NORMALISERS:
         config = dataclasses.replace(tiny_cutie.CONFIG, normaliser=normaliser)
         network = tiny_cutie.network("livos", config)
-        write_weights(tmp_path / normaliser, "livos", network.state_dict(), note=note_of(network))
+        write_weights(
+            tmp_path / normaliser, "livos", network.state_dict(), note=stored_config(network)
+        )
         for suffix in (".pth", ".safetensors"):
             path = (tmp_path / normaliser).with_suffix(suffix)
             assert load_network(path, "livos").config == config

@@ -13,12 +13,13 @@ import pytest
 import torch
 
 import adapters
-from finetune.augment import augment
 from finetune.clip_options import AugmentOptions, DataOptions
-from finetune.clips import Batches, in_order, open_clips
 from finetune.command import train
+from finetune.data.augment import augment
+from finetune.data.batches import BatchMaker, ordered_batches
+from finetune.data.sources import open_clips
 from finetune.recipe import NETWORKS, Recipe, load_recipe
-from finetune.trainer import Trainer, processor
+from finetune.trainer import Trainer, configured_processor
 from mose import InputError, Video
 from stseg.config import CONFIG_FOLDER, build
 
@@ -68,7 +69,7 @@ class SameClip:
 def test_subnormal_numbers_are_zero_in_training_alone():
     small = torch.full((64,), 1e-40)
     threads = torch.get_num_threads()
-    with processor(recipe(threads=2)):
+    with configured_processor(recipe(threads=2)):
         assert not (small * 1).any()
         assert torch.get_num_threads() == 2
     assert (small * 1).all()
@@ -77,7 +78,7 @@ def test_subnormal_numbers_are_zero_in_training_alone():
 
 def test_training_uses_no_attention_whose_gradients_may_be_nan():
     before = torch.backends.cuda.cudnn_sdp_enabled()
-    with processor(recipe()):
+    with configured_processor(recipe()):
         assert not torch.backends.cuda.cudnn_sdp_enabled()
     assert torch.backends.cuda.cudnn_sdp_enabled() == before
 
@@ -184,9 +185,9 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path):
 def test_batches_depend_on_seed_and_number_alone():
     options = DataOptions(size=64, frames=2, objects=2, preset="easy")
     strong = AugmentOptions(0.5, 20, 10, 0.2, 0.1, 0.2, 0.2, 0.2, 0.1, 0.2)
-    make = Batches(open_clips(options), strong, 2, 2, seed=3, pictures=True)
+    make = BatchMaker(open_clips(options), strong, 2, 2, seed=3, pictures=True)
     for here, there in zip(
-        in_order(make, 5, 7, workers=0), in_order(make, 5, 7, workers=1), strict=True
+        ordered_batches(make, 5, 7, workers=0), ordered_batches(make, 5, 7, workers=1), strict=True
     ):
         assert torch.equal(here.frames, there.frames)
         assert torch.equal(here.masks, there.masks)

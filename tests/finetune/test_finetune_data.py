@@ -12,8 +12,9 @@ from test_finetune import read_log, recipe
 
 from finetune import command
 from finetune.clip_options import AugmentOptions, DataOptions
-from finetune.clips import Batches, FolderClips, SyntheticClips, open_clips
-from finetune.compose import occluded, pasted
+from finetune.data.batches import BatchMaker
+from finetune.data.compose import occlude_object, paste_object
+from finetune.data.sources import FolderClips, SyntheticClips, open_clips
 from finetune.holdout import evaluator, labelled_videos
 from finetune.models import make_network, official_state, write_weights
 from finetune.recipe import ValidationOptions
@@ -158,12 +159,12 @@ class Sometimes:
 
 
 def test_every_clip_has_an_object_to_follow():
-    make = Batches(Sometimes(0.2), AugmentOptions(), 2, 12, seed=1)
+    make = BatchMaker(Sometimes(0.2), AugmentOptions(), 2, 12, seed=1)
     batch = make(0)
     assert batch.valid[:, 0].all()
     assert (batch.masks[:, 0, 0].sum((-2, -1)) == 400).all()
     with pytest.raises(InputError, match="no clip whose first frame shows 16 pixels"):
-        Batches(Sometimes(0), AugmentOptions(), 2, 1, seed=1)(0)
+        BatchMaker(Sometimes(0), AugmentOptions(), 2, 1, seed=1)(0)
 
 
 def test_mose_plus_is_a_training_set(davis, start, tmp_path):
@@ -194,7 +195,7 @@ def test_pasted_objects_bring_their_masks_or_take_those_below():
     other = square(30, 30, (0, 250, 0), 9)
     seen = set()
     for seed in range(40):
-        frames, labels = pasted(clip, other, np.random.default_rng(seed))
+        frames, labels = paste_object(clip, other, np.random.default_rng(seed))
         green = (frames[..., 1] > 200) & (frames[..., 0] < 60)
         red = (frames[..., 0] > 200) & (frames[..., 1] < 60)
         new = set(np.unique(labels)) - {0, 5}
@@ -212,7 +213,7 @@ def test_occluders_spare_the_first_frame_and_cross_an_object():
     clip = square(24, 20, (250, 0, 0), 5)
     hidden = 0
     for seed in range(20):
-        frames, labels = occluded(
+        frames, labels = occlude_object(
             clip, np.full((64, 64, 3), 99, np.uint8), np.random.default_rng(seed)
         )
         assert np.array_equal(frames[0], clip[0][0])
@@ -241,12 +242,12 @@ def test_enlarged_clips_are_drawn_at_half_the_size():
 def test_every_augmentation_is_a_function_of_seed_and_number():
     options = DataOptions(size=64, frames=3, objects=2, preset="easy")
     strong = AugmentOptions(0.5, 20, 10, 0.2, 0.1, 0.2, 0.2, 0.2, 0.1, 0.2, 1.0, 7, 1.0, 1.0)
-    plain = Batches(open_clips(options), AugmentOptions(), 2, 1, seed=3)
-    make = Batches(open_clips(options), strong, 2, 4, seed=3)
+    plain = BatchMaker(open_clips(options), AugmentOptions(), 2, 1, seed=3)
+    make = BatchMaker(open_clips(options), strong, 2, 4, seed=3)
     before = torch.random.get_rng_state()
     whole = make(5)
     assert torch.equal(before, torch.random.get_rng_state())
-    halves = [Batches(open_clips(options), strong, 2, 2, 3, first=first)(5) for first in (0, 2)]
+    halves = [BatchMaker(open_clips(options), strong, 2, 2, 3, first=first)(5) for first in (0, 2)]
     assert torch.equal(whole.frames, torch.cat([half.frames for half in halves]))
     assert torch.equal(whole.masks, torch.cat([half.masks for half in halves]))
     assert not torch.equal(whole.frames[:1], plain(5).frames)
@@ -259,7 +260,7 @@ def test_motion_blur_runs_along_one_direction_through_a_clip():
     frames = torch.zeros(3, 3, 64, 64)
     frames[:, :, 32, 32] = 1
     labels = torch.zeros(3, 64, 64, dtype=torch.uint8)
-    from finetune.augment import augment
+    from finetune.data.augment import augment
 
     options = AugmentOptions(motion_blur=1.0, blur_length=9)
     blurred, _ = augment(frames, labels, options, np.random.default_rng(1))

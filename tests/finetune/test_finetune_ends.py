@@ -13,7 +13,7 @@ from test_finetune import SIZES, read_log, recipe
 from test_finetune_data import write_videos
 
 from finetune import command, trainer
-from finetune.failures import in_words, is_out_of_memory
+from finetune.failures import explain_failure, is_out_of_memory
 from finetune.trainer import Trainer
 from mose import InputError
 from stseg.cli import run_command
@@ -73,7 +73,7 @@ def test_what_pytorch_says_when_memory_runs_out_is_understood(tmp_path):
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
-    assert in_words(RuntimeError("shapes differ"), recipe(), tmp_path) is None
+    assert explain_failure(RuntimeError("shapes differ"), recipe(), tmp_path) is None
 
 
 def test_a_full_disk(monkeypatch, capsys, tmp_path):
@@ -132,7 +132,9 @@ def test_a_killed_process_that_makes_clips(monkeypatch, capsys, tmp_path):
             if "spawn_main" in " ".join(child.cmdline()):
                 child.kill()
 
-    monkeypatch.setattr(command.Shown, "__call__", lambda self, step, note: kill(step, note))
+    monkeypatch.setattr(
+        command.TrainingProgress, "__call__", lambda self, step, note: kill(step, note)
+    )
     sentence, code = ended(monkeypatch, capsys, values, tmp_path)
     assert code == 2
     assert "a process that makes clips was killed" in sentence
@@ -185,7 +187,7 @@ def test_progress_tells_when_a_long_training_ends(monkeypatch, capsys):
     monkeypatch.setattr(command.time, "time", lambda: now[0])
     monkeypatch.setattr(command.time, "strftime", lambda form, at: f"{form} {at}")
     monkeypatch.setattr(command.time, "localtime", lambda seconds: seconds - 1e9)
-    shown = command.Shown(1000)
+    shown = command.TrainingProgress(1000)
     told = []
     for step in (401, 402, 403):
         shown(step, "loss 1")

@@ -11,12 +11,12 @@ from safetensors import safe_open
 import adapters
 from adapters.networks.ops import aggregate, area_downsample, normalise
 from adapters.sam2.model import STOCK_BIAS, STOCK_SCALE
-from finetune.clips import ClipBatch, scattered
+from finetune.data.batches import ClipBatch, scatter_frames
 from finetune.models import make_network, write_weights
 from finetune.objective import total_loss
 from finetune.recipe import Recipe
-from finetune.sam2 import load_sam2
-from finetune.sam2_start import OBJECT, VISIBLE
+from finetune.sam2_network import load_sam2
+from finetune.start.sam2 import OBJECT, VISIBLE
 from finetune.trainer import Trainer
 from finetune.training_options import UnrollOptions
 from finetune.unroll import unroll
@@ -192,7 +192,7 @@ def test_scattered_frames_are_rolled_with_their_masks():
     """Each by its own distance, the first not at all."""
     images = torch.rand(4, 3, 32, 48)
     ids = (images[:, 0] * 5).to(torch.uint8)
-    moved, labels = scattered(images, ids, np.random.default_rng(0))
+    moved, labels = scatter_frames(images, ids, np.random.default_rng(0))
     assert torch.equal(moved[0], images[0])
     assert torch.equal(labels, (moved[:, 0] * 5).to(torch.uint8))
     for before, after in zip(images[1:], moved[1:], strict=True):

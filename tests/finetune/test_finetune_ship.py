@@ -10,9 +10,9 @@ from test_finetune import SIZES, recipe
 
 from adapters.weights.checkpoints import load_network, load_state
 from finetune import ship
-from finetune.models import make_network, note_of, write_weights
+from finetune.models import make_network, stored_config, write_weights
 from finetune.recipe import ValidationOptions
-from finetune.ship import card_of, write_half
+from finetune.ship import write_card, write_half
 from mose import InputError
 
 
@@ -23,17 +23,19 @@ def test_a_card_tells_what_it_is_of(tmp_path):
     count, size = write_half("xmem", tmp_path / "xmem.safetensors", target)
     assert count == sum(t.numel() for t in network.state_dict().values())
     assert size == target.stat().st_size
-    card = card_of(recipe("xmem"), "configs/x.yaml", "mine", count, size, {"clips": 50.04}, "less")
+    card = write_card(
+        recipe("xmem"), "configs/x.yaml", "mine", count, size, {"clips": 50.04}, "less"
+    )
     assert "| note | less |" in card
     assert "| clips | 50.0 |" in card
     assert "--config configs/x.yaml" in card
     assert "--name mine --clips DIR" in card
-    assert "| note |" not in card_of(recipe("xmem"), "x.yaml", "mine", 1, 1, {})
+    assert "| note |" not in write_card(recipe("xmem"), "x.yaml", "mine", 1, 1, {})
 
 
 def test_half_precision_keeps_what_shapes_do_not_tell(tmp_path):
     network = make_network(recipe("livos", sizes=SIZES["livos"] | {"normaliser": "place"}))
-    write_weights(tmp_path / "livos", "livos", network.state_dict(), note=note_of(network))
+    write_weights(tmp_path / "livos", "livos", network.state_dict(), note=stored_config(network))
     write_half("livos", tmp_path / "livos.safetensors", tmp_path / "half.safetensors")
     assert load_network(tmp_path / "half.safetensors", "livos").config.normaliser == "place"
     with safe_open(tmp_path / "half.safetensors", "pt") as file:
@@ -61,7 +63,7 @@ def test_the_mean_of_two_checkpoints_is_shipped(tmp_path):
     counts = [t for t in mean.values() if not t.is_floating_point()]
     assert counts
     assert all((t == 1).all() for t in counts)
-    card = card_of(recipe("xmem"), "x.yaml", "mine", 1, 1, {}, average="runs/x.safetensors")
+    card = write_card(recipe("xmem"), "x.yaml", "mine", 1, 1, {}, average="runs/x.safetensors")
     assert "--clips DIR \\\n    --average runs/x.safetensors" in card
 
 

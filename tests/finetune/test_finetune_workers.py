@@ -15,7 +15,7 @@ from test_finetune import SIZES, read_log, recipe
 from test_finetune_data import write_videos
 
 from finetune import command, launch
-from finetune.launch import Task, _check_room, _told, train_here
+from finetune.launch import TrainingJob, _check_resources, _failure_of, train_here
 from finetune.models import torch_bytes
 from finetune.recipe import Recipe, fingerprint
 from finetune.trainer import Trainer
@@ -59,7 +59,7 @@ def work(rank, folder, networks):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
     for network in networks:
-        train_here(Task(together(network), folder / f"two-{network}", False, score))
+        train_here(TrainingJob(together(network), folder / f"two-{network}", False, score))
     dist.destroy_process_group()
 
 
@@ -92,7 +92,7 @@ def test_two_workers_train_as_one(tmp_path):
     networks = ("xmem", "tmo", "sam2")
     multiprocessing.spawn(work, (tmp_path, networks), nprocs=2)
     for network in networks:
-        train_here(Task(together(network), tmp_path / network, False, score))
+        train_here(TrainingJob(together(network), tmp_path / network, False, score))
         assert_same_training(tmp_path / network, tmp_path / f"two-{network}")
         start = Trainer(together(network), tmp_path).network.state_dict()
         moved = [t - start[n] for n, t in state(tmp_path / network)["network"].items()]
@@ -127,16 +127,16 @@ def test_what_a_worker_says_is_what_is_told(tmp_path):
 
     lost = ConnectionError("Connection closed by peer")
     own = UserExceptionWithTraceback(InputError("mask x.png is broken"), "many lines")
-    assert str(_told(group(lost, own), tmp_path)) == "mask x.png is broken"
+    assert str(_failure_of(group(lost, own), tmp_path)) == "mask x.png is broken"
     full = OSError(errno.ENOSPC, "No space left", "state.pth")
-    assert _told(group(RuntimeError("gloo: closed"), full), tmp_path) is full
-    died = _told(group(RuntimeError("killed\nby the kernel")), tmp_path)
+    assert _failure_of(group(RuntimeError("gloo: closed"), full), tmp_path) is full
+    died = _failure_of(group(RuntimeError("killed\nby the kernel")), tmp_path)
     assert "a worker of the training ended (by the kernel)" in str(died)
     assert isinstance(died, InputError)
 
 
 def test_steps_of_other_processes_are_reported_once_each(tmp_path, monkeypatch):
-    monkeypatch.setattr(launch, "LOOK", 0.01)
+    monkeypatch.setattr(launch, "POLL_SECONDS", 0.01)
     log = tmp_path / "log.csv"
     log.write_text("step,loss\n1,3.0\n2,2.5\n")
     told = []
@@ -146,7 +146,7 @@ def test_steps_of_other_processes_are_reported_once_each(tmp_path, monkeypatch):
         while len(told) < count and time.monotonic() < end:
             time.sleep(0.01)
 
-    with launch.followed(tmp_path, lambda step, note: told.append((step, note))):
+    with launch.log_reported(tmp_path, lambda step, note: told.append((step, note))):
         log.write_text("step,loss\n1,3.0\n2,2.5\n3,2.0\n4,1.")
         until(1)
         assert told == [(3, "loss 2.0000")]
@@ -166,10 +166,10 @@ def test_a_training_goes_on_with_another_number_of_workers_but_no_other_rate():
 def test_workers_that_find_no_room_are_refused():
     two = together("tmo", launch={"workers": 2, "cpus": 4})
     with pytest.raises(InputError, match="2 workers need 8 CPUs, but there are 6"):
-        _check_room({"CPU": 6.0}, two)
-    _check_room({"CPU": 8.0}, two)
+        _check_resources({"CPU": 6.0}, two)
+    _check_resources({"CPU": 8.0}, two)
     with pytest.raises(InputError, match="2 workers need 2 GPUs, but there are 0"):
-        _check_room({"CPU": 8.0}, replace(two, device="cuda"))
+        _check_resources({"CPU": 8.0}, replace(two, device="cuda"))
 
 
 def test_workers_share_a_batch_evenly():

@@ -22,7 +22,7 @@ STEPS = (
 """Methods that are run again, of whichever network has them."""
 
 
-class Rerun:
+class CheckpointedNetwork:
     """Stands for a network whose steps are run again in the backward pass."""
 
     def __init__(self, network: nn.Module):
@@ -45,7 +45,7 @@ class Rerun:
 
     @contextmanager
     def _as_before(self, kernels: list[SDPBackend]) -> Iterator[None]:
-        with still_norms(self._network), sdpa_kernel(kernels):
+        with frozen_statistics(self._network), sdpa_kernel(kernels):
             yield
 
 
@@ -62,7 +62,7 @@ def attention_kernels() -> list[SDPBackend]:
 
 
 @contextmanager
-def still_norms(network: nn.Module) -> Iterator[None]:
+def frozen_statistics(network: nn.Module) -> Iterator[None]:
     """Batch norms that do not count what they see: they saw it the first time."""
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]

@@ -16,7 +16,7 @@ from torch import Tensor
 from adapters.sam2.package import sam2_module
 
 
-def watch(attention: Any) -> None:
+def record_attention(attention: Any) -> None:
     """Let a layer of memory attention keep the weights ``(M, h * w, T * h * w)`` of its last call.
 
     A hook for good: gradient checkpointing runs the layer again and must find it as it was.

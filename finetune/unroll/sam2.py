@@ -9,39 +9,26 @@ see the masks before the object score hides absent objects: what is hidden has n
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from adapters.networks.ops import aggregate, normalise
 from adapters.sam2.config import Sam2Config
-from adapters.sam2.model import STOCK_BIAS, STOCK_SCALE, build
+from adapters.sam2.model import STOCK_BIAS, STOCK_SCALE
 from adapters.sam2.package import sam2_module
 from adapters.sam2.scaling import ABSENT_LOGIT
-from finetune.clips import ClipBatch
-from finetune.recipe import UnrollOptions
-from finetune.sam2_matching import read_masks, watch
-from finetune.sam2_start import prepare
-from finetune.unroll import Predictions
-
-
-class NAMES:
-    """Names of weights here and in the published checkpoints: the same."""
-
-    @staticmethod
-    def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return dict(state)
-
-    to_official = from_official
+from finetune.data.batches import ClipBatch
+from finetune.unroll.base import Predictions, UnrollInputs
+from finetune.unroll.sam2_attention import read_masks, record_attention
 
 
 @dataclass(frozen=True)
-class Remembered:
+class MemoryFrame:
     """One frame in the memory of M objects.
 
     maps      ``(h * w, M, memory_dim)``
@@ -55,7 +42,7 @@ class Remembered:
 
 
 @dataclass(frozen=True)
-class Found:
+class MaskPrediction:
     """Masks of M objects on a frame.
 
     logits    ``(M, 1, size / 4, size / 4) float32``, as if every object were visible
@@ -72,75 +59,40 @@ class Found:
     pointer: Tensor
 
 
-def make_sam2(config: Sam2Config) -> nn.Module:
-    """A network with random weights; `start` makes one of it from which memory is learnt."""
-    model: Any = build(config, dropout=0.0)
-    model.config = config
-    return model
-
-
-def start(model: Any) -> None:
-    """Let a network whose memory knows nothing match by appearance, in place.
-
-    See `finetune.sam2_start`; its image encoder may have learnt.
-    """
-    training = model.training
-    prepare(model.eval(), model.config)
-    model.train(training)
-
-
-def load_sam2(path: Any, size: int | None = None) -> nn.Module:
-    """The network of a checkpoint, to be trained further on clips of ``size``; None: its own.
-
-    It works at that size, and the weights say so: clips made smaller to fit would teach it to
-    match at a size at which no adapter runs it.
-    """
-    from adapters.sam2.model import load
-
-    model: Any
-    model, config = load(path)
-    config = replace(config, image_size=size or config.image_size)
-    fresh: Any = build(config, dropout=0.0)
-    fresh.load_state_dict(model.state_dict())
-    fresh.config = config
-    return fresh
-
-
-def unroll_sam2(
-    model: Any, clips: ClipBatch, options: UnrollOptions, matching: bool
-) -> Predictions:
+def unroll_sam2(model: Any, inputs: UnrollInputs) -> Predictions:
     """Predictions for a batch of clips, see `finetune.unroll`."""
-    if matching:
+    if inputs.matching:
         for layer in model.get_submodule("memory_attention").layers:
-            watch(layer.cross_attn_image)
-    if clips.frames.device.type != "cpu":
-        return _unrolled(model, clips, options, matching)
+            record_attention(layer.cross_attn_image)
+    if inputs.clips.frames.device.type != "cpu":
+        return _unroll(model, inputs)
     # On a CPU the fused attention's gradient is half of the whole step; this one is not.
     with sdpa_kernel(SDPBackend.MATH):
-        return _unrolled(model, clips, options, matching)
+        return _unroll(model, inputs)
 
 
-def _unrolled(model: Any, clips: ClipBatch, options: UnrollOptions, matching: bool) -> Predictions:
+def _unroll(model: Any, inputs: UnrollInputs) -> Predictions:
+    clips = inputs.clips
     owner = clips.valid.nonzero()[:, 0]
     coarse, position, fine = _encoded(model, clips.frames)
     given = clips.masks.transpose(1, 2)[clips.valid][:, 0]
     first = [part[0][owner] for part in (coarse, *fine)]
-    found = _given(model, first[0], first[1:], given[:, None])
+    mask = _given(model, first[0], first[1:], given[:, None])
     truth = _truth(clips, position)
-    bank = [_remember(model, first[0], found, truth[0])]
-    frames: list[Found] = []
+    bank = [_remember(model, first[0], mask, truth[0])]
+    frames: list[MaskPrediction] = []
     matched: list[Tensor] = []
     for index in range(1, clips.length):
         now = coarse[index][owner]
         sharp = [level[index][owner] for level in fine]
-        read = _read(model, now, position, bank, options.video_frames or clips.length)
-        if matching:
+        read = _read(model, now, position, bank, inputs.options.video_frames or clips.length)
+        if inputs.matching:
             shown = [bank[place].truth for place in _recalled(model.config, index)]
             matched.append(read_masks(model.get_submodule("memory_attention"), shown))
-        found = _decode(model, read, sharp)
-        frames.append(found)
+        mask = _decode(model, read, sharp)
+        frames.append(mask)
         if index < clips.length - 1:
-            bank.append(_remember(model, now, found, truth[index]))
+            bank.append(_remember(model, now, mask, truth[index]))
     height, width = clips.frames.shape[-2:]
     seen = [F.interpolate(level, (height // 16, width // 16), mode="area") for level in coarse]
     return _predictions(clips, frames, seen, matched)
@@ -167,16 +119,16 @@ def _truth(clips: ClipBatch, position: Tensor) -> list[Tensor]:
     return list(small.flatten(2).unbind(1))
 
 
-def _given(model: Any, coarse: Tensor, fine: list[Tensor], masks: Tensor) -> Found:
+def _given(model: Any, coarse: Tensor, fine: list[Tensor], masks: Tensor) -> MaskPrediction:
     side = (model.config.image_size,) * 2
     if masks.shape[-2:] != side:
         masks = F.interpolate(masks, side, mode="bilinear", align_corners=False, antialias=True)
         masks = (masks >= 0.5).to(masks)
     _, _, iou, logits, _, pointer, score = model._use_mask_as_output(coarse, fine, masks)
-    return Found(logits, logits, iou[:, 0], score, pointer)
+    return MaskPrediction(logits, logits, iou[:, 0], score, pointer)
 
 
-def _decode(model: Any, read: Tensor, fine: list[Tensor]) -> Found:
+def _decode(model: Any, read: Tensor, fine: list[Tensor]) -> MaskPrediction:
     """The mask with the largest predicted IoU, as at inference."""
     count = len(read)
     prompts = model.sam_prompt_encoder
@@ -198,20 +150,20 @@ def _decode(model: Any, read: Tensor, fine: list[Tensor]) -> Found:
     hidden = torch.where(visible[..., None, None], logits, ABSENT_LOGIT)
     pointer = model.obj_ptr_proj(tokens[rows, best])
     pointer = torch.where(visible, pointer, model.no_obj_ptr.to(pointer))
-    return Found(logits, hidden, ious[rows, best], score, pointer)
+    return MaskPrediction(logits, hidden, ious[rows, best], score, pointer)
 
 
-def _remember(model: Any, coarse: Tensor, found: Found, truth: Tensor) -> Remembered:
+def _remember(model: Any, coarse: Tensor, mask: MaskPrediction, truth: Tensor) -> MemoryFrame:
     side = (model.config.image_size,) * 2
-    full = F.interpolate(found.hidden.float(), side, mode="bilinear", align_corners=False)
+    full = F.interpolate(mask.hidden.float(), side, mode="bilinear", align_corners=False)
     scaled = full.sigmoid() * STOCK_SCALE + STOCK_BIAS
     encoder = model.memory_encoder
     encoded = encoder(coarse, scaled, skip_mask_sigmoid=True)["vision_features"]
     if model.no_obj_embed_spatial is not None:
-        absent = (found.score <= 0).to(encoded)
+        absent = (mask.score <= 0).to(encoded)
         encoded = encoded + (absent * model.no_obj_embed_spatial)[..., None, None]
     maps = encoded.flatten(2).permute(2, 0, 1).to(torch.bfloat16)
-    return Remembered(maps, found.pointer, truth)
+    return MemoryFrame(maps, mask.pointer, truth)
 
 
 def _recalled(config: Sam2Config, now: int) -> list[int]:
@@ -220,7 +172,7 @@ def _recalled(config: Sam2Config, now: int) -> list[int]:
 
 
 def _read(
-    model: Any, coarse: Tensor, position: Tensor, bank: list[Remembered], length: int
+    model: Any, coarse: Tensor, position: Tensor, bank: list[MemoryFrame], length: int
 ) -> Tensor:
     """Features ``(M, d_model, h, w)`` of the frame after the last of ``bank``, conditioned on it.
 
@@ -257,7 +209,7 @@ def _read(
 
 
 def _predictions(
-    clips: ClipBatch, frames: list[Found], seen: list[Tensor], matched: list[Tensor]
+    clips: ClipBatch, frames: list[MaskPrediction], seen: list[Tensor], matched: list[Tensor]
 ) -> Predictions:
     size = clips.frames.shape[-2:]
     coarse = seen[0].shape[-2:]
@@ -269,8 +221,8 @@ def _predictions(
         return empty.index_put((clips.valid,), values).transpose(1, 2)
 
     chances = [
-        F.interpolate(found.logits, size, mode="bilinear", align_corners=False)[:, 0].sigmoid()
-        for found in frames
+        F.interpolate(mask.logits, size, mode="bilinear", align_corners=False)[:, 0].sigmoid()
+        for mask in frames
     ]
     # The network sees a square; the loss sees masks of the clip's shape.
     square = [m.unflatten(1, (math.isqrt(m.shape[1]), -1))[:, None] for m in matched]
@@ -283,6 +235,6 @@ def _predictions(
         query=torch.stack(seen[1:], 1),
         memory=seen[0],
         given=clips.masks[:, 0],
-        iou=spread([found.iou for found in frames]),
-        score=spread([found.score[:, 0] for found in frames]),
+        iou=spread([mask.iou for mask in frames]),
+        score=spread([mask.score[:, 0] for mask in frames]),
     )

@@ -40,7 +40,7 @@ QUIET = 0.3
 
 
 @torch.no_grad()
-def prepare(model: Any, config: Sam2Config) -> None:
+def start_matching(model: Any, config: Sam2Config) -> None:
     """Start a fresh network as matching by appearance, in place; draws from torch's seed."""
     if not config.resnet:
         model.image_encoder.trunk.pos_embed.normal_(std=0.02)

@@ -7,30 +7,36 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from finetune.clips import Batches, ClipBatch, open_clips, to_bytes
+from finetune.data.batches import BatchMaker, ClipBatch, to_bytes
+from finetune.data.sources import open_clips
 from finetune.recipe import Recipe
 from mose.masks import PALETTE
 from stseg.files import write_bytes
 
-CLIPS = 6
+SAMPLED_CLIPS = 6
 
 
-def write_sheet(recipe: Recipe, path: Path) -> None:
+def write_contact_sheet(recipe: Recipe, path: Path) -> None:
     """A PNG with a row per clip: its frames with the outlines of its objects.
 
     The clips are the first ones that the recipe trains on.
     """
     pictures = recipe.network == "tmo"
-    make = Batches(
-        open_clips(recipe.data), recipe.augment, recipe.data.objects, CLIPS, recipe.seed, pictures
+    make = BatchMaker(
+        open_clips(recipe.data),
+        recipe.augment,
+        recipe.data.objects,
+        SAMPLED_CLIPS,
+        recipe.seed,
+        pictures,
     )
-    sheet = draw_sheet(make(0))
+    sheet = draw_contact_sheet(make(0))
     path.parent.mkdir(parents=True, exist_ok=True)
     _, content = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     write_bytes(path, content.tobytes())
 
 
-def draw_sheet(clips: ClipBatch) -> np.ndarray:
+def draw_contact_sheet(clips: ClipBatch) -> np.ndarray:
     """``(B * H, T * W, 3) uint8``; with pictures of the flow, a row of them below each clip."""
     rows = []
     for index, frames in enumerate(clips.frames):

@@ -23,22 +23,22 @@ from torch import Tensor, nn
 from adapters.networks.affinity import tokens
 from adapters.networks.livos import OPEN, LiVOS
 from adapters.networks.ops import normalise
-from finetune.clips import ClipBatch
+from finetune.data.batches import ClipBatch
 
-CLIPS = 32
+SAMPLED_CLIPS = 32
 """So many clips of the training give the keys that are clustered."""
-MOST = 60_000
+MOST_KEYS = 60_000
 """Of these keys so many are."""
-ROUNDS = 10
+KMEANS_ROUNDS = 10
 """Of k-means, from keys drawn at random."""
 SOFTNESS = 1.5
 """T, in units of the mean square distance of keys from their centres: softer, and neighbouring
 clusters blend; harder, and a key says no more than the number of its cluster."""
-NEEDED = ("key_reduction.", "key_projection.key.")
+KEY_WEIGHTS = ("key_reduction.", "key_projection.key.")
 """How the names of the weights begin that keys are made with."""
 
 
-class Centres(NamedTuple):
+class KeyClusters(NamedTuple):
     """Cluster centres ``(K, C)`` of keys, and T."""
 
     places: Tensor
@@ -51,7 +51,7 @@ def start_keys(
 ) -> None:
     """Let keys start as clusters and gates as open, in place.
 
-    cutie   weights `NEEDED`, in the project's names, for images as ``network`` encodes them;
+    cutie   weights `KEY_WEIGHTS`, in the project's names, for images as ``network`` encodes them;
             with as many channels of keys as the network's ``key_rank``, if it has one
     clips   clip by number, one to a batch
     seed    of the clustering
@@ -67,8 +67,8 @@ def start_keys(
         reduced = network.key_reduction(coarse)
         return tokens(nn.functional.conv2d(reduced, weight, bias, padding=1)).flatten(0, 1)
 
-    keys = torch.cat([keys_of(clips(number).frames[0]) for number in range(CLIPS)])
-    centres = clustered(keys, network.config.key_dim, seed)
+    keys = torch.cat([keys_of(clips(number).frames[0]) for number in range(SAMPLED_CLIPS)])
+    centres = cluster_keys(keys, network.config.key_dim, seed)
     scaled = 2 / centres.softness * centres.places
     nearness = -centres.places.square().sum(1) / centres.softness
     projection, clusters = network.key_projection, network.key_clusters
@@ -83,11 +83,13 @@ def start_keys(
     network.train(training)
 
 
-def clustered(keys: Tensor, count: int, seed: int) -> Centres:
-    """``count`` clusters of keys ``(M, C)``, of which at most `MOST` are looked at."""
+def cluster_keys(keys: Tensor, count: int, seed: int) -> KeyClusters:
+    """``count`` clusters of keys ``(M, C)``, of which at most `MOST_KEYS` are looked at."""
     rng = np.random.default_rng(seed)
     rows = keys.double().numpy()
-    rows = rows[rng.permutation(len(rows))[:MOST]]
-    places, nearest = kmeans2(rows, count, iter=ROUNDS, minit="points", seed=rng, missing="warn")
+    rows = rows[rng.permutation(len(rows))[:MOST_KEYS]]
+    places, nearest = kmeans2(
+        rows, count, iter=KMEANS_ROUNDS, minit="points", seed=rng, missing="warn"
+    )
     within = np.square(rows - places[nearest]).sum(1).mean()
-    return Centres(torch.tensor(places, dtype=keys.dtype), float(SOFTNESS * within))
+    return KeyClusters(torch.tensor(places, dtype=keys.dtype), float(SOFTNESS * within))

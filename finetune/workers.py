@@ -20,7 +20,7 @@ from mose import InputError
 
 
 @dataclass(frozen=True)
-class Team:
+class WorkerGroup:
     """The place of this process among the workers; rank 0 writes and validates."""
 
     rank: int = 0
@@ -77,26 +77,26 @@ class Team:
         return total.tolist()
 
 
-def current_team() -> Team:
-    """The team that this process belongs to; alone without a process group."""
+def current_group() -> WorkerGroup:
+    """The workers that this process belongs to; it alone without a process group."""
     if not (dist.is_available() and dist.is_initialized()):
-        return Team()
-    return Team(dist.get_rank(), dist.get_world_size())
+        return WorkerGroup()
+    return WorkerGroup(dist.get_rank(), dist.get_world_size())
 
 
 def shared_count(count: Tensor) -> Tensor:
     """By what a worker divides its sum, so that the mean over the workers is the mean over all
     that they count together; at least 1 in all."""
-    team = current_team()
-    if team.size == 1:
+    group = current_group()
+    if group.size == 1:
         return count.clamp(min=1)
     total = count.to(torch.float32, copy=True)
     dist.all_reduce(total)
-    return total.clamp(min=1) / team.size
+    return total.clamp(min=1) / group.size
 
 
 def shared_norms(network: nn.Module) -> None:
-    """Let every batch norm see the whole batch of a team; its weights and names stay."""
+    """Let every batch norm see the whole batch of a group; its weights and names stay."""
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SharedBatchNorm2d

@@ -24,18 +24,18 @@ BEHIND = 0.3
 CORNERS = 9
 
 
-def composed(
+def compose_clip(
     clip: Clip, draw: Callable[[], Clip], options: AugmentOptions, rng: np.random.Generator
 ) -> Clip:
     """A clip with what the options put into it; ``draw`` makes other clips."""
     if options.paste and rng.random() < options.paste:
-        clip = pasted(clip, draw(), rng)
+        clip = paste_object(clip, draw(), rng)
     if options.occlude and rng.random() < options.occlude:
-        clip = occluded(clip, draw()[0][0], rng)
+        clip = occlude_object(clip, draw()[0][0], rng)
     return clip
 
 
-def pasted(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+def paste_object(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
     """One object of another clip, moving as it does there, at another place."""
     frames, labels = clip
     ids = object_ids(other[1][0])
@@ -55,7 +55,7 @@ def pasted(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
     return _over(frames, looks, planes), np.where(planes, np.uint8(new), labels)
 
 
-def occluded(clip: Clip, texture: np.ndarray, rng: np.random.Generator) -> Clip:
+def occlude_object(clip: Clip, texture: np.ndarray, rng: np.random.Generator) -> Clip:
     """A shape with the look of another clip's frame that crosses an object's way.
 
     The first frame, on which objects are given, stays as it is.

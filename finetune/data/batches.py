@@ -1,4 +1,4 @@
-"""Training clips: from a data set with full labels, or drawn on the fly by `mose.synthetic`.
+"""Batches of training clips: drawn, augmented, as tensors, made ahead by worker processes.
 
 A batch is a function of (seed, number): the same two give the same batch, in any process
 and after any restart, so that training resumes exactly.
@@ -6,7 +6,6 @@ and after any restart, so that training resumes exactly.
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import threading
 from collections import deque
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from multiprocessing import get_context, parent_process
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -24,19 +22,16 @@ import torch
 from torch import Tensor
 
 from adapters.shared.optical_flow import DenseFlow, flow_picture
-from finetune.augment import augment
-from finetune.clip_options import SYNTHETIC, AugmentOptions, DataOptions
-from finetune.compose import composed
-from finetune.recipe import ValidationOptions
+from finetune.clip_options import AugmentOptions
+from finetune.data.augment import augment
+from finetune.data.compose import compose_clip
+from finetune.data.sources import ClipSource
 from mose import InputError
-from mose.dataset import ANNOTATIONS, Dataset, open_dataset
-from mose.masks import object_ids, read_mask
-from mose.synthetic import make_clip
 
 LEAST_PIXELS = 16
 """An object with fewer pixels in the first frame cannot be learnt from."""
 ATTEMPTS = 50
-"""So many crops, or augmented clips, are tried before a data set counts as one without objects."""
+"""So many augmented clips are tried before a data set counts as one without objects."""
 
 
 @dataclass(frozen=True)
@@ -72,122 +67,8 @@ class ClipBatch:
         )
 
 
-class ClipSource(Protocol):
-    """Draws a clip: frames ``(T, H, W, 3) uint8`` and id masks ``(T, H, W) uint8``."""
-
-    def __call__(self, rng: np.random.Generator, /) -> tuple[np.ndarray, np.ndarray]: ...
-
-
 @dataclass(frozen=True)
-class SyntheticClips:
-    """Clips drawn by `mose.synthetic`; frames of 1 to N objects."""
-
-    options: DataOptions
-
-    def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        options, size = self.options, self.options.size
-        # Without the option nothing is drawn for it: older recipes keep their clips.
-        small = bool(options.enlarge) and rng.random() < options.enlarge
-        side = size // 2 if small else size
-        clip = make_clip(
-            int(rng.integers(2**62)),
-            options.frames,
-            side,
-            side,
-            int(rng.integers(1, options.objects + 1)),
-            options.preset,
-            **options.synthetic,
-        )
-        if not small:
-            return clip.frames, clip.labels
-        frames = [cv2.resize(frame, (size, size)) for frame in clip.frames]
-        return np.stack(frames), clip.labels.repeat(2, axis=1).repeat(2, axis=2)
-
-
-class FolderClips:
-    """Clips from the videos of a data set: a random stretch, step, direction and crop."""
-
-    def __init__(self, options: DataOptions):
-        self.options = options
-        self.dataset = open_labelled(options)
-        self.videos = chosen_videos(self.dataset, options)
-
-    def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        for _ in range(ATTEMPTS):
-            found = self._draw(rng)
-            if found is not None:
-                return found
-        raise InputError(
-            f"no clip of {self.options.frames} labelled frames with an object was found in"
-            f" {self.dataset.root} in {ATTEMPTS} attempts: give data with full labels,"
-            " shorter clips (data.frames) or larger crops (data.crop)"
-        )
-
-    def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
-        options = self.options
-        name = self.videos[int(rng.integers(len(self.videos)))]
-        video = self.dataset.video(name)
-        folder = self.dataset.labels_folder(name)
-        there = {path.stem for path in folder.glob("*.png")}
-        labelled = [i for i, frame in enumerate(video.frame_names) if frame in there]
-        longest = (len(labelled) - 1) // (options.frames - 1)
-        if longest < 1:
-            return None
-        low, high = (min(step, longest) for step in options.frame_step)
-        step = int(rng.integers(low, high + 1))
-        start = int(rng.integers(len(labelled) - step * (options.frames - 1)))
-        indices = labelled[start : start + step * (options.frames - 1) + 1 : step]
-        if rng.random() < 0.5:
-            indices = indices[::-1]
-        side = max(int(min(video.height, video.width) * rng.uniform(options.crop, 1)), 1)
-        top = int(rng.integers(video.height - side + 1))
-        left = int(rng.integers(video.width - side + 1))
-        window = (slice(top, top + side), slice(left, left + side))
-
-        size = (options.size, options.size)
-        masks: list[np.ndarray] = []
-        for index in indices:
-            path = folder / f"{video.frame_names[index]}.png"
-            ids = read_mask(path)
-            if ids.shape != (video.height, video.width):
-                raise InputError(f"mask {path} is not as large as the frames: make them equal")
-            small = cv2.resize(ids[window], size, interpolation=cv2.INTER_NEAREST)
-            if not masks and not object_ids(small):
-                return None
-            masks.append(small)
-        how = cv2.INTER_AREA if side > options.size else cv2.INTER_LINEAR
-        frames = [cv2.resize(video[i][window], size, interpolation=how) for i in indices]
-        return np.stack(frames), np.stack(masks)
-
-
-def open_labelled(options: DataOptions | ValidationOptions) -> Dataset:
-    """The data set of the options, with labels."""
-    labels = options.labels or ANNOTATIONS
-    return open_dataset(options.dataset, options.split, labels=labels)
-
-
-def chosen_videos(dataset: Dataset, options: DataOptions | ValidationOptions) -> tuple[str, ...]:
-    """The videos that the patterns choose; `InputError` where none is left."""
-
-    def matches(name: str, patterns: tuple[str, ...]) -> bool:
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-    chosen = [n for n in dataset.videos if not options.videos or matches(n, options.videos)]
-    chosen = [name for name in chosen if not matches(name, options.exclude)]
-    if not chosen:
-        raise InputError(
-            f"no video of {dataset.root} is left by the patterns of videos and exclude: change them"
-        )
-    return tuple(chosen)
-
-
-def open_clips(options: DataOptions) -> ClipSource:
-    """The source that the options name."""
-    return SyntheticClips(options) if options.dataset == SYNTHETIC else FolderClips(options)
-
-
-@dataclass(frozen=True)
-class Batches:
+class BatchMaker:
     """Makes batch ``number``: drawn, augmented, as tensors.
 
     pictures   also make the pictures of the flow from frame to frame
@@ -214,7 +95,7 @@ class Batches:
     def _drawn(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """A clip with an object to follow; augmentation may push all of them out of it."""
         for _ in range(ATTEMPTS):
-            clip = composed(self.source(rng), partial(self.source, rng), self.augmentation, rng)
+            clip = compose_clip(self.source(rng), partial(self.source, rng), self.augmentation, rng)
             images, masks, valid = self._clip(*clip, rng)
             if valid.any():
                 pictures = flow_pictures(images) if self.pictures else torch.zeros(0)
@@ -230,7 +111,7 @@ class Batches:
         images = torch.tensor(frames).permute(0, 3, 1, 2).float() / 255
         images, ids = augment(images, torch.tensor(labels), self.augmentation, rng)
         if self.augmentation.scatter and rng.random() < self.augmentation.scatter:
-            images, ids = scattered(images, ids, rng)
+            images, ids = scatter_frames(images, ids, rng)
         first = np.bincount(ids[0].flatten().numpy(), minlength=256)
         seen = [i for i in range(1, 255) if first[i] >= LEAST_PIXELS]
         chosen = rng.permutation(seen)[: self.objects]
@@ -241,7 +122,7 @@ class Batches:
         return images, masks, valid
 
 
-def scattered(images: Tensor, ids: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def scatter_frames(images: Tensor, ids: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """A clip whose frames but the first are each rolled by a distance of their own."""
     moves = [(0, 0), *(tuple(rng.integers(0, ids.shape[1:]).tolist()) for _ in images[1:])]
     rolled = [
@@ -270,10 +151,10 @@ def to_bytes(images: Tensor) -> np.ndarray:
     return (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
-def in_order(
+def ordered_batches(
     make: Callable[[int], ClipBatch], first: int, last: int, workers: int
 ) -> Generator[ClipBatch, None, None]:
-    """Batches ``first`` to ``last - 1``, made ahead by worker processes (0: made here)."""
+    """BatchMaker ``first`` to ``last - 1``, made ahead by worker processes (0: made here)."""
     if workers < 1:
         for number in range(first, last):
             yield make(number)

@@ -1,0 +1,1 @@
+"""Training clips: drawn, composed, augmented, batched."""

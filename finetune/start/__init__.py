@@ -1,0 +1,1 @@
+"""Starts of networks that learn from nothing."""

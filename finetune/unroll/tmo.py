@@ -1,0 +1,25 @@
+"""TMO unrolled: frames by themselves, without memory."""
+
+from __future__ import annotations
+
+import torch
+
+from adapters.networks.tmo import TMO, bicubic
+from finetune.unroll.base import Predictions, UnrollInputs
+
+
+def unroll_tmo(network: TMO, inputs: UnrollInputs) -> Predictions:
+    """One foreground per frame: the union of all objects, from frame and flow picture."""
+    clips = inputs.clips
+    batch, _, _, height, width = clips.frames.shape
+    images = clips.frames[:, 1:].flatten(0, 1)
+    assert clips.pictures is not None
+    pictures = clips.pictures[:, 1:].flatten(0, 1)
+    still = inputs.drawn(inputs.options.rgb_share).flatten()[:, None, None, None]
+    scores = network(images, torch.where(still, images, pictures)).float()
+    # The softmax of (0, margin) is that of the two scores.
+    margin = bicubic(scores[:, 1:] - scores[:, :1], (height, width))
+    odds = torch.cat([torch.zeros_like(margin), margin], 1).unflatten(0, (batch, -1))
+    union = clips.masks.amax(2, keepdim=True)[:, 1:]
+    valid = torch.ones_like(union[..., 0, 0], dtype=torch.bool)
+    return Predictions(odds, union, valid)
