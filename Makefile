@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: run test lint parity soak clean
+.PHONY: run test lint docs parity soak clean
 
 run: $(INSTALLED)
 	$(PY) -m ensemble.run --split test
@@ -18,6 +18,12 @@ lint: $(INSTALLED)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+
+# --strict: a dead link, a missing anchor or a page outside the navigation ends the build.
+docs: $(INSTALLED)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	$(PY) docs/generate_reference.py
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
 parity: $(INSTALLED)
 	$(PY) -m pytest -m parity

@@ -1,7 +1,7 @@
 """The report in a real browser: it works, is accessible, and the console stays silent.
 
 Not run by default: ``pytest -m browser`` (needs a ``chromium`` and ``npm`` on the path, see
-docs/report.md).
+docs/how-to/read-the-report.md).
 """
 
 import json

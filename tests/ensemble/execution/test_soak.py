@@ -1,6 +1,6 @@
 """Minutes of faults against the main command on embedded Ray: ``make soak``.
 
-What came of it is told in docs/reliability.md.
+What came of it is told in docs/explanation/reliability.md.
 """
 
 from __future__ import annotations

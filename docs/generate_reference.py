@@ -1,0 +1,188 @@
+"""Writes the pages of docs/reference that list every key, from the dataclasses' own documentation.
+
+    python docs/generate_reference.py
+
+`tests/docs/test_reference.py` fails while a page differs from what this writes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from adapters import registry  # noqa: E402
+from ensemble.config import MemberConfig, RunConfig  # noqa: E402
+from finetune.recipe import Recipe  # noqa: E402
+
+FIELD = re.compile(r"^(\w[\w, ]*?) {2,}(\S.*)$")
+FOLDER = ROOT / "docs" / "reference"
+NOTE = (
+    "<!-- Written by docs/generate_reference.py from the code. Change the code, and run it. -->\n\n"
+)
+HEAD = "| key | type | default | meaning |\n|---|---|---|---|\n"
+
+
+def pages() -> dict[str, str]:
+    """File name -> content of every page that is generated."""
+    return {
+        "configuration.md": configuration(),
+        "adapters.md": adapter_options(),
+        "recipes.md": recipes(),
+    }
+
+
+def configuration() -> str:
+    """Every key of a run's configuration."""
+    intro = (
+        "# Configuration\n\n"
+        "A run is configured by a YAML file (`--config`, by default `configs/default.yaml`). The\n"
+        "command line changes single keys: `--set fusion.rule=average`. A file may build on another\n"
+        "with `extends: default.yaml`: mappings are merged key by key, everything else is replaced.\n"
+        "A key that does not exist is an error that names the nearest valid one.\n"
+    )
+    return NOTE + intro + tables(RunConfig) + member_section()
+
+
+def member_section() -> str:
+    """The keys of one entry of ``members``."""
+    return (
+        "\n## One member\n\n"
+        "An entry of `members` is the name of a file in `configs/members`, a mapping with these\n"
+        "keys, or a mapping with `extends: NAME` and the keys that differ from that file. On the\n"
+        "command line a member is reached by its name: `--set members.cutie.prior=72`.\n\n"
+        + table(MemberConfig, "")
+    )
+
+
+def adapter_options() -> str:
+    """The options of every adapter."""
+    parts = [
+        "# Options of the models\n\n"
+        "These keys stand under `options` of a member. [The models](../explanation/models.md) says\n"
+        "what the adapters are.\n"
+    ]
+    for name in sorted(registry.BUILT_IN):
+        adapter = registry.get(name)
+        weights = "needs weights" if adapter.needs_weights else "needs no weights"
+        parts.append(f"\n## {name}\n\n{sentence(adapter.summary)} It {weights}.\n\n")
+        has_options = bool(dataclasses.fields(adapter.Options))
+        parts.append(table(adapter.Options, "") if has_options else "It has no options.\n")
+    return NOTE + "".join(parts)
+
+
+def recipes() -> str:
+    """Every key of a training recipe."""
+    intro = (
+        "# Training recipes\n\n"
+        "A recipe is a YAML file in `configs/finetune/`; `--set a.b=c` changes a value.\n"
+        "[Fine-tune a model](../how-to/fine-tune.md) says how recipes are used.\n"
+    )
+    return NOTE + intro + tables(Recipe)
+
+
+def tables(kind: type) -> str:
+    """A section for the top level of ``kind``, and one for each dataclass in it."""
+    nested = {f.name: f.default_factory for f in dataclasses.fields(kind) if is_nested(f)}
+    parts = [f"\n## Top level\n\n{table(kind, '', leave_out=nested)}"]
+    for name, inner in nested.items():
+        parts.append(f"\n## {name}\n\n{sentence(summary(inner))}\n\n{table(inner, f'{name}.')}")
+    return "".join(parts)
+
+
+def table(kind: type, prefix: str, leave_out: Mapping[str, Any] | tuple[()] = ()) -> str:
+    """A row for each field of a dataclass."""
+    documented = documentation(kind)
+    rows = []
+    for field in dataclasses.fields(kind):
+        if field.name in leave_out:
+            continue
+        default = default_of(field)
+        meaning = documented.get(field.name, "").replace("|", "\\|")
+        rows.append(f"| `{prefix}{field.name}` | {type_of(field)} | {default} | {meaning} |\n")
+    return HEAD + "".join(rows)
+
+
+def documentation(kind: type) -> dict[str, str]:
+    """Field name -> what the class docstrings say of it, the parents' first."""
+    told: dict[str, str] = {}
+    for parent in reversed(kind.__mro__):
+        for names, text in fields_told(parent.__doc__ or ""):
+            told.update(dict.fromkeys((name.strip() for name in names.split(",")), text))
+    return {name: re.sub(r"``?([^`]+)``?", r"`\1`", text) for name, text in told.items()}
+
+
+def fields_told(docstring: str) -> Iterator[tuple[str, str]]:
+    """(names, text) of each ``name   what it is`` of a docstring."""
+    names, text = "", ""
+    for line in docstring.splitlines():
+        if match := FIELD.match(line.removeprefix("    ")):
+            if names:
+                yield names, text
+            names, text = match[1], match[2]
+        elif line.strip() and names:
+            text += f" {line.strip()}"
+        elif names:
+            yield names, text
+            names = ""
+    if names:
+        yield names, text
+
+
+def is_nested(field: dataclasses.Field[Any]) -> bool:
+    return dataclasses.is_dataclass(field.default_factory)
+
+
+def default_of(field: dataclasses.Field[Any]) -> str:
+    """The default as YAML would have it; empty where the key must be given."""
+    value = field.default
+    if value is dataclasses.MISSING:
+        if field.default_factory is dataclasses.MISSING:
+            return "must be given"
+        value = field.default_factory()
+    if value is None or value == () or value == {}:
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{list(value)}`" if isinstance(value, tuple) else f"`{value}`"
+
+
+def type_of(field: dataclasses.Field[Any]) -> str:
+    """The annotated type, in words."""
+    annotation = str(field.type).replace(" | None", "")
+    for pattern, words in TYPES:
+        if re.match(pattern, annotation):
+            return words
+    return annotation
+
+
+TYPES = (
+    ("bool", "true or false"),
+    ("int", "whole number"),
+    ("float", "number"),
+    ("str", "text"),
+    ("tuple", "list"),
+    (".*Mapping", "mapping"),
+)
+
+
+def summary(kind: Any) -> str:
+    """The first paragraph of a docstring, in a line."""
+    return " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
+
+
+def sentence(text: str) -> str:
+    text = text.rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
