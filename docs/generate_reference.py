@@ -24,9 +24,7 @@ from finetune.recipe import Recipe  # noqa: E402
 
 FIELD = re.compile(r"^(\w[\w, ]*?) {2,}(\S.*)$")
 FOLDER = ROOT / "docs" / "reference"
-NOTE = (
-    "<!-- Written by docs/generate_reference.py from the code. Change the code, and run it. -->\n\n"
-)
+NOTE = "<!-- Written by docs/generate_reference.py: change the code, and run it. -->\n\n"
 HEAD = "| key | type | default | meaning |\n|---|---|---|---|\n"
 
 
@@ -41,34 +39,39 @@ def pages() -> dict[str, str]:
 
 def configuration() -> str:
     """Every key of a run's configuration."""
-    intro = (
-        "# Configuration\n\n"
-        "A run is configured by a YAML file (`--config`, by default `configs/default.yaml`). The\n"
-        "command line changes single keys: `--set fusion.rule=average`. A file may build on another\n"
-        "with `extends: default.yaml`: mappings are merged key by key, everything else is replaced.\n"
-        "A key that does not exist is an error that names the nearest valid one.\n"
-    )
+    intro = """\
+# Configuration
+
+A run is configured by a YAML file (`--config`, by default `configs/default.yaml`). The command line
+changes single keys: `--set fusion.rule=average`. A file may build on another with
+`extends: default.yaml`: mappings are merged key by key, and everything else is replaced. A key that
+does not exist is an error that names the nearest valid one.
+"""
     return NOTE + intro + tables(RunConfig) + member_section()
 
 
 def member_section() -> str:
     """The keys of one entry of ``members``."""
-    return (
-        "\n## One member\n\n"
-        "An entry of `members` is the name of a file in `configs/members`, a mapping with these\n"
-        "keys, or a mapping with `extends: NAME` and the keys that differ from that file. On the\n"
-        "command line a member is reached by its name: `--set members.cutie.prior=72`.\n\n"
-        + table(MemberConfig, "")
-    )
+    intro = """
+## One member
+
+An entry of `members` is the name of a file in `configs/members`, a mapping with these keys, or a
+mapping with `extends: NAME` and the keys that differ from that file. On the command line a member is
+reached by its name: `--set members.cutie.prior=72`.
+
+"""
+    return intro + table(MemberConfig, "")
 
 
 def adapter_options() -> str:
     """The options of every adapter."""
-    parts = [
-        "# Options of the models\n\n"
-        "These keys stand under `options` of a member. [The models](../explanation/models.md) says\n"
-        "what the adapters are.\n"
-    ]
+    intro = """\
+# Options of the models
+
+These keys stand under `options` of a member. [The models](../explanation/models.md) says what the
+adapters are.
+"""
+    parts = [intro]
     for name in sorted(registry.BUILT_IN):
         adapter = registry.get(name)
         weights = "needs weights" if adapter.needs_weights else "needs no weights"
@@ -80,11 +83,12 @@ def adapter_options() -> str:
 
 def recipes() -> str:
     """Every key of a training recipe."""
-    intro = (
-        "# Training recipes\n\n"
-        "A recipe is a YAML file in `configs/finetune/`; `--set a.b=c` changes a value.\n"
-        "[Fine-tune a model](../how-to/fine-tune.md) says how recipes are used.\n"
-    )
+    intro = """\
+# Training recipes
+
+A recipe is a YAML file in `configs/finetune/`; `--set a.b=c` changes a value.
+[Fine-tune a model](../how-to/fine-tune.md) says how recipes are used.
+"""
     return NOTE + intro + tables(Recipe)
 
 

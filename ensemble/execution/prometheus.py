@@ -1,4 +1,4 @@
-"""What Prometheus sees of a run, through Ray where Ray is scraped: see docs/how-to/run-on-a-cluster.md."""
+"""What Prometheus sees of a run that Ray exports: see docs/how-to/run-on-a-cluster.md."""
 
 from __future__ import annotations
 

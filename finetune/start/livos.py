@@ -7,7 +7,8 @@ channel for each of K cluster centres ``c_j`` of keys ``k``, the shares
 
 are near where keys are near, and since ``k`` is a convolution, so is what the softmax sees: a
 single one, or with ``key_rank`` of LiVOS's sizes ``k`` itself and a product with the centres.
-Learnt from nothing, LiVOS's keys end as hard assignments to few channels (docs/lab/2026-11-29-small-networks.md).
+Learnt from nothing, LiVOS's keys end as hard assignments to few channels
+(docs/lab/2026-11-29-small-networks.md).
 """
 
 from __future__ import annotations
