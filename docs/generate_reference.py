@@ -56,8 +56,8 @@ def member_section() -> str:
 ## One member
 
 An entry of `members` is the name of a file in `configs/members`, a mapping with these keys, or a
-mapping with `extends: NAME` and the keys that differ from that file. On the command line a member is
-reached by its name: `--set members.cutie.prior=72`.
+mapping with `extends: NAME` and the keys that differ from that file. On the command line a member
+is reached by its name: `--set members.cutie.prior=72`.
 
 """
     return intro + table(MemberConfig, "")
