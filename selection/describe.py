@@ -53,7 +53,7 @@ def describe(
         winner=choice.winner,
         scores={name: round(score, 6) for name, score in choice.scores.items()},
         margin=round(choice.margin, 6),
-        reason=choice.reason,
+        reason=choice.reason.sentence(),
         plan=choice.plan,
         absent=choice.absent,
         candidates=_rows(evidence, choice, truth),

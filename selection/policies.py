@@ -7,16 +7,20 @@ between them go by mean rank.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
 from selection.calibration import Calibration
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_frames
 from selection.features import features
+from selection.reasons import Fallback, FallbackCause
 from stseg.config import one_of
 from stseg.errors import InputError
+
+GRANULARITIES = ("video", "object", "segment")
 
 MAX_OUTSIDE = 5
 """The recommender is not asked about a video with more features than this out of the range of
@@ -28,7 +32,7 @@ class SelectionOptions:
     """Options of the selection.
 
     policy         how to score: one of `POLICIES`, or several like ``agreement+cycle``
-    granularity    one of `selection.selectors.GRANULARITIES`
+    granularity    one of `GRANULARITIES`
     prior_weight   share of a member's prior in its score, in [0, 1]; the rest is agreement
     tie            candidates whose scores differ by at most this share one place, which goes
                    to the one with the best prior
@@ -63,15 +67,43 @@ class Scores:
 
     candidates   names of the C that it scores
     scores       ``(T, C, N)`` in [0, 1], NaN where there is nothing to score
-    note         a sentence where the policy could not do what it is for, or empty
+    fallbacks    what the policy could not do, and scored by agreement
     """
 
     candidates: tuple[str, ...]
     scores: np.ndarray
-    note: str = ""
+    fallbacks: tuple[Fallback, ...] = ()
 
 
-Policy = Callable[[Evidence, SelectionOptions, Calibration | None], Scores]
+@dataclass(frozen=True)
+class Policy:
+    """A way to score candidates, see `register`.
+
+    name       is what a configuration calls it
+    summary    tells in one line what it scores by
+    score      makes the `Scores` of one video
+    ranks      tells whether it ranks candidates, so that they may be mixed by object and frame
+               and it may be combined with other policies
+    applies    tells whether a run's evidence of a video has what it needs
+    """
+
+    name: str
+    summary: str
+    score: Callable[[Evidence, SelectionOptions, Calibration | None], Scores]
+    ranks: bool = True
+    applies: Callable[[Evidence], bool] = lambda evidence: True
+
+
+POLICIES: dict[str, Policy] = {}
+"""Every policy by its name, see `register`."""
+
+
+def register(policy: Policy) -> Policy:
+    """Make a policy known: to configurations, the study, the calibration and their help."""
+    if policy.name in POLICIES or "+" in policy.name:
+        raise ValueError(f"policy name {policy.name} is taken or has a +")
+    POLICIES[policy.name] = policy
+    return policy
 
 
 def agreement(
@@ -105,9 +137,9 @@ def recommender(
     """
     model = calibration.recommender if calibration else None
     if model is None:
-        why = "no recommender was fitted"
+        why = Fallback(FallbackCause.NO_RECOMMENDER)
     elif stranger := model.stranger(evidence.candidates):
-        why = f"the recommender does not know {stranger}"
+        why = Fallback(FallbackCause.UNKNOWN_CANDIDATE, (stranger,))
     else:
         values = features(evidence)
         outside = model.linear.outside(values)
@@ -116,8 +148,8 @@ def recommender(
             moving = both - np.nan_to_num(mean_over_frames(both))
             scores = (model(values, evidence.candidates) + moving).clip(0, 1)
             return Scores(evidence.candidates, scores)
-        why = f"unlike the videos that the recommender knows ({', '.join(outside[:5])})"
-    return replace(agreement(evidence, options, calibration), note=f"{why}: by agreement")
+        why = Fallback(FallbackCause.UNLIKE_FITTED_VIDEOS, outside[:5])
+    return replace(agreement(evidence, options, calibration), fallbacks=(why,))
 
 
 def cycle(evidence: Evidence, options: SelectionOptions, calibration: Calibration | None) -> Scores:
@@ -129,24 +161,31 @@ def cycle(evidence: Evidence, options: SelectionOptions, calibration: Calibratio
     """
     by_agreement = agreement(evidence, options, calibration)
     count = len(evidence.members)
-    found = evidence.cycle[:count].astype(np.float64)
-    known = ~np.isnan(found)
+    cycles = evidence.cycle[:count].astype(np.float64)
+    known = ~np.isnan(cycles)
     if not known.any():
-        return replace(by_agreement, note="followed back nowhere: by agreement")
+        return replace(by_agreement, fallbacks=(Fallback(FallbackCause.NOT_FOLLOWED_BACK),))
     jf = (evidence["agreement_j"] + evidence["agreement_f"])[:, :count] / 2
     share = options.prior_weight
     prior = share * evidence.priors[None, :count, None]
-    with_cycle = (1.0 - share) * np.sqrt(found[None] * jf) + prior
+    with_cycle = (1.0 - share) * np.sqrt(cycles[None] * jf) + prior
     plain = (1.0 - share) * jf + prior
     return Scores(evidence.members, np.where(known[None], with_cycle, plain))
 
 
-POLICIES: dict[str, Policy] = {
-    "agreement": agreement,
-    "recommender": recommender,
-    "cycle": cycle,
-    "pseudo-label": pseudo_label,
-}
+register(
+    Policy("agreement", "agreement with the pseudo-label, and priors: members only", agreement)
+)
+register(Policy("recommender", "the J&F that a fitted model expects (calibration)", recommender))
+register(
+    Policy(
+        "cycle",
+        "last masks followed back to the given ones (runs members once more)",
+        cycle,
+        applies=lambda evidence: not np.isnan(evidence.cycle).all(),
+    )
+)
+register(Policy("pseudo-label", "nothing: the fused masks, always", pseudo_label, ranks=False))
 
 
 def policy_names(policy: str) -> tuple[str, ...]:
@@ -154,11 +193,34 @@ def policy_names(policy: str) -> tuple[str, ...]:
     names = SelectionOptions(policy).parts
     for name in names:
         one_of("selection.policy", name, POLICIES)
-    if len(names) > 1 and "pseudo-label" in names:
-        raise InputError(
-            f"selection.policy {policy}: pseudo-label scores nothing and cannot be combined"
-        )
+        if len(names) > 1 and not POLICIES[name].ranks:
+            raise InputError(
+                f"selection.policy {policy}: {name} scores nothing and cannot be combined"
+            )
     return names
+
+
+def policies_to_compare(videos: Iterable[Evidence], own: str) -> tuple[str, ...]:
+    """What a study and a calibration go through: every policy that applies to the evidence,
+    `agreement` with each other one that ranks, with all of them, and ``own``."""
+    videos = list(videos)
+    names = [p.name for p in POLICIES.values() if any(p.applies(video) for video in videos)]
+    others = sorted(name for name in names if name != "agreement" and POLICIES[name].ranks)
+    names += [f"agreement+{name}" for name in others]
+    names += ["+".join(["agreement", *others]), own]
+    return tuple(dict.fromkeys(names))
+
+
+def granularities_of(policy: str) -> tuple[str, ...]:
+    """The granularities that make a difference to a policy."""
+    return GRANULARITIES if all(POLICIES[n].ranks for n in policy_names(policy)) else ("video",)
+
+
+def policies_help() -> str:
+    """The policies as lines for a command's help."""
+    width = max(map(len, POLICIES)) + 2
+    lines = [f"  {policy.name:{width}}{policy.summary}" for policy in POLICIES.values()]
+    return "\n".join(["policies (several with + between them go by mean rank):", *lines])
 
 
 def score(
@@ -166,7 +228,8 @@ def score(
 ) -> Scores:
     """The scores of the policy, or the mean ranks of several, that ``options`` name."""
     parts = [
-        POLICIES[name](evidence, options, calibration) for name in policy_names(options.policy)
+        POLICIES[name].score(evidence, options, calibration)
+        for name in policy_names(options.policy)
     ]
     return parts[0] if len(parts) == 1 else combined(parts)
 
@@ -183,8 +246,8 @@ def combined(parts: list[Scores]) -> Scores:
         rows = [part.candidates.index(name) for name in names]
         total = total + ranks(mean_over_frames(part.scores[:, rows]))
     frames = np.where(np.isnan(parts[0].scores).all(axis=1, keepdims=True), np.nan, 0.0)
-    note = "; ".join(part.note for part in parts if part.note)
-    return Scores(tuple(names), frames + total / len(parts), note)
+    fallbacks = tuple(chain.from_iterable(part.fallbacks for part in parts))
+    return Scores(tuple(names), frames + total / len(parts), fallbacks)
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:

@@ -8,27 +8,27 @@ candidate for the video, one per object, or per object one after the other in ti
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
 
 from selection.calibration import Calibration
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_frames, mean_over_objects
-from selection.policies import POLICIES, SelectionOptions, score
+from selection.policies import GRANULARITIES, POLICIES, SelectionOptions, score
+from selection.reasons import Ground, Reason
 from selection.spans import (
     ObjectSpans,
     Ranges,
     Spans,
     candidate_at,
+    candidates_of,
     most_used,
     spans_between,
     whole,
 )
 
 __all__ = ["GRANULARITIES", "POLICIES", "Choice", "SelectionOptions", "select"]
-
-GRANULARITIES = ("video", "object", "segment")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Choice:
     winner   the candidate that gives most objects and frames
     scores   score of each candidate, in [0, 1]
     margin   how far the winner's score is above the next one (0 with a single candidate)
-    reason   one sentence
+    reason   why
     plan     object id -> `Spans`
     absent   object id -> ranges of frames, half open, on which the members agree that it is not
              there: nothing of it is written, whatever the candidate has
@@ -48,7 +48,7 @@ class Choice:
     winner: str
     scores: dict[str, float]
     margin: float
-    reason: str
+    reason: Reason
     plan: ObjectSpans
     absent: Mapping[int, Ranges] = field(default_factory=dict)
     table: Mapping[int, Mapping[str, float]] = field(default_factory=dict, compare=False)
@@ -104,9 +104,9 @@ def select(
     others = np.delete(means, candidates.index(winner))
     margin = float(means[candidates.index(winner)] - others.max()) if len(others) else 0.0
     told = dict(zip(candidates, map(float, means), strict=True))
-    reason = explain(evidence, options, candidates, winner, plan, margin)
-    if scored.note:
-        reason = f"{reason} ({scored.note})"
+    reason = replace(
+        explain(evidence, options, candidates, winner, plan, margin), fallbacks=scored.fallbacks
+    )
     table = {
         n: dict(zip(candidates, map(float, by_object[:, k]), strict=True))
         for k, n in enumerate(evidence.object_ids)
@@ -192,32 +192,28 @@ def explain(
     winner: str,
     plan: ObjectSpans,
     margin: float,
-) -> str:
-    """Why, in one sentence."""
+) -> Reason:
+    """Why the winner was selected."""
     if len(candidates) == 1:
-        return "the only candidate"
-    used = {span.candidate for spans in plan.values() for span in spans}
-    if len(used) > 1:
-        told = []
-        for name in candidates:
-            ids = [n for n, spans in plan.items() if any(s.candidate == name for s in spans)]
-            if ids:
-                objects = "object" if len(ids) == 1 else "objects"
-                told.append(f"{name} on {objects} {', '.join(map(str, ids))}")
-        return "agrees best per object: " + "; ".join(told)
+        return Reason(Ground.ONLY_CANDIDATE)
+    used = {n: candidates_of(spans) for n, spans in plan.items()}
+    objects = {name: tuple(n for n, names in used.items() if name in names) for name in candidates}
+    objects = {name: ids for name, ids in objects.items() if ids}
+    if len(objects) > 1:
+        return Reason(Ground.SEVERAL_CANDIDATES, objects=objects)
     if options.policy not in ("agreement", "pseudo-label"):
-        return f"the highest score by {options.policy}"
-    row = candidates.index(winner)
+        return Reason(Ground.SCORE, options.policy)
     means = mean_over_objects(evidence.agreement())[: len(candidates)]
     if np.isnan(means).all():
-        return "no frame to score: the best prior"
-    score = f"J&F {100 * means[row]:.1f}"
+        return Reason(Ground.PRIOR)
+    row = candidates.index(winner)
     if margin <= 0:
-        return f"within the tie of the best score and of the best prior ({score})"
-    if means[row] == np.nanmax(means):
-        return f"agrees best with the pseudo-label ({score})"
-    prior = f"{100 * evidence.priors[row]:.1f}"
-    return f"agrees with the pseudo-label at {score} and has the prior {prior}"
+        ground = Ground.TIE
+    elif means[row] == np.nanmax(means):
+        ground = Ground.AGREEMENT
+    else:
+        ground = Ground.AGREEMENT_AND_PRIOR
+    return Reason(ground, options.policy, float(means[row]), float(evidence.priors[row]))
 
 
 def _best_or(scores: np.ndarray, priors: np.ndarray, tie: float, default: int) -> int:

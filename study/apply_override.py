@@ -26,6 +26,7 @@ from mose.dataset import Dataset
 from mose.submission import write_submission
 from selection.describe import describe
 from selection.evidence import PSEUDO_LABEL, Evidence
+from selection.reasons import Ground, Reason
 from selection.record import SelectionRecord, read_record, read_records
 from selection.report import write_report
 from selection.selectors import Choice
@@ -142,8 +143,7 @@ def used(plan: ObjectSpans) -> set[str]:
 def choose(record: SelectionRecord, wish: Override, plan: ObjectSpans) -> Choice:
     """The choice that a plan by hand comes to; its winner has most objects and frames."""
     winner = most_used(chain.from_iterable(plan.values()), str(wish.candidate))
-    what = "for the video" if wish.object_id is None else f"for object {wish.object_id}"
-    reason = f"{wish.candidate} chosen by hand {what}"
+    reason = Reason(Ground.BY_HAND, candidate=str(wish.candidate), object_id=wish.object_id)
     absent = {
         object_id: parts
         for object_id, parts in record.absent.items()

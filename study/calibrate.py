@@ -22,7 +22,7 @@ from selection.evidence import Evidence, mean_over_objects
 from selection.fitting import LEVEL, fit_curve, fit_prior, fit_recommender, fit_sureness
 from selection.models import Curve, Sureness
 from selection.outcome import selected_truth
-from selection.policies import SelectionOptions
+from selection.policies import SelectionOptions, policies_help, policies_to_compare
 from selection.selectors import GRANULARITIES, Choice, select
 from selection.statistics import mean_score
 from selection.sureness import BEST_WITHIN, keys, sure_features
@@ -44,16 +44,13 @@ use it in a run's configuration, or on the command line:
 the file of --videos has the name of a video per line: for MOSE the hold-out of the train
 split that no member was trained on."""
 
-POLICIES = ("agreement", "recommender", "agreement+recommender", "pseudo-label")
-"""For which it is fitted how sure they may be, and the run's own; cycle where it was run."""
-
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(
         prog="python -m selection.calibrate",
         description=__doc__,
-        epilog=LAYOUT,
+        epilog=f"{LAYOUT}\n\n{policies_help()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--run", required=True, help="the run folder")
@@ -69,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, measure, fit, write; returns the exit code."""
     a = parser().parse_args(argv)
     videos = read_names(Path(a.videos)) if a.videos else ()
-    name = a.name or Path(a.run).resolve().name
+    name = (a.name or Path(a.run).resolve().name).removesuffix(".json")
     path = Path(a.output) if a.output else FOLDER / f"{name}.json"
     made, lines = calibrate(a.run, a.labels, videos, path.stem, a.processes)
     made.save(path)
@@ -135,12 +132,11 @@ def fit(
     """Recommender and how sure, added to what was measured; and a table of what they are worth,
     in cross-validation over videos."""
     given = calibrations(videos, None)
-    policies = [*POLICIES, *([own.policy] if own.policy not in POLICIES else [])]
     base = baselines(videos)
     best, oracle = mean_score(base.members[base.best]), mean_score(base.oracle_video)
     sureness: dict[str, Sureness] = {}
     rows = []
-    for policy in policies:
+    for policy in policies_to_compare(videos, own.policy):
         for granularity in GRANULARITIES:
             options = replace(own, policy=policy, granularity=granularity)
             choices = [select(e, options, c) for e, c in zip(videos, given, strict=True)]

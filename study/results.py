@@ -145,7 +145,7 @@ def evaluate(
         way, options.policy, options.granularity,
         [selected_truth(e, choice) for e, choice in pairs],
         (int(false[:, 0].sum()), int(false[:, 1].sum())),
-        sum("by agreement)" in choice.reason for choice in choices),
+        sum(bool(choice.reason.fallbacks) for choice in choices),
         on_videos, on_objects,
     )  # fmt: skip
 

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from selection.calibration import Calibration, load_calibration
 from selection.evidence import Evidence
-from selection.policies import SelectionOptions
-from selection.selectors import GRANULARITIES
+from selection.policies import (
+    SelectionOptions,
+    granularities_of,
+    policies_help,
+    policies_to_compare,
+)
 from stseg.cli import EXIT_OK, say
 from stseg.errors import InputError
 from study.results import Result, baselines, calibrations, evaluate
@@ -32,15 +34,13 @@ what is written:
 The recommender and the stated probabilities come from the calibration that the run names;
 without one they are fitted here, by cross-validation over the run's videos."""
 
-POLICY_CHOICES = ("agreement", "recommender", "agreement+recommender", "pseudo-label")
-
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(
         prog="python -m selection.study",
         description=__doc__,
-        epilog=LAYOUT,
+        epilog=f"{LAYOUT}\n\n{policies_help()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("run", help="the run folder")
@@ -114,15 +114,9 @@ def report_of(
     """Pure: from the evidence of every way to the table."""
     results: list[Result] = []
     for way, videos in by_way.items():
-        policies = list(POLICY_CHOICES)
-        if any(not np.isnan(evidence.cycle).all() for evidence in videos):
-            policies += ["cycle", "agreement+cycle", "agreement+cycle+recommender"]
-        if own.policy not in policies:
-            policies.append(own.policy)
         given = calibrations(videos, known)
-        for policy in policies:
-            sizes = ("video",) if policy == "pseudo-label" else GRANULARITIES
-            for granularity in sizes:
+        for policy in policies_to_compare(videos, own.policy):
+            for granularity in granularities_of(policy):
                 options = replace(own, policy=policy, granularity=granularity)
                 sure = way == main_way  # the fits of what is said are most of a study's time
                 results.append(evaluate(way, videos, options, given, known, sure))

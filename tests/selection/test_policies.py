@@ -78,7 +78,9 @@ def test_recommender_may_take_the_pseudo_label():
     assert select(table, SelectionOptions(policy="recommender"), chosen).winner == PSEUDO_LABEL
     chosen = Calibration("c", {}, {}, recommender=model(fused=-0.9, agreement=0.5))
     assert select(table, SelectionOptions(policy="recommender"), chosen).winner == "m0"
-    assert "no recommender" in select(table, SelectionOptions(policy="recommender")).reason
+    assert (
+        "no recommender" in select(table, SelectionOptions(policy="recommender")).reason.sentence()
+    )
 
 
 def test_features_are_whole_and_follow_their_candidates():
@@ -129,7 +131,7 @@ def test_recommender_does_not_judge_a_member_that_it_does_not_know():
     strange = Recommender(linear, {"m0": 0.1, PSEUDO_LABEL: 0.0})
     choice = select(table, options, Calibration("c", {}, {}, recommender=strange))
     assert choice.winner == "m0"
-    assert "does not know m1" in choice.reason
+    assert "does not know m1" in choice.reason.sentence()
 
 
 def test_recommender_without_a_calibration_is_refused():

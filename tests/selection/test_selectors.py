@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selection.evidence import PSEUDO_LABEL, Evidence
+from selection.reasons import Ground, Reason
 from selection.selectors import (
     GRANULARITIES,
     Choice,
@@ -59,7 +60,7 @@ def test_object_takes_the_best_member_of_each_object():
     table = evidence([[[0.9, 0.2], [0.3, 0.8]]] * 4, objects=(4, 7))
     choice = select(table, options(granularity="object"))
     assert choice.at(0) == {4: "m0", 7: "m1"}
-    assert "m0 on object 4" in choice.reason
+    assert "m0 on object 4" in choice.reason.sentence()
 
 
 def test_segment_switches_where_it_pays():
@@ -127,7 +128,9 @@ def test_pixels_that_two_objects_claim_go_where_the_pseudo_label_says():
     a[:, :4] = 1
     b[:, 2:] = 2
     pseudo[:, :3], pseudo[:, 3:] = 1, 2
-    choice = Choice("a", {"a": 0.9, "b": 0.5}, 0.4, "", {1: whole("a", 1), 2: whole("b", 1)})
+    choice = Choice(
+        "a", {"a": 0.9, "b": 0.5}, 0.4, Reason(Ground.SCORE), {1: whole("a", 1), 2: whole("b", 1)}
+    )
     labels = {"a": a, "b": b, PSEUDO_LABEL: pseudo}
     np.testing.assert_array_equal(compose(choice, 0, labels), pseudo)
 

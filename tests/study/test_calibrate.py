@@ -9,7 +9,7 @@ import pytest
 from simulated import MEMBERS, make_run
 
 from ensemble.config import load_config, prior_of
-from selection.calibration import load_calibration
+from selection.calibration import Calibration, load_calibration
 from selection.fitting import fit_curve, fit_sureness, folds
 from selection.models import Curve, Linear
 from selection.selectors import SelectionOptions, select
@@ -87,12 +87,12 @@ def test_recommender_falls_back_where_a_video_is_unlike(run, path):
     made = load_calibration(str(path))
     evidence = next(iter(evidence_of(run, made).values()))[0]
     options = SelectionOptions(policy="recommender")
-    assert "by agreement" not in select(evidence, options, made).reason
+    assert not select(evidence, options, made).reason.fallbacks
     evidence.memo.clear()
     for plane in ("stability", "appearance", "confidence"):
         evidence[plane][:] = 0.0
     choice = select(evidence, options, made)
-    assert "unlike the videos" in choice.reason
+    assert "unlike the videos" in choice.reason.sentence()
     assert choice.winner == select(evidence, SelectionOptions()).winner
 
 
@@ -155,3 +155,10 @@ def test_what_cannot_be_calibrated_is_said(run, tmp_path):
     (tmp_path / "none.txt").write_text("\n")
     with pytest.raises(InputError, match="empty"):
         read_names(tmp_path / "none.txt")
+
+
+def test_a_name_with_its_suffix_is_the_same_name(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("study.calibrate.FOLDER", tmp_path)
+    monkeypatch.setattr("study.calibrate.calibrate", lambda *_: (Calibration("mine", {}, {}), []))
+    main(["--run", str(run), "--name", "mine.json"])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]

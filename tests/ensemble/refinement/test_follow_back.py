@@ -100,7 +100,7 @@ def test_cycle_decides_where_agreement_does_not(run):
     evidence.cycle[:2, 0] = 0.2, 0.9
     assert select(evidence, options).winner == "hold"
     evidence.cycle[:] = np.nan
-    assert "followed back nowhere" in select(evidence, options).reason
+    assert "followed back nowhere" in select(evidence, options).reason.sentence()
 
 
 def test_cost_is_bounded_and_goes_to_the_least_sure():

@@ -1,0 +1,25 @@
+"""Every reason has a sentence of its own."""
+
+from selection.reasons import Fallback, FallbackCause, Ground, Reason
+
+
+def test_every_ground_is_worded_differently():
+    sentences = {Reason(ground, "cycle", 0.8, 0.6).sentence() for ground in Ground}
+    assert len(sentences) == len(Ground)
+
+
+def test_values_stand_in_the_sentence():
+    objects = {"a": (1, 3), "b": (2,)}
+    several = Reason(Ground.SEVERAL_CANDIDATES, objects=objects)
+    assert several.sentence() == "agrees best per object: a on objects 1, 3; b on object 2"
+    hand = Reason(Ground.BY_HAND, candidate="a", object_id=3)
+    assert hand.sentence() == "a chosen by hand for object 3"
+
+
+def test_what_a_policy_could_not_do_is_told_behind_the_reason():
+    fallbacks = tuple(Fallback(cause, ("x",)) for cause in FallbackCause)
+    sentence = Reason(Ground.SCORE, "recommender", fallbacks=fallbacks[:2]).sentence()
+    assert sentence == (
+        "the highest score by recommender (no recommender was fitted: by agreement;"
+        " the recommender does not know x: by agreement)"
+    )
