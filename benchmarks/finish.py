@@ -82,7 +82,7 @@ def main() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
     from ensemble.config import FusionOptions, MemberConfig, OutputConfig, RunConfig
-    from ensemble.finishing.video import finish_video
+    from ensemble.finishing.video import FinishingContext, finish_video
     from ensemble.storage.run_directory import RunDirectory
     from mose.dataset import open_dataset
 
@@ -102,7 +102,7 @@ def main() -> None:
 
         def once() -> float:
             start = time.process_time()
-            finish_video(config, dataset, run, "clip", names, "key")
+            finish_video(FinishingContext(config, dataset, run), "clip", names, "key")
             return 1000 * (time.process_time() - start) / arguments.frames
 
         once()

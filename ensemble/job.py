@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ensemble.config import MemberConfig, RunConfig
 from ensemble.execution import lease
 from ensemble.execution.memory_ladder import lighter
-from ensemble.finishing.video import finish_video
+from ensemble.finishing.video import FinishingContext, finish_video
 from ensemble.storage.predictions import CorruptPrediction, PredictionWriter
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError
@@ -87,10 +87,10 @@ class RunJob:
         fingerprint = self.dataset.video(video).fingerprint()
         self._check_predictions(video, members, fingerprint)
         key = self.video_key(fingerprint)
-        record = finish_video(
-            self.config, self.dataset, self.run, video, members, key,
-            lambda: lease.check(self.root, self.lease),
-        )  # fmt: skip
+        context = FinishingContext(
+            self.config, self.dataset, self.run, lambda: lease.check(self.root, self.lease)
+        )
+        record = finish_video(context, video, members, key)
         return {**record.json(), "stamp": self.run.finished_stamp(video)}
 
     def _check_predictions(self, video: str, members: tuple[str, ...], fingerprint: str) -> None:

@@ -95,7 +95,7 @@ def calibrate(
     processes: int | None = None,
 ) -> tuple[Calibration, list[str]]:
     """The calibration of the run in ``root``, and what to tell of it."""
-    from study.replay import Way
+    from ensemble.fusion.frame_loop import FusionSetup
     from study.stored_runs import gather, open_study
 
     opened = open_study(root, labels, videos)
@@ -104,11 +104,11 @@ def calibrate(
             f"run {root} has {len(opened.videos)} labelled videos with predictions: give at"
             f" least {MIN_VIDEOS} to calibrate with"
         )
-    way = Way(opened.members, opened.config.fusion)
+    setup = FusionSetup(opened.members, opened.config.fusion)
     # First as the members are, then once more as they will be weighted.
-    raw = [found[0] for found in gather(opened, [way], None, processes).values()]
+    raw = [made[0] for made in gather(opened, [setup], None, processes).values()]
     measured = measure_members(raw, name, source_of(opened))
-    fused = [found[0] for found in gather(opened, [way], measured, processes).values()]
+    fused = [made[0] for made in gather(opened, [setup], measured, processes).values()]
     return fit(fused, measured, opened.config.selection)
 
 

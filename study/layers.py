@@ -8,16 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ensemble.config import calibration_of, load_config, prior_of
-from ensemble.finishing.scoring import calibrated
-from ensemble.finishing.video import with_given
-from ensemble.fusion.frame import FusionOptions, Gathered
+from ensemble.config import RunConfig, load_config
+from ensemble.fusion.frame_loop import FusionSetup, VideoMembers, read_frames
 from ensemble.plan import open_data
 from ensemble.storage.predictions import Prediction, read_manifest
 from ensemble.storage.run_directory import RunDirectory
-from mose.dataset import Dataset
+from mose import Video
 from mose.masks import read_mask
-from selection.metrics import Regions
 from stseg.errors import InputError, unknown
 
 COMPARED = {"box average": "boxes", "maximum": "max"}
@@ -28,7 +25,8 @@ def figure_layers(
     root: str | Path, name: str, frame: str, rules: tuple[str, ...] = ()
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The frame ``(H, W, 3) uint8``, and by name the ids ``(H, W) uint8`` of every member, the
-    box average, the maximum, the pseudo-label and the selection.
+    box average, the maximum, and, of a finished video, what the run wrote: the pseudo-label and
+    the selection.
 
     frame   its name ("00012") or index ("12");  rules  more fusion rules to show
 
@@ -39,40 +37,42 @@ def figure_layers(
     if not (run.root / "config.yaml").is_file():
         raise InputError(f"{run.root} is no run folder (no config.yaml): give one")
     config = load_config(run.root / "config.yaml")
-    dataset: Dataset = open_data(config, Path("runs"))
+    dataset = open_data(config, Path("runs"))
     if name not in dataset.videos:
         raise unknown("video", name, dataset.videos, f" of run {run.root}")
     video = dataset.video(name)
     index = frame_index(video.frame_names, frame, name)
-    calibration = calibration_of(config)
     with ExitStack() as stack:
-        members, priors, frames = [], [], []
-        for member in config.members:
-            folder = run.prediction(member.name, name)
-            if read_manifest(folder) is None:
-                continue
-            prediction = Prediction(folder)
-            stack.callback(prediction.close)
-            curve = calibration.curves.get(member.name) if calibration else None
-            members.append(member.name)
-            priors.append(prior_of(member, calibration))
-            frames.append(calibrated(prediction[index], curve))
-    if not members:
-        raise InputError(
-            f"run {run.root} kept no predictions of video {name}: run it again with --keep-soft"
-        )
-    known = tuple(sorted(i for t in video.prompts if t <= index for i in video.prompts.ids(t)))
-    regions = [Regions(frame.labels(video.height, video.width)) for frame in frames]
-    gathered = Gathered(frames, regions, np.asarray(priors), known)
-    layers = dict(zip(members, (masks.ids for masks in regions), strict=True))
-    shown = {**COMPARED, **{rule: rule for rule in rules}, "pseudo-label": config.fusion.rule}
-    for title, rule in shown.items():
-        options: FusionOptions = dataclasses.replace(config.fusion, rule=rule)
-        layers[title] = with_given(gathered.fuse(options).ids, video, index)
-    selected = run.masks(name) / f"{video.frame_names[index]}.png"
-    if selected.is_file():
-        layers["selected"] = read_mask(selected, binary=False)
+        members = open_members(config, run, video, stack)
+        at = next(frame for frame in read_frames(members) if frame.index == index)
+    layers = dict(zip(members.names, (masks.ids for masks in at.regions), strict=True))
+    for title, rule in {**COMPARED, **{rule: rule for rule in rules}}.items():
+        options = dataclasses.replace(config.fusion, rule=rule)
+        layers[title] = at.fuse(FusionSetup(members.names, options)).ids
+    written = {"pseudo-label": run.pseudo_labels(name), "selected": run.masks(name)}
+    for title, folder in written.items():
+        if (path := folder / f"{at.name}.png").is_file():
+            layers[title] = read_mask(path, binary=False)
     return video[index], layers
+
+
+def open_members(
+    config: RunConfig, run: RunDirectory, video: Video, stack: ExitStack
+) -> VideoMembers:
+    """The members whose prediction of ``video`` the run kept, open until ``stack`` ends.
+
+    Raises `InputError` where it kept none.
+    """
+    kept = [m.name for m in config.members if read_manifest(run.prediction(m.name, video.name))]
+    if not kept:
+        raise InputError(
+            f"run {run.root} kept no predictions of video {video.name}: run it again with"
+            " --keep-soft"
+        )
+    predictions = [Prediction(run.prediction(name, video.name)) for name in kept]
+    for prediction in predictions:
+        stack.callback(prediction.close)
+    return VideoMembers.of_run(config, video, tuple(kept), predictions)
 
 
 def frame_index(names: tuple[str, ...], frame: str, video: str) -> int:

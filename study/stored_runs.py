@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
+
 from ensemble.config import RunConfig, load_config, prior_of
 from ensemble.finishing.video import label_reader
+from ensemble.fusion.frame_loop import FusionSetup, VideoMembers
 from ensemble.plan import choose_videos, open_data
 from ensemble.refinement.follow_back import read_scores
-from ensemble.storage.predictions import read_manifest
+from ensemble.storage.predictions import Prediction, read_manifest
 from ensemble.storage.run_directory import RunDirectory
 from mose.dataset import Dataset
 from selection.calibration import Calibration
@@ -23,7 +27,7 @@ from stseg.config import to_dict
 from stseg.errors import InputError
 from stseg.files import digest
 from stseg.progress import Progress
-from study.replay import Way, evidence_of
+from study.replay import evidence_of
 
 VERSION = 3
 """Raised when evidence is made differently, so that kept evidence is made again."""
@@ -85,14 +89,14 @@ def priors_of(study: Study, calibration: Calibration | None) -> dict[str, float]
 
 def gather(
     study: Study,
-    ways: Sequence[Way],
+    setups: Sequence[FusionSetup],
     calibration: Calibration | None = None,
     processes: int | None = None,
 ) -> dict[str, list[Evidence]]:
-    """Video -> its evidence for each of ``ways``; what was made before is read."""
+    """Video -> its evidence for each of ``setups``; what was made before is read."""
     priors = priors_of(study, calibration)
     curves = {m: c for m, c in (calibration.curves if calibration else {}).items() if m in priors}
-    jobs = [(study, name, priors, curves, tuple(ways)) for name in study.videos]
+    jobs = [(study, name, priors, curves, tuple(setups)) for name in study.videos]
     found: dict[str, list[Evidence]] = {}
     workers = min(processes or os.cpu_count() or 1, len(jobs))
     bar = Progress(len(jobs), "videos")
@@ -109,7 +113,7 @@ def gather(
     return found
 
 
-def _unpacked(job: tuple[Study, str, dict[str, float], dict[str, Curve], tuple[Way, ...]]):
+def _unpacked(job: tuple[Study, str, dict[str, float], dict[str, Curve], tuple[FusionSetup, ...]]):
     return one_video(*job)
 
 
@@ -118,17 +122,23 @@ def one_video(
     name: str,
     priors: Mapping[str, float],
     curves: Mapping[str, Curve],
-    ways: Sequence[Way],
+    setups: Sequence[FusionSetup],
 ) -> list[Evidence]:
-    """Evidence of one video for each way, from the study's folder where it is there."""
-    paths = [kept_path(study, name, priors, curves, way) for way in ways]
-    missing = [way for way, path in zip(ways, paths, strict=True) if not path.is_file()]
+    """Evidence of one video for each setup, from the study's folder where it is there."""
+    paths = [kept_path(study, name, priors, curves, setup) for setup in setups]
+    missing = [setup for setup, path in zip(setups, paths, strict=True) if not path.is_file()]
     if missing:
         video = study.dataset.video(name)
         labels = label_reader(study.dataset, name, video)
-        made = evidence_of(study.run, video, priors, curves, missing, labels)
-        for way, evidence in zip(missing, made, strict=True):
-            path = paths[list(ways).index(way)]
+        with ExitStack() as stack:
+            predictions = [Prediction(study.run.prediction(member, name)) for member in priors]
+            for prediction in predictions:
+                stack.callback(prediction.close)
+            said = np.asarray(list(priors.values()))
+            members = VideoMembers(video, tuple(priors), predictions, said, curves)
+            made = evidence_of(members, missing, labels)
+        for setup, evidence in zip(missing, made, strict=True):
+            path = paths[list(setups).index(setup)]
             path.parent.mkdir(parents=True, exist_ok=True)
             evidence.save(path)
     found = [Evidence.load(path) for path in paths]
@@ -143,15 +153,15 @@ def kept_path(
     name: str,
     priors: Mapping[str, float],
     curves: Mapping[str, Curve],
-    way: Way,
+    setup: FusionSetup,
 ) -> Path:
     """Where the evidence lies; the name changes with everything that it depends on."""
-    stamps = {member: study.run.prediction_stamp(member, name) for member in way.members}
+    stamps = {member: study.run.prediction_stamp(member, name) for member in setup.members}
     key = digest(
         VERSION,
         str(study.dataset.labels_folder(name)),
-        to_dict(way.options),
-        {member: (priors[member], stamps[member]) for member in way.members},
-        {member: to_dict(curves[member]) for member in way.members if member in curves},
+        to_dict(setup.options),
+        {member: (priors[member], stamps[member]) for member in setup.members},
+        {member: to_dict(curves[member]) for member in setup.members if member in curves},
     )
     return study.run.root / "study" / "evidence" / f"{name}-{key[:12]}.npz"

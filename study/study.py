@@ -81,9 +81,9 @@ def study(
     leave_one_out: bool = True,
 ) -> Report:
     """Evaluate everything on the run in ``root``."""
+    from ensemble.fusion.frame_loop import FusionSetup
     from ensemble.fusion.rules import RULES
     from stseg.config import one_of
-    from study.replay import Way
     from study.stored_runs import gather, open_study
 
     opened = open_study(root, labels, videos)
@@ -95,11 +95,11 @@ def study(
     known = load_calibration(stored) if stored and stored != "none" else None
     fusion, members = opened.config.fusion, opened.members
     chosen = tuple(dict.fromkeys((fusion.rule, *(rules or RULES))))
-    ways = {rule: Way(members, replace(fusion, rule=rule)) for rule in chosen}
+    ways = {rule: FusionSetup(members, replace(fusion, rule=rule)) for rule in chosen}
     if leave_one_out and len(members) > 2:
         for member in members:
             rest = tuple(m for m in members if m != member)
-            ways[f"{fusion.rule} without {member}"] = Way(rest, fusion)
+            ways[f"{fusion.rule} without {member}"] = FusionSetup(rest, fusion)
     found = gather(opened, list(ways.values()), known, processes)
     by_way = {name: [found[video][k] for video in opened.videos] for k, name in enumerate(ways)}
     return report_of(by_way, fusion.rule, opened.config.selection, known)

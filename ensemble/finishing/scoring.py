@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -12,9 +10,8 @@ import numpy as np
 from adapters.base import FrameMasks
 from ensemble.fusion.frame import Fused
 from mose import InputError, Video
-from selection.evidence import Evidence
+from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.metrics import Regions, iou, object_score
-from selection.models import Curve
 
 SAMPLES = 9
 """Frames of a video on which colours are compared."""
@@ -83,14 +80,15 @@ class Colours:
         return (red * BINS + green) * BINS + blue
 
 
-Frame = TypeVar("Frame", bound=FrameMasks)
-
-
-def calibrated(frame: Frame, curve: Curve | None) -> Frame:
-    """The frame with its confidences on the scale of the expected J, where there is a curve."""
-    if curve is None:
-        return frame
-    return dataclasses.replace(frame, confidence=curve(frame.confidence).astype(np.float32))
+def blank_evidence(video: Video, members: Sequence[str], priors: np.ndarray) -> Evidence:
+    """Evidence to be filled; the pseudo-label's prior is the best member's."""
+    return Evidence.blank(
+        video.name,
+        (*members, PSEUDO_LABEL),
+        np.append(priors, priors.max()),
+        video.object_ids,
+        video.frame_names,
+    )
 
 
 class Scorer:
@@ -101,10 +99,10 @@ class Scorer:
         self._column = {object_id: n for n, object_id in enumerate(evidence.object_ids)}
         self._before: dict[int, Regions] = {}
 
-    def say(
+    def add_fusion(
         self, index: int, known: Sequence[int], frames: Sequence[FrameMasks], fused: Fused
     ) -> None:
-        """What the members say of a frame as a whole, and their say in its fusion."""
+        """Note what the members say of a frame as a whole, and their weights in its fusion."""
         evidence = self.evidence
         evidence.disputed[index] = fused.disputed
         if known:
@@ -122,7 +120,7 @@ class Scorer:
         evidence["area"][index][:, at] = fused.areas
         evidence.absent[index, at] = fused.absent
 
-    def look(
+    def add_candidates(
         self,
         index: int,
         scored: Sequence[int],
@@ -153,7 +151,7 @@ class Scorer:
                 area = truth.areas.get(object_id, 0)
                 self.evidence.true_area[index, self._column[object_id]] = area
 
-    def agree(
+    def add_agreement(
         self, index: int, scored: Sequence[int], candidates: Sequence[Regions], pseudo: Regions
     ) -> None:
         """Score every candidate against the pseudo-label."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from adapters.expansion import Expansion
 from ensemble.fusion.frame import FusionOptions, fuse_frame
+from ensemble.fusion.frame_loop import MemberFrames
 from ensemble.storage.predictions import StoredFrame
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
@@ -47,29 +48,27 @@ def making_stills(
 
 
 def add_still(
-    stills: StillsWriter,
-    video: Video,
-    index: int,
-    frames: Sequence[StoredFrame],
-    ids: np.ndarray,
-    priors: np.ndarray,
-    known: tuple[int, ...],
-    truth: np.ndarray | None,
+    stills: StillsWriter, frame: MemberFrames, ids: np.ndarray, truth: np.ndarray | None
 ) -> None:
-    """Add frame ``index``: every candidate, and beside the pseudo-label two plain fusions.
+    """Add a frame: every candidate, and beside the pseudo-label two plain fusions.
 
-    ids   ``(H, W) uint8`` pseudo-label
+    ids     ``(H, W) uint8`` pseudo-label
+    truth   ``(H, W) uint8`` labels, if there are any
 
     The box average and the maximum (STSeg's comparison figure) are made at the stills' size.
     """
-    small = [at_size(frame, stills.size) for frame in frames]
-    masks = [frame.ids for frame in small]
+    video, index = frame.members.video, frame.index
+    small = [at_size(stored, stills.size) for stored in frame.frames]
+    masks = [stored.ids for stored in small]
     layers = dict(zip(stills.candidates, [*masks, shrink(ids, stills.size)], strict=True))
     for name, rule in COMPARED.items():
         # Boxes are of the hard masks: soft ones would be expanded for nothing.
-        seen = [hard(frame) for frame in small] if rule == "boxes" else small
-        layers[name] = fuse_frame(seen, priors, known, *stills.size, FusionOptions(rule=rule)).ids
-    stills.add(video.frame_names[index], picture(video, index, stills.size), layers, truth)
+        seen = [hard(stored) for stored in small] if rule == "boxes" else small
+        options = FusionOptions(rule=rule)
+        layers[name] = fuse_frame(
+            seen, frame.members.priors, frame.known, stills.size, options, frame.trust
+        ).ids
+    stills.add(frame.name, picture(video, index, stills.size), layers, truth)
 
 
 def picture(video: Video, index: int, size: tuple[int, int]) -> np.ndarray:

@@ -11,16 +11,23 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ensemble.config import RunConfig, calibration_of, prior_of, selection_setup
-from ensemble.finishing.scoring import Colours, Scorer, calibrated
+from ensemble.config import RunConfig, calibration_of, selection_setup
+from ensemble.finishing.scoring import Colours, Scorer, blank_evidence
 from ensemble.finishing.stills import add_still, making_stills
-from ensemble.fusion.frame import Fused, Gathered
-from ensemble.fusion.trust import Trust
-from ensemble.storage.predictions import CorruptPrediction, Prediction, StoredFrame
+from ensemble.fusion.frame_loop import (
+    FusedMasks,
+    FusionSetup,
+    MemberFrames,
+    VideoMembers,
+    read_frames,
+    with_given,
+)
+from ensemble.storage.predictions import CorruptPrediction, Prediction
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
 from mose.dataset import Dataset
@@ -37,19 +44,25 @@ Labels = Callable[[int], np.ndarray | None]
 """Frame index -> ``(H, W) uint8`` true ids, or None where a frame has no label."""
 
 
+@dataclass(frozen=True)
+class FinishingContext:
+    """What finishing any video of a run needs.
+
+    may_write   is asked before anything appears in the run directory; raises where it may not
+    """
+
+    config: RunConfig
+    dataset: Dataset
+    run: RunDirectory
+    may_write: Callable[[], None] = lambda: None
+
+
 def finish_video(
-    config: RunConfig,
-    dataset: Dataset,
-    run: RunDirectory,
-    name: str,
-    members: tuple[str, ...],
-    key: str,
-    may_write: Callable[[], None] = lambda: None,
+    context: FinishingContext, name: str, members: tuple[str, ...], key: str
 ) -> SelectionRecord:
     """Make everything of one video from the predictions of ``members``; returns its record.
 
-    key         under which the video is whole
-    may_write   asked before anything appears in the run directory; raises where it may not
+    key   under which the video is whole
 
     Raises `InputError` where no member gave a prediction, and `CorruptPrediction` where a
     stored one does not read back.
@@ -57,14 +70,16 @@ def finish_video(
     if not members:
         raise InputError(f"video {name} cannot be finished: no member gave a prediction")
     start = time.monotonic()
+    config, dataset, run = context.config, context.dataset, context.run
     video = dataset.video(name)
     labels = label_reader(dataset, name, video) if dataset.labels is not None else None
     with ExitStack() as stack:
         predictions = [open_prediction(run.prediction(member, name), stack) for member in members]
-        evidence = fuse_video(config, run, video, members, predictions, labels, may_write)
+        of_video = VideoMembers.of_run(config, video, members, predictions)
+        evidence = fuse_video(context, of_video, labels)
         choice = select(evidence, config.selection, calibration_of(config))
         by_name = dict(zip(members, predictions, strict=True))
-        write_selected(run, video, choice, by_name, may_write)
+        write_selected(run, video, choice, by_name, context.may_write)
     evidence.save(run.timeline(name))
     missing = tuple(m.name for m in config.members if m.name not in members)
     reduced = {m: words for m, p in by_name.items() if (words := p.manifest.get("reduced"))}
@@ -98,85 +113,44 @@ def open_prediction(folder: Path, stack: ExitStack) -> Prediction:
     return prediction
 
 
-def fuse_video(
-    config: RunConfig,
-    run: RunDirectory,
-    video: Video,
-    members: tuple[str, ...],
-    predictions: Sequence[Prediction],
-    labels: Labels | None,
-    may_write: Callable[[], None],
-) -> Evidence:
+def fuse_video(context: FinishingContext, members: VideoMembers, labels: Labels | None) -> Evidence:
     """Write the pseudo-label of a video and return what was seen on the way."""
-    by_name = {member.name: member for member in config.members}
-    calibration = calibration_of(config)
-    priors = np.asarray([prior_of(by_name[name], calibration) for name in members])
-    curves = [calibration.curves.get(name) if calibration else None for name in members]
-    evidence = Evidence.blank(
-        video.name,
-        (*members, PSEUDO_LABEL),
-        np.append(priors, priors.max()),
-        video.object_ids,
-        video.frame_names,
-    )
+    video, run = members.video, context.run
+    evidence = blank_evidence(video, members.names, members.priors)
     scorer = Scorer(evidence, Colours(video))
     identity = IdentityWatch(evidence)
-    trust = Trust(video, len(members))
-    known: tuple[int, ...] = ()
-    shown = (config.output.report, run, video, evidence.candidates, labels is not None)
+    setup = FusionSetup(members.names, context.config.fusion)
+    shown = (context.config.output.report, run, video, evidence.candidates, labels is not None)
     with (
-        making_stills(*shown, may_write) as stills,
-        appearing(run.pseudo_labels(video.name), may_write) as folder,
+        making_stills(*shown, context.may_write) as stills,
+        appearing(run.pseudo_labels(video.name), context.may_write) as folder,
     ):
-        for index, stem in enumerate(video.frame_names):
-            frames = [
-                calibrated(prediction[index], curve)
-                for prediction, curve in zip(predictions, curves, strict=True)
-            ]
-            scored = known
-            known = tuple(sorted({*known, *video.prompts.ids(index)}))
-            regions = [Regions(f.labels(video.height, video.width)) for f in frames]
-            trust.look(index, regions)
-            gathered = Gathered(frames, regions, priors, known, trust.table(known))
-            fused = gathered.fuse(config.fusion)
-            ids = with_given(fused.ids, video, index)
-            write_mask(folder / f"{stem}.png", ids)
-            truth = labels(index) if labels else None
-            if stills is not None and index in stills.indices:
-                add_still(stills, video, index, frames, ids, priors, known, truth)
-            candidates = [*regions, Regions(ids)]
-            score(scorer, index, known, scored, (frames, fused), candidates, truth)
-            identity.look(index, scored, [masks.ids for masks in candidates])
+        for frame in read_frames(members):
+            pseudo = frame.fuse(setup)
+            write_mask(folder / f"{frame.name}.png", pseudo.ids)
+            truth = labels(frame.index) if labels else None
+            if stills is not None and frame.index in stills.indices:
+                add_still(stills, frame, pseudo.ids, truth)
+            candidates = [*frame.regions, Regions(pseudo.ids)]
+            score(scorer, frame, pseudo, candidates, truth)
+            identity.look(frame.index, frame.scored, [masks.ids for masks in candidates])
     return evidence
 
 
 def score(
     scorer: Scorer,
-    index: int,
-    known: tuple[int, ...],
-    scored: tuple[int, ...],
-    said: tuple[Sequence[StoredFrame], Fused],
+    frame: MemberFrames,
+    pseudo: FusedMasks,
     candidates: Sequence[Regions],
     truth: np.ndarray | None,
 ) -> None:
     """Note everything of one frame; ``candidates`` end with the pseudo-label."""
-    scorer.say(index, known, *said)
-    scorer.look(index, scored, candidates, Regions(truth) if truth is not None else None)
+    index, scored = frame.index, frame.scored
+    scorer.add_fusion(index, frame.known, pseudo.frames, pseudo.fused)
+    labels = Regions(truth) if truth is not None else None
+    scorer.add_candidates(index, scored, candidates, labels)
     if scored:
-        scorer.agree(index, scored, candidates, candidates[-1])
-
-
-def with_given(ids: np.ndarray, video: Video, index: int) -> np.ndarray:
-    """``ids`` with the mask that is given on this frame, if any, put verbatim over it.
-
-    On the first frame with a mask, that mask is all there is.
-    """
-    if index not in video.prompts:
-        return ids
-    given = video.prompts[index]
-    if index == next(iter(video.prompts)):
-        return given
-    return np.where(given > 0, given, ids)
+        scorer.add_agreement(index, scored, candidates, candidates[-1])
 
 
 def write_selected(

@@ -179,13 +179,12 @@ def fuse_frame(
     frames: Sequence[FrameMasks],
     priors: np.ndarray,
     object_ids: tuple[int, ...],
-    height: int,
-    width: int,
+    size: tuple[int, int],
     options: FusionOptions | None = None,
     trust: np.ndarray | None = None,
 ) -> Fused:
-    """Fuse the members' masks of one frame at ``height`` x ``width``, see `Gathered`."""
-    regions = [Regions(frame.labels(height, width)) for frame in frames]
+    """Fuse the members' masks of one frame at ``size`` (height, width), see `Gathered`."""
+    regions = [Regions(frame.labels(*size)) for frame in frames]
     gathered = Gathered(frames, regions, priors, object_ids, trust)
     return gathered.fuse(options or FusionOptions())
 

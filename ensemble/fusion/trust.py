@@ -31,8 +31,8 @@ class Trust:
         self._video, self._members = video, members
         self._of: dict[int, np.ndarray] = {}
 
-    def look(self, index: int, masks: Sequence[Regions]) -> None:
-        """Judge the members by their masks on the frame after a given one."""
+    def update(self, index: int, masks: Sequence[Regions]) -> None:
+        """Take up a frame; on the one after a given mask the members are judged by theirs."""
         before = index - 1
         if before not in self._video.prompts:
             return

@@ -32,10 +32,10 @@ def path(run):
 
 
 def evidence_of(run, calibration):
-    from study.replay import Way
+    from ensemble.fusion.frame_loop import FusionSetup
 
     opened = open_study(run, None)
-    return gather(opened, [Way(opened.members, opened.config.fusion)], calibration, 1)
+    return gather(opened, [FusionSetup(opened.members, opened.config.fusion)], calibration, 1)
 
 
 def test_priors_are_the_measured_scores(run, path):

@@ -29,7 +29,7 @@ def hard(ids: np.ndarray, objects: tuple[int, ...] = (1, 4, 9), confidence: floa
 
 def fuse(frames, rule, priors=None, objects=(1, 4, 9)):
     priors = np.full(len(frames), 0.6) if priors is None else np.asarray(priors)
-    return fuse_frame(frames, priors, objects, HEIGHT, WIDTH, FusionOptions(rule=rule))
+    return fuse_frame(frames, priors, objects, (HEIGHT, WIDTH), FusionOptions(rule=rule))
 
 
 def blob(object_id: int, top: int, left: int, size: int = 8) -> np.ndarray:
@@ -175,7 +175,7 @@ def test_object_is_absent_where_three_members_see_nothing():
     assert not fused.ids.any()
     for absent_by in (0, 4):
         options = FusionOptions(absent_by=absent_by)
-        fused = fuse_frame(frames, priors, (1,), HEIGHT, WIDTH, options)
+        fused = fuse_frame(frames, priors, (1,), (HEIGHT, WIDTH), options)
         assert fused.absent.tolist() == [False]
         np.testing.assert_array_equal(fused.ids, blob(1, 4, 4))
 
@@ -183,7 +183,7 @@ def test_object_is_absent_where_three_members_see_nothing():
 def test_members_of_little_trust_do_not_make_an_object_absent():
     frames, priors = five_of_which_three_see_nothing()
     trust = np.array([1, 1, 1, 1, 0.02])[:, None]
-    fused = fuse_frame(frames, priors, (1,), HEIGHT, WIDTH, trust=trust)
+    fused = fuse_frame(frames, priors, (1,), (HEIGHT, WIDTH), trust=trust)
     assert fused.absent.tolist() == [False]
     np.testing.assert_array_equal(fused.ids, blob(1, 4, 4))
 
@@ -199,7 +199,7 @@ def test_gate_cuts_what_lies_outside_the_average_box():
     spread[8:16, 8:30] = 1
     frames = [hard(compact, confidence=0.2), hard(spread, confidence=0.9)]
     options = FusionOptions(agreement_iou=0.3, gate_margin=0.0)
-    fused = fuse_frame(frames, np.array([0.6, 0.6]), (1,), HEIGHT, WIDTH, options)
+    fused = fuse_frame(frames, np.array([0.6, 0.6]), (1,), (HEIGHT, WIDTH), options)
     assert (fused.ids[8:16, 8:28] == 1).all()  # the average box ends at 27.5
     assert not fused.ids[:, 28:].any()
 

@@ -8,12 +8,12 @@ import pytest
 import yaml
 from PIL import Image
 
+from ensemble.fusion.frame_loop import FusionSetup
 from ensemble.refinement.follow_back import affordable
 from ensemble.run import main
 from mose.masks import read_mask, write_mask
 from selection.evidence import Evidence
 from selection.selectors import SelectionOptions, select
-from study.replay import Way
 from study.stored_runs import gather, open_study
 from study.study import study
 
@@ -79,7 +79,7 @@ def test_a_study_sees_the_scores(run, tmp_path):
     tried = {(result["policy"], result["granularity"]) for result in report.rows}
     assert {("cycle", "video"), ("agreement+cycle", "object")} <= tried
     opened = open_study(tmp_path / "run", None)
-    found = gather(opened, [Way(opened.members, opened.config.fusion)], None, 1)
+    found = gather(opened, [FusionSetup(opened.members, opened.config.fusion)], None, 1)
     np.testing.assert_array_equal(found["a"][0].cycle, taken)
 
 
