@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, run_command, say
+from stseg.config import SET_HELP
 from stseg.errors import InputError, unknown
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         help="score against full labels in this folder (Annotations)",
     )
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-                   help="override a configuration key, e.g. fusion.rule=average")  # fmt: skip
+                   help=SET_HELP)  # fmt: skip
     p.add_argument("--keep-soft", action="store_true", help="keep the members' predictions")
     p.add_argument("--overwrite", action="store_true", help="start over in an existing run folder")
     p.add_argument("--dry-run", action="store_true", help="print the plan and stop")

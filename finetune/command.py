@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from finetune.recipe import Recipe, load_recipe
 from stseg.cli import EXIT_INTERRUPTED, EXIT_OK, say
+from stseg.config import SET_HELP
 from stseg.progress import Progress
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", required=True, help="a recipe, see configs/finetune")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=C", help="change a value of the recipe"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help=SET_HELP)
     parser.add_argument("--output", help="folder of checkpoints (runs/finetune/<recipe>)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument(

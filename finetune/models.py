@@ -42,7 +42,7 @@ def make_network(recipe: Recipe) -> nn.Module:
     else:
         module, network_class = _modules(recipe.network)
         kind = _config_class(module, recipe.network)
-        config = build(kind, recipe.sizes, f"the sizes of network {recipe.network}", "sizes.")
+        config: Any = build(kind, recipe.sizes, f"the sizes of network {recipe.network}", "sizes.")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             network = network_class(config)

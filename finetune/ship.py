@@ -24,6 +24,7 @@ from adapters.weights.store import PRETRAINED
 from finetune.recipe import Recipe, ValidationOptions, load_recipe
 from mose import InputError
 from stseg.cli import EXIT_OK, run_command, say
+from stseg.config import SET_HELP
 from stseg.files import write_bytes, write_text
 
 if TYPE_CHECKING:
@@ -74,9 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Write a small network's weights in half precision, with a card.",
     )
     parser.add_argument("--config", required=True, help="the recipe that it was trained by")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=C", help="change a value of the recipe"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help=SET_HELP)
     parser.add_argument("--weights", required=True, help="last.safetensors or best.safetensors")
     parser.add_argument(
         "--average",

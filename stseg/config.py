@@ -1,24 +1,33 @@
-"""Typed, strict configuration from YAML files with single inheritance, and ``a.b=c``.
+"""Strict configuration from YAML files with single inheritance, and ``a.b=c``.
 
 A file may name one parent: ``extends: default.yaml`` (relative to itself). Mappings are
-merged key by key, everything else is replaced. A key that does not exist is an error that
-names the key, the file and the nearest valid key.
+merged key by key, everything else is replaced. `stseg.options` makes dataclasses of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import types
-import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from stseg.errors import InputError, unknown
+from stseg.errors import InputError
+from stseg.options import Key, build, keys, one_of, option
+
+__all__ = [
+    "CONFIG_FOLDER", "SET_HELP", "Key", "assign", "assignment", "build", "find_config", "keys",
+    "merge", "one_of", "option", "read_yaml", "to_dict",
+]  # fmt: skip
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "configs"
+
+SET_HELP = (
+    "change a key of the YAML file, such as fusion.rule=average; a list is data.videos=a,b or,"
+    " quoted for the shell, 'data.videos=[a, b]'"
+)
+"""Help of ``--set``, which every command with a configuration takes."""
 
 
 def read_yaml(path: str | Path, _seen: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -59,61 +68,6 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def build(kind: type, values: Any, where: str, prefix: str = "") -> Any:
-    """A dataclass ``kind`` from a mapping, strictly: unknown keys and wrong types are errors.
-
-    A nested dataclass with a class method ``parse(value, where)`` makes itself.
-    """
-    if not isinstance(values, Mapping):
-        raise InputError(f"{prefix or 'configuration'} in {where} is no mapping")
-    hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    arguments = {}
-    for key, value in values.items():
-        if key not in fields:
-            raise unknown("key", f"{prefix}{key}", [f"{prefix}{name}" for name in fields],
-                          f" in {where}")  # fmt: skip
-        arguments[key] = convert(hints[key], value, f"{prefix}{key}", where)
-    missing = [
-        name
-        for name, f in fields.items()
-        if name not in arguments
-        and f.default is dataclasses.MISSING
-        and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise InputError(f"{prefix or 'configuration '}in {where} lacks '{missing[0]}': give it")
-    return kind(**arguments)
-
-
-def convert(hint: Any, value: Any, key: str, where: str) -> Any:
-    """``value`` as the annotated type ``hint``, or an `InputError` that says what was expected."""
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in parts:
-            return None
-        return convert(next(p for p in parts if p is not type(None)), value, key, where)
-    if dataclasses.is_dataclass(hint):
-        if hasattr(hint, "parse"):
-            return hint.parse(value, where)
-        return build(typing.cast(type, hint), value, where, f"{key}.")
-    if origin is tuple:
-        items = [value] if isinstance(value, str) else value
-        if isinstance(items, Sequence):
-            return tuple(convert(parts[0], item, key, where) for item in items)
-    elif origin is not None and issubclass(origin, Mapping):
-        if isinstance(value, Mapping):
-            return dict(value)
-    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    elif hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    name = getattr(hint, "__name__", str(hint)) if origin is None else origin.__name__
-    raise InputError(f"{key} in {where} is {value!r}, expected {name}")
-
-
 def to_dict(config: Any) -> Any:
     """Plain mappings and lists, as `load_config` reads them."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
@@ -145,9 +99,3 @@ def assign(values: dict[str, Any], text: str) -> None:
         if not isinstance(target, dict):
             raise InputError(f"--set {text}: {part} is no mapping")
     target[parts[-1]] = value
-
-
-def one_of(key: str, value: str, valid: Iterable[str]) -> None:
-    """`InputError`, with the valid names, where ``value`` is none of them."""
-    if value not in valid:
-        raise unknown(key, value, valid)

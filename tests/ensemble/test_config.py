@@ -66,7 +66,7 @@ def test_set_overrides_everything(tmp_path):
         ("fusoin: {}", ["fusoin", "fusion", "c.yaml"]),
         ("fusion: {rul: vote}", ["fusion.rul", "fusion.rule"]),
         ("fusion: {rule: votes}", ["votes", "vote"]),
-        ("data: {dataset: [1]}", ["data.dataset", "str"]),
+        ("data: {dataset: [1]}", ["data.dataset", "text"]),
         ("members: [{name: a}]", ["adapter"]),
         ("members: [no-such-member]", ["no-such-member"]),
         ("members: [{name: a, adapter: x}, {name: a, adapter: y}]", ["two members", "'a'"]),
