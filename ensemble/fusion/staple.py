@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 
 START = 0.99999
 """Sensitivity and specificity to begin with, as in ITK's implementation."""
+
+CLOSEST = 1e-15
+"""How close to 0 and 1 both may come: a rater that was never wrong may be wrong on one pixel."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +53,30 @@ def estimate_truth(
     step = 0
     while step < iterations:
         step += 1
-        p, q = sensitivity[:, None], specificity[:, None]
-        true = share * np.where(yes, p, 1 - p).prod(axis=0)
-        false = (1 - share) * np.where(yes, 1 - q, q).prod(axis=0)
-        truth = true / np.maximum(true + false, 1e-300)
-        inside, outside = counts * truth, counts * (1 - truth)
-        new_p = (yes @ inside) / max(inside.sum(), 1e-300)
-        new_q = (~yes @ outside) / max(outside.sum(), 1e-300)
-        moved = max(np.abs(new_p - sensitivity).max(), np.abs(new_q - specificity).max())
-        sensitivity, specificity = new_p, new_q
+        truth = expit(logit(share) + evidence(yes, sensitivity, specificity))
+        new_sensitivity = shares(yes, counts * truth)
+        new_specificity = shares(~yes, counts * (1 - truth))
+        moved = max(
+            np.abs(new_sensitivity - sensitivity).max(), np.abs(new_specificity - specificity).max()
+        )
+        sensitivity, specificity = new_sensitivity, new_specificity
         if moved < tolerance:
             break
     return Estimate(truth[inverse.reshape(-1)], sensitivity, specificity, step)
+
+
+def evidence(yes: np.ndarray, sensitivity: np.ndarray, specificity: np.ndarray) -> np.ndarray:
+    """``(K,)`` log likelihood ratio, true against false, of K patterns ``(M, K) bool``.
+
+    In logarithms, the products over many raters neither vanish nor overflow.
+    """
+    p = sensitivity.clip(CLOSEST, 1 - CLOSEST)[:, None]
+    q = specificity.clip(CLOSEST, 1 - CLOSEST)[:, None]
+    said_yes, said_no = np.log(p) - np.log1p(-q), np.log1p(-p) - np.log(q)
+    return np.where(yes, said_yes, said_no).sum(axis=0)
+
+
+def shares(said: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """``(M,)`` weighted share of the patterns ``(M, K) bool`` that each rater has; 0 of nothing."""
+    # Rounding may make a sum a little larger than the whole.
+    return ((said @ weights) / max(weights.sum(), 1e-300)).clip(0.0, 1.0)

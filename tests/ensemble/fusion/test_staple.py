@@ -40,6 +40,19 @@ def test_finds_the_truth_and_the_worst_rater():
     assert (found.sensitivity + found.specificity).argmin() == 4
 
 
+@given(seed=st.integers(0, 2000), members=st.integers(1, 40), pixels=st.integers(1, 300))
+@settings(max_examples=60, deadline=None)
+def test_finite_whatever_the_raters_say(seed, members, pixels):
+    """Raters that are always right, always wrong or the opposite of each other; numpy's
+    warnings are errors in the tests (pyproject.toml)."""
+    rng = np.random.default_rng(seed)
+    decisions = rng.random((members, pixels)) < rng.random((members, 1)) ** 3
+    decisions[0] = ~decisions[-1]
+    found = estimate_truth(decisions)
+    for values in (found.truth, found.sensitivity, found.specificity):
+        assert ((values >= 0) & (values <= 1)).all()
+
+
 def test_nothing_to_estimate():
     assert estimate_truth(np.zeros((3, 0), bool)).truth.shape == (0,)
     assert not estimate_truth(np.zeros((3, 7), bool)).truth.any()
