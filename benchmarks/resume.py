@@ -21,7 +21,7 @@ from ensemble.execution.driver import Scheduler
 from ensemble.plan import make_job, make_plan
 from ensemble.resume import unchanged
 from ensemble.scheduling.messages import MemberSpec
-from ensemble.storage.journal import Input, Memory, Whole, open_memory
+from ensemble.storage.journal import Input, Journal, Whole, open_journal
 from ensemble.storage.run_directory import RunDirectory
 from mose.dataset import Dataset, open_dataset
 from stseg.files import count_files
@@ -37,7 +37,7 @@ def make_videos(root: Path, videos: int) -> Dataset:
     return open_dataset(root, "test")
 
 
-def remember_videos(dataset: Dataset, memory: Memory) -> None:
+def remember_videos(dataset: Dataset, journal: Journal) -> None:
     """Note each video as if it had been looked at."""
     for index, name in enumerate(dataset.videos):
         folder, masks = dataset.images / name, dataset.annotations[0] / name
@@ -45,7 +45,7 @@ def remember_videos(dataset: Dataset, memory: Memory) -> None:
         times = (folder.stat().st_mtime_ns, masks.stat().st_mtime_ns)
         stamps = (*times, mask.st_size, mask.st_mtime_ns)
         found = Input(f"{index:024x}", 160, 3, 1080, 1920, ("1/00000.png",), stamps)
-        memory.note_input(name, found)
+        journal.note_input(name, found)
     if not unchanged(dataset, name, found):
         raise RuntimeError("the stamps are not what planning compares")
 
@@ -59,23 +59,23 @@ def make_run(
         (run.root / name).mkdir(parents=True)
     job = make_job(config, dataset, run, "")
     members = [member.name for member in config.members]
-    with open_memory(run) as memory, memory.together():
-        remember_videos(dataset, memory)
-        for index, (name, found) in enumerate(memory.inputs.items()):
+    with open_journal(run) as journal, journal.together():
+        remember_videos(dataset, journal)
+        for index, (name, found) in enumerate(journal.inputs.items()):
             done = index < finished * len(dataset)
             if done:
                 for folder in (run.masks(name), run.pseudo_labels(name)):
                     folder.mkdir()
                 run.evidence(name).write_text("{}")
                 key = job.video_key(found.fingerprint)
-                memory.note_video(name, Whole(key, run.finished_stamp(name)))
+                journal.note_video(name, Whole(key, run.finished_stamp(name)))
             kept = members if config.output.keep_soft else []
             for member in kept if done else members[: round(whole * len(members))]:
                 folder = run.prediction(member, name)
                 folder.mkdir(parents=True)
                 (folder / "frames.bin").touch()
                 key = job.pair_key(member, found.fingerprint)
-                memory.note_pair(member, name, Whole(key, run.prediction_stamp(member, name)))
+                journal.note_pair(member, name, Whole(key, run.prediction_stamp(member, name)))
 
 
 def plan(root: Path, config: RunConfig, pipe) -> None:  # type: ignore[no-untyped-def]
@@ -84,9 +84,9 @@ def plan(root: Path, config: RunConfig, pipe) -> None:  # type: ignore[no-untype
     dataset = open_dataset(root / "data", "test")
     opened = time.perf_counter()
     run = RunDirectory(root / "run")
-    with open_memory(run) as memory:
+    with open_journal(run) as journal:
         read = time.perf_counter()
-        made = make_plan(config, dataset, run, "token", memory)
+        made = make_plan(config, dataset, run, "token", journal)
     planned = time.perf_counter()
     specs = [MemberSpec(member.name) for member in config.members]
     done = [(member, video) for member, names in made.whole.items() for video in names]

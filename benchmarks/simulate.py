@@ -17,23 +17,25 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ensemble.execution.driver import Outcome, run_pairs
+from ensemble.execution.driver import RunOutcome, run_pairs
 from ensemble.execution.simulated import Blow, Fate, SimulatedExecutor
 from ensemble.scheduling.messages import (
     Action,
+    Done,
     Event,
     Finish,
     Load,
+    LogEntry,
     MemberSpec,
     Pair,
     Run,
     Shape,
     Start,
 )
+from stseg.failures import FailureKind
 
 GPUS_PER_NODE = 8
 NODE = Shape(cpus=64.0, gpus=float(GPUS_PER_NODE))
@@ -67,7 +69,7 @@ class Faults:
 
 @dataclass(frozen=True)
 class Result:
-    outcome: Outcome
+    outcome: RunOutcome
     makespan: float
     bound: float
     bound_with_cut: float
@@ -145,17 +147,17 @@ def simulate(videos: int, members: int, gpus: int, faults: Faults, seed: int = 0
         if draw < faults.deaths:
             return Fate(takes * rng.random(), loss="died")
         if draw < faults.deaths + faults.errors:
-            return Fate(takes * rng.random(), failure="error")
+            return Fate(takes * rng.random(), failure=FailureKind.ERROR)
         return Fate(takes)
 
     ends: list[float] = []
     lines = 0
 
-    def listen(entry: dict[str, Any]) -> None:
+    def listen(entry: LogEntry) -> None:
         nonlocal lines
-        lines += len(json.dumps(entry))
-        if entry["event"] == "Done":
-            ends.append(entry["time"])
+        lines += len(json.dumps(entry.json()))
+        if isinstance(entry.message, Done):
+            ends.append(entry.message.time)
 
     executor = _TimedExecutor([NODE] * nodes, fate, blows)
     begin = time.perf_counter()

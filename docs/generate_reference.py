@@ -94,11 +94,23 @@ A recipe is a YAML file in `configs/finetune/`; `--set a.b=c` changes a value.
 
 def tables(kind: type) -> str:
     """A section for the top level of ``kind``, and one for each dataclass in it."""
-    nested = {f.name: f.default_factory for f in dataclasses.fields(kind) if is_nested(f)}
-    parts = [f"\n## Top level\n\n{table(kind, '', leave_out=nested)}"]
-    for name, inner in nested.items():
-        parts.append(f"\n## {name}\n\n{sentence(summary(inner))}\n\n{table(inner, f'{name}.')}")
+    return f"\n## Top level\n\n{table(kind, '', leave_out=nested(kind))}" + sections(kind, "")
+
+
+def sections(kind: type, prefix: str) -> str:
+    """A section for each dataclass in ``kind``, and for those in them."""
+    parts = []
+    for name, inner in nested(kind).items():
+        key = f"{prefix}{name}"
+        rows = table(inner, f"{key}.", leave_out=nested(inner))
+        parts.append(f"\n## {key}\n\n{sentence(summary(inner))}\n\n{rows}")
+        parts.append(sections(inner, f"{key}."))
     return "".join(parts)
+
+
+def nested(kind: type) -> dict[str, Any]:
+    """Name -> class of the fields that are dataclasses themselves."""
+    return {f.name: f.default_factory for f in dataclasses.fields(kind) if is_nested(f)}
 
 
 def table(kind: type, prefix: str, leave_out: Mapping[str, Any] | tuple[()] = ()) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.fusion.rules import RULES, FusionOptions
+from ensemble.scheduling.limits import Limits
 from mose import InputError
 from selection.calibration import Calibration, load_calibration
 from selection.describe import SelectionSetup
@@ -80,6 +81,7 @@ class ExecutionConfig:
     gpus       of a cluster that grows: GPUs to ask for in all, be they there yet or not;
                nothing: those that are there
     fetch_weights   download published checkpoints that a node does not have, once per node
+    limits     how often and how long is tried
     """
 
     executor: str = "ray"
@@ -88,6 +90,7 @@ class ExecutionConfig:
     workers: int | None = None
     gpus: float | None = None
     fetch_weights: bool = False
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)

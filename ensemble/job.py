@@ -28,7 +28,7 @@ from stseg.files import quick_digest
 
 if TYPE_CHECKING:
     from adapters.base import Segmenter
-    from ensemble.scheduling.messages import Attempt
+    from ensemble.scheduling.messages import Attempt, JobRecord
 
 DECODE_AHEAD = 4
 """Frames decoded ahead of a model on a GPU."""
@@ -82,7 +82,7 @@ class RunJob:
         chosen = next(m for m in self.config.members if m.name == member)
         return MemberWorker(self, chosen)
 
-    def finish(self, video: str, members: tuple[str, ...]) -> dict[str, Any]:
+    def finish(self, video: str, members: tuple[str, ...]) -> JobRecord:
         """Fuse, score, select and write one video from the predictions of ``members``."""
         fingerprint = self.dataset.video(video).fingerprint()
         self._check_predictions(video, members, fingerprint)
@@ -130,7 +130,7 @@ class MemberWorker:
         options, words = lighter(self.member.options, known, step, short_side)
         return (self._load(options) if words else self.segmenter), words
 
-    def run(self, video: str, attempt: Attempt) -> dict[str, Any]:
+    def run(self, video: str, attempt: Attempt) -> JobRecord:
         """Segment ``video`` and store the prediction; returns a small record."""
         opened = self.job.dataset.video(video)
         opened.check_prompts()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ensemble.config import BUILT_IN_DATASET, MemberConfig, RunConfig, calibration_of
 from ensemble.job import RunJob, find_weights
-from ensemble.resume import Results, look_at_all
+from ensemble.resume import StoredWork, look_at_all
 from ensemble.scheduling.messages import Pair
-from ensemble.storage.journal import Input, Memory, read_memory
+from ensemble.storage.journal import Input, Journal, read_journal
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError
 from mose.dataset import Dataset, open_dataset
@@ -51,28 +51,28 @@ def make_plan(
     dataset: Dataset,
     run: RunDirectory,
     lease: str = "",
-    memory: Memory | None = None,
+    journal: Journal | None = None,
 ) -> Plan:
     """Compare what is wanted with what is there. Decodes no frame.
 
     lease    token of the driver's lease, which workers check before they write
-    memory   of the run directory; None: as its file has it
+    journal   of the run directory; None: as its file has it
     """
-    memory = read_memory(run)[0] if memory is None else memory
+    journal = read_journal(run)[0] if journal is None else journal
     videos = choose_videos(dataset, config.data.videos)
     job = make_job(config, dataset, run, lease)
-    with memory.together():
-        inputs, broken = look_at_all(dataset, videos, memory)
-        results = Results(run, job, memory, clear=bool(lease))
+    with journal.together():
+        inputs, broken = look_at_all(dataset, videos, journal)
+        stored = StoredWork(run, job, journal, clear=bool(lease))
         finished: set[str] = set()
         whole: dict[str, list[str]] = {member.name: [] for member in config.members}
         pairs: list[Pair] = []
         for name, found in inputs.items():
-            if results.is_finished(name, found.fingerprint):
+            if stored.is_finished(name, found.fingerprint):
                 finished.add(name)
                 continue
             for member in whole:
-                if results.is_whole(member, name, found.fingerprint):
+                if stored.is_whole(member, name, found.fingerprint):
                     whole[member].append(name)
                 else:
                     pairs.append(Pair(member, name, found.units))

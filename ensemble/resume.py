@@ -14,18 +14,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ensemble.job import RunJob
-from ensemble.storage.journal import Input, Memory, Whole
+from ensemble.scheduling.messages import Done, LogEntry
+from ensemble.storage.journal import Input, Journal, Whole
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
 from mose.dataset import Dataset
 from stseg.files import PARTIAL
 from stseg.progress import progress
-
-Entry = Mapping[str, Any]
-"""A line of the run's log."""
 
 LOOK_AT_ALL = 1000
 """Runs of up to so many videos look at every file of theirs again at each start; of larger ones
@@ -42,10 +39,10 @@ WRITTEN = (".", "pseudo-labels", "selection", "selection/timelines", "report", "
 
 
 def look_at_all(
-    dataset: Dataset, videos: Sequence[str], memory: Memory
+    dataset: Dataset, videos: Sequence[str], journal: Journal
 ) -> tuple[dict[str, Input], dict[str, str]]:
     """What each video looks like, and why those that cannot be run cannot."""
-    known = memory.inputs
+    known = journal.inputs
     inputs: dict[str, Input] = {}
     broken: dict[str, str] = {}
     if len(videos) > LOOK_AT_ALL:
@@ -61,9 +58,9 @@ def look_at_all(
                 continue
             inputs[name] = found
             if found.stamps and found != known.get(name):
-                memory.note_input(name, found)
+                journal.note_input(name, found)
             elif found != known.get(name):
-                memory.forget_input(name)
+                journal.forget_input(name)
     return {name: inputs[name] for name in videos if name in inputs}, broken
 
 
@@ -134,14 +131,14 @@ def _path(folders: list[str], file: str) -> str:
     return f"{folders[int(number)]}/{name}"
 
 
-class Results:
+class StoredWork:
     """What is whole in a run directory. Its large folders are listed once.
 
     clear   remove what killed writers left: only for whoever holds the run's lease
     """
 
-    def __init__(self, run: RunDirectory, job: RunJob, memory: Memory, clear: bool):
-        self._run, self._job, self._memory = run, job, memory
+    def __init__(self, run: RunDirectory, job: RunJob, journal: Journal, clear: bool):
+        self._run, self._job, self._journal = run, job, journal
         self._predictions = {
             member.name: listed(run.predictions(member.name), clear)
             for member in job.config.members
@@ -155,12 +152,12 @@ class Results:
         if video not in self._masks:
             return False
         key = self._job.video_key(fingerprint)
-        known = self._memory.videos.get(video)
+        known = self._journal.videos.get(video)
         if not holds(known, key, lambda: self._run.finished_stamp(video)):
             record = self._run.finished(video, key)
             if record is None or record.provenance.missing_members:
                 return False
-            self._memory.note_video(video, Whole(key, self._run.finished_stamp(video)))
+            self._journal.note_video(video, Whole(key, self._run.finished_stamp(video)))
         if not self._job.config.output.keep_soft:
             return True
         return all(self.is_whole(member, video, fingerprint) for member in self._predictions)
@@ -170,12 +167,14 @@ class Results:
         if video not in self._predictions[member]:
             return False
         key = self._job.pair_key(member, fingerprint)
-        known = self._memory.pairs.get(member, {}).get(video)
+        known = self._journal.pairs.get(member, {}).get(video)
         if holds(known, key, lambda: self._run.prediction_stamp(member, video)):
             return True
         if self._run.whole_pair(member, video, key) is None:
             return False
-        self._memory.note_pair(member, video, Whole(key, self._run.prediction_stamp(member, video)))
+        self._journal.note_pair(
+            member, video, Whole(key, self._run.prediction_stamp(member, video))
+        )
         return True
 
 
@@ -189,26 +188,26 @@ def holds(known: Whole | None, key: str, look: Callable[[], tuple[int, ...]]) ->
         return False
 
 
-def note_done(memory: Memory, job: RunJob, inputs: Mapping[str, Input], entry: Entry) -> None:
-    """Remember what a run's log entry says was done.
+def note_done(journal: Journal, job: RunJob, inputs: Mapping[str, Input], entry: LogEntry) -> None:
+    """Remember what an entry of the run's log says was done.
 
     A key that is not the expected one tells that the video is not what it was when the run was
     planned: it is to be looked at again.
     """
-    if entry["event"] != "Done" or "video" not in entry:
+    if not isinstance(entry.message, Done) or entry.video is None:
         return
-    member, video, record = entry["member"], entry["video"], entry["record"]
+    member, video, record = entry.member, entry.video, entry.message.record
     whole = Whole(record["key"], tuple(record["stamp"]))
     fingerprint = inputs[video].fingerprint
     if member:
         expected = job.pair_key(member, fingerprint)
-        memory.note_pair(member, video, whole)
+        journal.note_pair(member, video, whole)
     else:
         expected = job.video_key(fingerprint)
         if not record["missing_members"]:
-            memory.note_video(video, whole)
+            journal.note_video(video, whole)
     if whole.key != expected:
-        memory.forget_input(video)
+        journal.forget_input(video)
 
 
 def clear_leftovers(run: RunDirectory, members: Iterable[str]) -> None:

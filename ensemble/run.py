@@ -19,20 +19,18 @@ from typing import TYPE_CHECKING, Any
 from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, run_command, say
 from stseg.config import SET_HELP
 from stseg.errors import InputError, unknown
+from stseg.failures import Failure, FailureKind
 
 if TYPE_CHECKING:
     from ensemble.config import RunConfig
-    from ensemble.execution.driver import Outcome
+    from ensemble.execution.driver import RunOutcome
     from ensemble.execution.executor import Executor
     from ensemble.job import RunJob
     from ensemble.plan import Plan
-    from ensemble.scheduling.messages import MemberSpec, Shape
-    from ensemble.storage.journal import Memory
+    from ensemble.scheduling.messages import LogEntry, MemberSpec, Shape
+    from ensemble.storage.journal import Journal
     from ensemble.storage.run_directory import RunDirectory
     from selection.summary import Summary
-
-CORRUPT = "CorruptPrediction"
-"""How a job's message names the exception of a damaged prediction."""
 
 LAYOUT = """\
 the data set folder:
@@ -135,7 +133,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     from ensemble.plan import calibration_notes, choose_videos, make_plan, open_data
     from ensemble.refinement.follow_back import follow_back
     from ensemble.resume import clear_leftovers
-    from ensemble.storage.journal import open_memory
+    from ensemble.storage.journal import open_journal
     from ensemble.storage.run_directory import RunDirectory, open_run
     from stseg.config import to_dict
 
@@ -155,15 +153,15 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
         return EXIT_OK
     refuse_second(root)
     directory = open_run(root, to_dict(config), dataset.images, overwrite)
-    with held(root) as lease, open_memory(directory) as memory:
-        plan = make_plan(config, dataset, directory, lease, memory)
+    with held(root) as lease, open_journal(directory) as journal:
+        plan = make_plan(config, dataset, directory, lease, journal)
         for sentence in calibration_notes(plan.job):
             say(sentence)
-        outcome = execute(config, plan, directory, memory)
-        if any(CORRUPT in item.message for item in outcome.unfinished):
+        outcome = execute(config, plan, directory, journal)
+        if any(item.category is FailureKind.CORRUPT for item in outcome.unfinished):
             # A stored prediction was damaged and has been removed: make it again, once.
-            plan = make_plan(config, dataset, directory, lease, memory)
-            outcome = execute(config, plan, directory, memory)
+            plan = make_plan(config, dataset, directory, lease, journal)
+            outcome = execute(config, plan, directory, journal)
         if config.selection.uses_cycle:
             follow_back(
                 config, plan, directory, specs_of(config), lambda job: executor_of(config, job)
@@ -188,24 +186,24 @@ def absolute_paths(config: RunConfig) -> RunConfig:
     return dataclasses.replace(config, members=tuple(members), calibration=calibration)
 
 
-def execute(config: RunConfig, plan: Plan, directory: RunDirectory, memory: Memory) -> Outcome:
+def execute(config: RunConfig, plan: Plan, directory: RunDirectory, journal: Journal) -> RunOutcome:
     """Run what the plan left to do."""
-    from ensemble.execution.driver import Outcome, run_pairs
+    from ensemble.execution.driver import RunOutcome, run_pairs
     from ensemble.execution.run_log import RunLog
     from ensemble.resume import note_done
 
     done = [(member, video) for member, videos in plan.whole.items() for video in videos]
     if not plan.pairs and not done:
-        return Outcome()
+        return RunOutcome()
     executor = executor_of(config, plan.job)
     frames = {n: f.frames for n, f in sorted(plan.inputs.items()) if n not in plan.finished}
     counts = Counter(pair.member for pair in plan.pairs)
     pairs = {member.name: counts[member.name] for member in config.members}
     log = RunLog(directory.events, pairs, frames)
 
-    def listen(entry: dict[str, Any]) -> None:
+    def listen(entry: LogEntry) -> None:
         log(entry)
-        note_done(memory, plan.job, plan.inputs, entry)
+        note_done(journal, plan.job, plan.inputs, entry)
 
     try:
         return run_pairs(
@@ -213,6 +211,7 @@ def execute(config: RunConfig, plan: Plan, directory: RunDirectory, memory: Memo
             specs_of(config),
             plan.pairs,
             done=done,
+            limits=config.execution.limits,
             fence=f"{plan.job.lease}-",
             on_event=listen,
         )
@@ -262,7 +261,7 @@ def wanted_room(config: RunConfig) -> Shape | None:
 
 
 def write_results(
-    config: RunConfig, plan: Plan, outcome: Outcome, directory: RunDirectory, seconds: float
+    config: RunConfig, plan: Plan, outcome: RunOutcome, directory: RunDirectory, seconds: float
 ) -> Summary:
     """Everything that is written once per run: failures, CSV, summary, zip, report."""
     from mose.submission import write_submission
@@ -273,7 +272,9 @@ def write_results(
     written = [v for v in plan.videos if v in plan.finished or v in outcome.finished]
     records = [record for v in written if (record := directory.record(v))]
     summary = summarise(records, failures, seconds)
-    write_json(directory.root / "failures.json", {"failures": failures})
+    write_json(
+        directory.root / "failures.json", {"failures": [failure.json() for failure in failures]}
+    )
     write_text(directory.root / "selection.csv", selection_csv(records))
     write_json(directory.root / "summary.json", summary.json())
     if config.output.submission and written:
@@ -285,32 +286,17 @@ def write_results(
     return summary
 
 
-def list_failures(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
-    """Rows of failures.json: what was given up, and why."""
-    rows: list[dict[str, Any]] = [
-        {"video": video, "member": None, "category": "input", "message": message}
-        for video, message in plan.broken.items()
+def list_failures(plan: Plan, outcome: RunOutcome) -> list[Failure]:
+    """What was given up, and why."""
+    broken = [
+        Failure(video, None, FailureKind.INPUT, message) for video, message in plan.broken.items()
     ]
-    for item in outcome.given_up:
-        rows.append(
-            {
-                "video": item.video,
-                "member": item.member,
-                "category": item.category,
-                "message": item.message,
-                "attempts": item.attempts,
-            }
-        )
-    for item in outcome.unfinished:
-        rows.append(
-            {
-                "video": item.video,
-                "member": None,
-                "category": item.category,
-                "message": item.message,
-            }
-        )
-    return rows
+    pairs = [
+        Failure(item.video, item.member, item.category, item.message, item.attempts)
+        for item in outcome.given_up
+    ]
+    videos = [Failure(item.video, None, item.category, item.message) for item in outcome.unfinished]
+    return [*broken, *pairs, *videos]
 
 
 def describe_plan(plan: Plan) -> str:
@@ -354,8 +340,7 @@ def report_end(config: RunConfig, summary: Summary, directory: RunDirectory) -> 
     if summary.failures:
         say(f"{len(summary.failures)} failures, see {directory.root / 'failures.json'}:")
         for failure in summary.failures[:5]:
-            who = f" ({failure['member']})" if failure.get("member") else ""
-            say(f"  {failure['video']}{who}: {failure['message']}")
+            say(f"  {failure.sentence()}")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from selection.record import ScoreByObject, SelectionRecord
+from stseg.failures import Failure
 from stseg.tables import format_table
 
 
@@ -25,7 +26,7 @@ class Summary:
     truth        candidate -> mean J&F over all objects of all labelled videos, and beside
                  them "selected" and "oracle" (the best candidate of each video); empty
                  without labels
-    failures     rows of failures.json
+    failures     what was given up
     seconds      wall time of this invocation
     """
 
@@ -33,7 +34,7 @@ class Summary:
     chosen: dict[str, int]
     agreement: dict[str, float]
     truth: dict[str, float]
-    failures: list[dict[str, Any]]
+    failures: tuple[Failure, ...]
     seconds: float
 
     def json(self) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class Summary:
 
 
 def summarise(
-    records: Sequence[SelectionRecord], failures: Iterable[Mapping[str, Any]], seconds: float
+    records: Sequence[SelectionRecord], failures: Iterable[Failure], seconds: float
 ) -> Summary:
     """A `Summary` of the videos' records."""
     chosen: Counter[str] = Counter(record.winner for record in records)
@@ -84,7 +85,7 @@ def summarise(
         chosen=dict(chosen),
         agreement={name: float(np.mean(values or [1.0])) for name, values in agreement.items()},
         truth={name: float(np.mean(values)) for name, values in truth.items() if values},
-        failures=[dict(failure) for failure in failures],
+        failures=tuple(failures),
         seconds=seconds,
     )
 

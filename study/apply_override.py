@@ -33,6 +33,7 @@ from selection.selectors import Choice
 from selection.spans import ObjectSpans, candidates_of, most_used, stored_plan, whole
 from selection.summary import selection_csv, summarise
 from stseg.errors import InputError, unknown
+from stseg.failures import Failure
 from stseg.files import read_json, write_json, write_text
 
 LOG = "overrides.jsonl"
@@ -189,7 +190,8 @@ def restore(run: RunDirectory, video: str) -> None:
 def rewrite_results(config: RunConfig, run: RunDirectory) -> None:
     """Everything that is made from all records: CSV, summary, zip, report."""
     records = read_records(run.root)
-    failures = (read_json(run.root / "failures.json") or {}).get("failures", [])
+    stored = (read_json(run.root / "failures.json") or {}).get("failures", [])
+    failures = [Failure.parse(row) for row in stored]
     seconds = (read_json(run.root / "summary.json") or {}).get("seconds", 0.0)
     summary = summarise(records, failures, seconds)
     write_text(run.root / "selection.csv", selection_csv(records))

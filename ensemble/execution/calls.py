@@ -9,81 +9,85 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ensemble.execution.executor import Job, JobWorker
-from ensemble.scheduling.messages import Attempt, Failure
+from ensemble.scheduling.messages import Attempt, JobRecord
+from ensemble.storage.predictions import CorruptPrediction
 from stseg.cli import describe_os_error
 from stseg.errors import InputError
+from stseg.failures import FailureKind
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
-class Report(NamedTuple):
+class CallResult(NamedTuple):
     """How a call went: ``failure`` None and a record, or the kind of failure and a sentence."""
 
     seconds: float
-    failure: Failure | None
+    failure: FailureKind | None
     message: str = ""
-    record: dict[str, Any] | None = None
+    record: JobRecord | None = None
 
 
-class Hands:
+class MemberHolder:
     """What a worker's process holds: the job, and one member at a time."""
 
     def __init__(self, job: Job):
         self._job = job
         self._worker: JobWorker | None = None
 
-    def load(self, member: str) -> Report:
+    def load(self, member: str) -> CallResult:
         """Let go of the present member and load another."""
         if self._worker is not None:
             self._worker = None
             _release_memory()
 
-        def start() -> dict[str, Any]:
+        def start() -> JobRecord:
             self._worker = self._job.start(member)
             return {}
 
-        report = _report(start)
+        result = _call(start)
         _limit_threads()
-        return report
+        return result
 
-    def run(self, video: str, attempt: Attempt) -> Report:
+    def run(self, video: str, attempt: Attempt) -> CallResult:
         worker = self._worker
         if worker is None:
             raise RuntimeError("a worker without a member was given a video")
-        report = _report(lambda: worker.run(video, attempt))
-        if report.failure == "memory":
+        result = _call(lambda: worker.run(video, attempt))
+        if result.failure is FailureKind.MEMORY:
             _release_memory()
-        return report
+        return result
 
-    def finish(self, video: str, members: tuple[str, ...]) -> Report:
-        return _report(lambda: self._job.finish(video, members))
+    def finish(self, video: str, members: tuple[str, ...]) -> CallResult:
+        return _call(lambda: self._job.finish(video, members))
 
 
-def _report(call: Callable[[], dict[str, Any]]) -> Report:
+def _call(call: Callable[[], JobRecord]) -> CallResult:
     start = time.monotonic()
     try:
         record = call()
     except (Exception, SystemExit) as error:
-        return Report(time.monotonic() - start, classify(error), describe(error))
-    return Report(time.monotonic() - start, None, "", record)
+        return CallResult(time.monotonic() - start, classify(error), describe(error))
+    return CallResult(time.monotonic() - start, None, "", record)
 
 
-def classify(error: BaseException) -> Failure:
+def classify(error: BaseException) -> FailureKind:
     """The kind of a job's failure. Torch's errors are known by name: it may not be there."""
     if isinstance(error, InputError):
-        return "input"
+        return FailureKind.INPUT
+    if isinstance(error, CorruptPrediction):
+        return FailureKind.CORRUPT
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "memory"
+        return FailureKind.MEMORY
     if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
-        return "memory"
+        return FailureKind.MEMORY
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-        return "disk"
+        return FailureKind.DISK
     if type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error):
-        return "broken"
-    return "error"
+        return FailureKind.BROKEN
+    return FailureKind.ERROR
 
 
 def describe(error: BaseException) -> str:

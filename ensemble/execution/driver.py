@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ensemble.execution.executor import Executor
+from ensemble.scheduling.limits import Limits
 from ensemble.scheduling.messages import (
     FINISH,
     Abort,
     Action,
     Done,
-    Event,
     Finish,
     GiveUp,
-    Limits,
+    JobRecord,
+    LogEntry,
     MemberSpec,
     Pair,
     Retry,
@@ -24,7 +24,6 @@ from ensemble.scheduling.messages import (
     Stop,
     StopMember,
     Tick,
-    to_json,
 )
 from ensemble.scheduling.scheduler import Scheduler
 from stseg.errors import InputError
@@ -34,7 +33,7 @@ LONGEST_WAIT = 1.0
 
 
 @dataclass
-class Outcome:
+class RunOutcome:
     """What became of a run.
 
     done       (member, video) -> the record of its job, for the pairs done in this run
@@ -45,9 +44,9 @@ class Outcome:
     counts     how often each kind of event and action occurred
     """
 
-    done: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    done: dict[tuple[str, str], JobRecord] = field(default_factory=dict)
     given_up: list[GiveUp] = field(default_factory=list)
-    finished: dict[str, dict[str, Any]] = field(default_factory=dict)
+    finished: dict[str, JobRecord] = field(default_factory=dict)
     unfinished: list[GiveUp] = field(default_factory=list)
     stopped: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -67,28 +66,26 @@ def run_pairs(
     finish: MemberSpec | None = None,
     limits: Limits | None = None,
     fence: str = "",
-    on_event: Callable[[dict[str, Any]], None] | None = None,
-) -> Outcome:
+    on_event: Callable[[LogEntry], None] | None = None,
+) -> RunOutcome:
     """Run all pairs and finish their videos; returns when everything is done or given up.
 
     done      pairs that are whole already; videos that have only such are finished too
     finish    what finishing a video needs of a worker (name `FINISH`); default one core
     fence     prefix of the attempts' tokens
-    on_event  gets every event and action in order, JSON-able (`scheduling.messages.to_json`);
-              of an action also the ``time`` at which it was decided, of a `Done` also the
-              ``member`` and ``video``
+    on_event  gets every event and action, in order
 
     Raises `InputError` at once for a member that no worker can hold, and when the disk
     can no longer be written.
     """
     scheduler = Scheduler(members, pairs, done=done, finish=finish, limits=limits, fence=fence)
-    outcome = Outcome()
+    outcome = RunOutcome()
     running: dict[int, Run | Finish] = {}
 
-    def tell(message: Event | Action, **more: Any) -> None:
-        outcome.counts[type(message).__name__] += 1
-        if on_event is not None and not isinstance(message, Tick):
-            on_event({**to_json(message), **more})
+    def tell(entry: LogEntry) -> None:
+        outcome.counts[entry.name] += 1
+        if on_event is not None:
+            on_event(entry)
 
     with executor:
         executor.check(members)
@@ -97,12 +94,12 @@ def run_pairs(
             events = executor.wait(min(max(0.0, timeout), LONGEST_WAIT))
             now = executor.now()  # before listeners take time: deadlines are of what is known
             for event in events:
-                of: dict[str, Any] = {}
                 if isinstance(event, Done) and event.worker in running:
-                    of = _settle(outcome, running.pop(event.worker), event)
-                tell(event, **of)
+                    tell(_settle(outcome, running.pop(event.worker), event))
+                else:
+                    tell(LogEntry(event))
             for action in scheduler.handle(*events, Tick(now)):
-                tell(action, time=now)
+                tell(LogEntry(action, decided=now))
                 if isinstance(action, (Run, Finish)):
                     running[action.worker] = action
                 elif isinstance(action, Stop):
@@ -112,15 +109,15 @@ def run_pairs(
     return outcome
 
 
-def _settle(outcome: Outcome, action: Run | Finish, event: Done) -> dict[str, Any]:
+def _settle(outcome: RunOutcome, action: Run | Finish, event: Done) -> LogEntry:
     if isinstance(action, Finish):
         outcome.finished[action.video] = event.record
-        return {"member": FINISH, "video": action.video}
+        return LogEntry(event, member=FINISH, video=action.video)
     outcome.done[action.member, action.video] = event.record
-    return {"member": action.member, "video": action.video}
+    return LogEntry(event, member=action.member, video=action.video)
 
 
-def _note(outcome: Outcome, action: Action) -> None:
+def _note(outcome: RunOutcome, action: Action) -> None:
     if isinstance(action, Abort):
         raise InputError(action.message)
     if isinstance(action, GiveUp):

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ensemble.scheduling.messages import Action, Attempt, Event, MemberSpec
+from ensemble.scheduling.messages import Action, Attempt, Event, JobRecord, MemberSpec
 
 
 class JobWorker(Protocol):
     """A member, loaded: runs one video after the other."""
 
-    def run(self, video: str, attempt: Attempt) -> dict[str, Any]:
+    def run(self, video: str, attempt: Attempt) -> JobRecord:
         """Segment ``video``, store the prediction, return a small JSON-able record.
 
         `mose.InputError` is not tried again, an out-of-memory error is tried again one step
@@ -34,7 +34,7 @@ class Job(Protocol):
     def start(self, member: str) -> JobWorker:
         """Load a member; `mose.InputError` says that it can never work."""
 
-    def finish(self, video: str, members: tuple[str, ...]) -> dict[str, Any]:
+    def finish(self, video: str, members: tuple[str, ...]) -> JobRecord:
         """Finish a video from the predictions of ``members``; returns a small record."""
 
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from ensemble.execution.calls import Hands, Report
+from ensemble.execution.calls import CallResult, MemberHolder
 from ensemble.execution.executor import Job
 from ensemble.scheduling.messages import (
     Action,
@@ -32,7 +32,7 @@ class InlineExecutor:
     """One worker at a time, which is this process. Deadlines cannot be enforced here."""
 
     def __init__(self, job: Job):
-        self._hands = Hands(job)
+        self._holder = MemberHolder(job)
         self._todo: deque[Callable[[], list[Event]]] = deque()
 
     def __enter__(self) -> InlineExecutor:
@@ -62,16 +62,16 @@ class InlineExecutor:
 
     def _load(self, action: Start | Load) -> list[Event]:
         up: list[Event] = [WorkerUp(self.now(), action.worker)] if isinstance(action, Start) else []
-        report = self._hands.load(action.member) if action.member else Report(0.0, None)
-        if report.failure is not None:
-            return [*up, LoadFailed(self.now(), action.worker, report.failure, report.message)]
-        return [*up, Loaded(self.now(), action.worker, report.seconds)]
+        result = self._holder.load(action.member) if action.member else CallResult(0.0, None)
+        if result.failure is not None:
+            return [*up, LoadFailed(self.now(), action.worker, result.failure, result.message)]
+        return [*up, Loaded(self.now(), action.worker, result.seconds)]
 
     def _work(self, action: Run | Finish) -> Event:
         if isinstance(action, Run):
-            report = self._hands.run(action.video, action.attempt)
+            result = self._holder.run(action.video, action.attempt)
         else:
-            report = self._hands.finish(action.video, action.members)
-        if report.failure is not None:
-            return Failed(self.now(), action.worker, report.failure, report.message)
-        return Done(self.now(), action.worker, report.seconds, report.record or {})
+            result = self._holder.finish(action.video, action.members)
+        if result.failure is not None:
+            return Failed(self.now(), action.worker, result.failure, result.message)
+        return Done(self.now(), action.worker, result.seconds, result.record or {})

@@ -19,7 +19,7 @@ from ray import cloudpickle
 from ray import exceptions as ray_errors
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ensemble.execution.calls import Hands, Report, describe
+from ensemble.execution.calls import CallResult, MemberHolder, describe
 from ensemble.execution.executor import Job
 from ensemble.execution.losses import how_lost, in_a_line
 from ensemble.execution.prometheus import FINISHING, Metrics
@@ -43,6 +43,7 @@ from ensemble.scheduling.messages import (
     WorkerUp,
 )
 from stseg.errors import InputError
+from stseg.failures import FailureKind
 from stseg.ray_instance import embedded_ray, joined_ray, usable_cores
 
 NODE_ANSWER = 60.0
@@ -59,30 +60,32 @@ class _Actor:
 
     def __init__(self, pickled_job: bytes):
         self._pickled_job = pickled_job
-        self._hands: Hands | None = None
+        self._holder: MemberHolder | None = None
 
     def up(self) -> tuple[str, int]:
         return ray.get_runtime_context().get_node_id(), os.getpid()
 
-    def load(self, member: str) -> Report:
-        if self._hands is None:
+    def load(self, member: str) -> CallResult:
+        if self._holder is None:
             try:
-                self._hands = Hands(cloudpickle.loads(self._pickled_job))
+                self._holder = MemberHolder(cloudpickle.loads(self._pickled_job))
             except Exception as error:
                 node = ray.util.get_node_ip_address()
-                return Report(0.0, "input", f"node {node} cannot take the work: {describe(error)}")
-        return self._hands.load(member) if member else Report(0.0, None)
+                return CallResult(
+                    0.0, FailureKind.INPUT, f"node {node} cannot take the work: {describe(error)}"
+                )
+        return self._holder.load(member) if member else CallResult(0.0, None)
 
-    def run(self, video: str, attempt: Attempt) -> Report:
-        return self._need_hands().run(video, attempt)
+    def run(self, video: str, attempt: Attempt) -> CallResult:
+        return self._loaded_holder().run(video, attempt)
 
-    def finish(self, video: str, members: tuple[str, ...]) -> Report:
-        return self._need_hands().finish(video, members)
+    def finish(self, video: str, members: tuple[str, ...]) -> CallResult:
+        return self._loaded_holder().finish(video, members)
 
-    def _need_hands(self) -> Hands:
-        if self._hands is None:
+    def _loaded_holder(self) -> MemberHolder:
+        if self._holder is None:
             raise RuntimeError("a worker that has loaded nothing was given work")
-        return self._hands
+        return self._holder
 
 
 def _check_node(pickled_job: bytes) -> str:
@@ -248,17 +251,17 @@ class RayExecutor:
             node, pid = done.result()
             yield WorkerUp(now, worker, node, pid)
         else:
-            report: Report = done.result()
-            if what == "load" and report.failure is not None:
-                yield LoadFailed(now, worker, report.failure, report.message)
+            result: CallResult = done.result()
+            if what == "load" and result.failure is not None:
+                yield LoadFailed(now, worker, result.failure, result.message)
             elif what == "load":
-                yield Loaded(now, worker, report.seconds)
-            elif report.failure is not None:
-                self._metrics.ended(worker, report.failure)
-                yield Failed(now, worker, report.failure, report.message)
+                yield Loaded(now, worker, result.seconds)
+            elif result.failure is not None:
+                self._metrics.ended(worker, result.failure)
+                yield Failed(now, worker, result.failure, result.message)
             else:
-                self._metrics.ended(worker, None, report.seconds)
-                yield Done(now, worker, report.seconds, report.record or {})
+                self._metrics.ended(worker, None, result.seconds)
+                yield Done(now, worker, result.seconds, result.record or {})
 
 
 def _alive_nodes() -> list[dict[str, Any]]:

@@ -7,9 +7,8 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from ensemble.scheduling.messages import FINISH
+from ensemble.scheduling.messages import FINISH, Done, GiveUp, JobRecord, LogEntry
 from ensemble.storage.journal import open_log
 from stseg.progress import Progress
 
@@ -42,13 +41,14 @@ class RunLog:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._seen: defaultdict[str, int] = defaultdict(int)
 
-    def __call__(self, event: dict[str, Any]) -> None:
-        self._write(event)
-        if event["event"] == "Done" and "member" in event:
-            self._seconds[event["member"]] += event["seconds"]
-            self._seen[event["member"]] += self._frames.get(event["video"], 0)
+    def __call__(self, entry: LogEntry) -> None:
+        self._write(entry.json())
+        message = entry.message
+        if isinstance(message, Done) and entry.member is not None:
+            self._seconds[entry.member] += message.seconds
+            self._seen[entry.member] += self._frames.get(entry.video or "", 0)
             self._bar.advance(note=self.speeds())
-        elif event["event"] == "GiveUp":
+        elif isinstance(message, GiveUp):
             self._bar.advance(note=self.speeds())
 
     def speeds(self) -> str:
@@ -59,8 +59,8 @@ class RunLog:
             if self._seen[member]
         )
 
-    def _write(self, event: dict[str, Any]) -> None:
-        self._file.write(json.dumps(event) + "\n")
+    def _write(self, line: JobRecord) -> None:
+        self._file.write(json.dumps(line) + "\n")
         self._file.flush()
 
     def close(self) -> None:

@@ -14,7 +14,6 @@ from ensemble.scheduling.messages import (
     Done,
     Event,
     Failed,
-    Failure,
     Finish,
     Load,
     Loaded,
@@ -28,6 +27,7 @@ from ensemble.scheduling.messages import (
     WorkerLost,
     WorkerUp,
 )
+from stseg.failures import FailureKind
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Fate:
     named; infinitely many stand for one that hangs."""
 
     seconds: float
-    failure: Failure | None = None
+    failure: FailureKind | None = None
     loss: Loss | None = None
 
 

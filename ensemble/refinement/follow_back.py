@@ -40,7 +40,7 @@ from stseg.files import read_json, write_json
 if TYPE_CHECKING:
     from ensemble.execution.executor import Executor
     from ensemble.plan import Plan
-    from ensemble.scheduling.messages import Attempt
+    from ensemble.scheduling.messages import Attempt, JobRecord
 
 NOT_FOLLOWING = ("folder",)
 """Adapters that only serve masks: there is nothing to run backwards."""
@@ -71,7 +71,13 @@ def follow_back(
     job = CycleJob(**{f.name: getattr(plan.job, f.name) for f in dataclasses.fields(plan.job)})
     start = time.monotonic()
     if pairs:
-        outcome = run_pairs(make_executor(job), specs, pairs, fence=f"{job.lease}-back-")
+        outcome = run_pairs(
+            make_executor(job),
+            specs,
+            pairs,
+            limits=config.execution.limits,
+            fence=f"{job.lease}-back-",
+        )
         for item in (*outcome.given_up, *outcome.unfinished):
             say(f"cycle: {item.video} ({item.member}): {item.message}")
     share = sum(pair.units for pair in pairs) / max(total, 1)
@@ -128,7 +134,7 @@ class CycleJob(RunJob):
         chosen = next(m for m in self.config.members if m.name == member)
         return BackwardWorker(self, chosen)
 
-    def finish(self, video: str, members: tuple[str, ...]) -> dict[str, Any]:
+    def finish(self, video: str, members: tuple[str, ...]) -> JobRecord:
         run = self.run
         evidence, before = Evidence.load(run.timeline(video)), read_record(run.evidence(video))
         read_scores(run, evidence, members)
@@ -161,7 +167,7 @@ class CycleJob(RunJob):
 class BackwardWorker(MemberWorker):
     """Runs its member from its own last masks back to the given ones; stores the scores."""
 
-    def run(self, video: str, attempt: Attempt) -> dict[str, Any]:
+    def run(self, video: str, attempt: Attempt) -> JobRecord:
         opened = self.job.dataset.video(video)
         path = score_path(self.job.run, self.member.name, video)
         segmenter, _ = self._lighter(attempt.step, min(opened.height, opened.width))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from ensemble.scheduling.messages import Limits
+from ensemble.scheduling.limits import Limits
 from ensemble.scheduling.pools import Item
 
 

@@ -8,21 +8,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ensemble.scheduling.deaths import DeathLog
+from ensemble.scheduling.limits import Limits
 from ensemble.scheduling.messages import (
     FINISH,
     Action,
     GiveUp,
-    Limits,
     Loss,
     Pair,
     Retry,
     StopMember,
 )
 from ensemble.scheduling.pools import Item, Pool
+from stseg.failures import FailureKind
 
 
 @dataclass
-class Video:
+class OpenVideo:
     """How many pairs of a video are open, and which members have a whole prediction."""
 
     open: int = 0
@@ -43,7 +44,7 @@ class Ledger:
         self._limits = limits
         self._emit = emit
         self._order = {name: index for index, name in enumerate(pools)}
-        self._videos: dict[str, Video] = {}
+        self._videos: dict[str, OpenVideo] = {}
         self._delayed: list[tuple[float, int, Item]] = []
         self._items = 0
         self.deaths = DeathLog(limits)
@@ -53,11 +54,11 @@ class Ledger:
         """Take in the whole run. Pairs ``done`` before count for finishing only."""
         for pair in pairs:
             self._new(self._pools[pair.member], pair.video, pair.units)
-            video = self._videos.setdefault(pair.video, Video())
+            video = self._videos.setdefault(pair.video, OpenVideo())
             video.open += 1
             video.units += pair.units
         for member, name in done:
-            self._videos.setdefault(name, Video()).members.append(member)
+            self._videos.setdefault(name, OpenVideo()).members.append(member)
         self.open = self._items + len(self._videos)
         for name, video in self._videos.items():
             if video.open == 0:
@@ -86,17 +87,17 @@ class Ledger:
         """It raised an exception that may have been chance."""
         item.errors += 1
         if item.errors >= self._limits.errors:
-            self.give_up(item, "error", message)
+            self.give_up(item, FailureKind.ERROR, message)
         else:
-            self._retry(item, "error", message, now, self.backoff(item.errors))
+            self._retry(item, FailureKind.ERROR, message, now, self.backoff(item.errors))
 
     def short_of_memory(self, item: Item, message: str, now: float, delay: float = 0.0) -> None:
         """It needs a further step down the ladder."""
         item.step += 1
         if item.step > self._limits.ladder:
-            self.give_up(item, "memory", message)
+            self.give_up(item, FailureKind.MEMORY, message)
         else:
-            self._retry(item, "memory", message, now, delay)
+            self._retry(item, FailureKind.MEMORY, message, now, delay)
 
     def lost(self, item: Item, loss: Loss, message: str, now: float) -> None:
         """Its worker is gone."""
@@ -105,25 +106,25 @@ class Ledger:
         elif loss == "died":
             item.died_at = now
             item.deaths += 1
-            self._retry(item, "died", message, now, self._limits.settle)
+            self._retry(item, FailureKind.DIED, message, now, self._limits.settle)
         elif item.memory_kills:
             item.memory_kills += 1
             self.short_of_memory(item, message, now, self.backoff(item.memory_kills))
         else:  # the memory monitor may have hit the wrong one
             item.memory_kills = 1
             item.quarantined = True
-            self._retry(item, "memory", message, now, self.backoff(1))
+            self._retry(item, FailureKind.MEMORY, message, now, self.backoff(1))
 
     def charge(self, item: Item, message: str, now: float) -> None:
         """It was itself to blame for the end of its worker."""
         item.suspect += 1
         item.quarantined = True
         if item.suspect >= self._limits.suspect:
-            self.give_up(item, "suspect", message)
+            self.give_up(item, FailureKind.SUSPECT, message)
         else:
-            self._retry(item, "suspect", message, now, self.backoff(2 * item.suspect - 1))
+            self._retry(item, FailureKind.SUSPECT, message, now, self.backoff(2 * item.suspect - 1))
 
-    def give_up(self, item: Item, category: str, message: str) -> None:
+    def give_up(self, item: Item, category: FailureKind, message: str) -> None:
         """It is not tried again."""
         self.open -= 1
         self._emit(GiveUp(item.pool.spec.name, item.video, category, message, item.attempts))
@@ -133,10 +134,10 @@ class Ledger:
     def _blame_nobody(self, item: Item, message: str, now: float) -> None:
         item.infrastructure += 1
         if item.infrastructure > self._limits.infrastructure:
-            self.give_up(item, "infrastructure", message)
+            self.give_up(item, FailureKind.INFRASTRUCTURE, message)
         else:
             delay = self.backoff(item.infrastructure - 1)
-            self._retry(item, "infrastructure", message, now, delay)
+            self._retry(item, FailureKind.INFRASTRUCTURE, message, now, delay)
 
     def _judge(self, item: Item, died_at: float, now: float) -> None:
         """Its worker died a while ago: by now it is known who else did."""
@@ -155,9 +156,11 @@ class Ledger:
 
     # Waiting.
 
-    def _retry(self, item: Item, category: str, message: str, now: float, delay: float) -> None:
+    def _retry(
+        self, item: Item, category: FailureKind, message: str, now: float, delay: float
+    ) -> None:
         if item.pool.stopped is not None:
-            self.give_up(item, "member", item.pool.stopped)
+            self.give_up(item, FailureKind.MEMBER, item.pool.stopped)
             return
         item.message = message
         at = now + delay
@@ -191,11 +194,11 @@ class Ledger:
         pool.stopped = message
         self._emit(StopMember(pool.spec.name, message))
         for item in pool.drain():
-            self.give_up(item, "member", message)
+            self.give_up(item, FailureKind.MEMBER, message)
         for _, _, item in self._delayed:
             if item.pool is pool and item.delayed:
                 pool.undelay(item)
-                self.give_up(item, "member", message)
+                self.give_up(item, FailureKind.MEMBER, message)
 
     def _is_finish(self, item: Item) -> bool:
         return item.pool is self._pools[FINISH]
@@ -206,7 +209,7 @@ class Ledger:
         if video.open == 0:
             self._close(name, video)
 
-    def _close(self, name: str, video: Video) -> None:
+    def _close(self, name: str, video: OpenVideo) -> None:
         """Every pair of the video is settled: finish it, if there is something to finish."""
         finish = self._pools[FINISH]
         if video.members and finish.stopped is None:
@@ -214,6 +217,6 @@ class Ledger:
             return
         self.open -= 1
         if video.members:
-            self._emit(GiveUp(FINISH, name, "member", finish.stopped or "", 0))
+            self._emit(GiveUp(FINISH, name, FailureKind.MEMBER, finish.stopped or "", 0))
         else:
-            self._emit(GiveUp(FINISH, name, "pairs", "no member could segment it", 0))
+            self._emit(GiveUp(FINISH, name, FailureKind.PAIRS, "no member could segment it", 0))

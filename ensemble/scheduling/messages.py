@@ -1,20 +1,21 @@
 """The words between the scheduler and whoever executes: specifications, events, actions.
 
 All of them are small frozen dataclasses of plain values, so that a run's events and
-actions can be written as JSON lines and replayed.
+actions can be written as JSON lines.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from stseg.failures import FailureKind
 
 FINISH = ""
 """The pool that finishes videos, in the place of a member's name."""
 
-Failure = Literal["input", "error", "broken", "memory", "disk"]
-"""What a job reports: bad input (not tried again), an exception, an exception after which
-its process is of no use, too little memory, a disk that cannot be written (ends the run)."""
+JobRecord: TypeAlias = dict[str, Any]
+"""What a job says of a pair or video that it completed: few values, all JSON-able."""
 
 Loss = Literal["died", "node", "memory"]
 """How a worker was lost: its process died, its node or connection is gone, it was killed
@@ -77,36 +78,6 @@ class Attempt:
     token: str = ""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Budgets and times; seconds where nothing else is said.
-
-    Separate budgets, because blame differs: `infrastructure` failures are nobody's fault
-    and many are bearable, a `suspect` item's worker died while nothing else went wrong,
-    `errors` are exceptions that the item raised itself.
-    """
-
-    infrastructure: int = 20
-    suspect: int = 3
-    errors: int = 2
-    ladder: int = 3
-    barren: int = 7
-    """Rounds in which a member's workers die or fail to start without completing a pair."""
-    backoff: float = 1.0
-    backoff_cap: float = 60.0
-    settle: float = 1.0
-    """A death is judged this long after it: by then it is known who else died."""
-    blame_window: float = 5.0
-    """Deaths of others so long before count as evidence that the item is not to blame."""
-    deadline_factor: float = 20.0
-    """A pair may take so many times what its measured cost says."""
-    deadline_floor: float = 120.0
-    first_deadline: float = 3600.0
-    """For a member of which no pair has been measured yet."""
-    start_deadline: float = 1800.0
-    """From the start of a worker's process to its readiness."""
-
-
 # Events: what happened, at `time` (seconds, any origin, never decreasing).
 
 
@@ -140,11 +111,11 @@ class Loaded:
 
 @dataclass(frozen=True)
 class LoadFailed:
-    """The member could not be loaded; ``failure`` "input" says that it never can."""
+    """The member could not be loaded; `FailureKind.INPUT` says that it never can."""
 
     time: float
     worker: int
-    failure: Failure
+    failure: FailureKind
     message: str
 
 
@@ -155,16 +126,16 @@ class Done:
     time: float
     worker: int
     seconds: float
-    record: dict[str, Any]
+    record: JobRecord
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The worker's pair or finish failed; the worker itself lives (but see "broken")."""
+    """The worker's pair or finish failed; the worker itself lives (see `FailureKind.BROKEN`)."""
 
     time: float
     worker: int
-    failure: Failure
+    failure: FailureKind
     message: str
 
 
@@ -240,7 +211,7 @@ class Retry:
 
     member: str
     video: str
-    category: str
+    category: FailureKind
     message: str
     at: float
 
@@ -251,7 +222,7 @@ class GiveUp:
 
     member: str
     video: str
-    category: str
+    category: FailureKind
     message: str
     attempts: int
 
@@ -273,27 +244,31 @@ class Abort:
 
 Action = Start | Load | Run | Finish | Stop | Retry | GiveUp | StopMember | Abort
 
-_BY_NAME: dict[str, type] = {kind.__name__: kind for kind in (*get_args(Event), *get_args(Action))}
 
+@dataclass(frozen=True)
+class LogEntry:
+    """An event or an action, as the listeners of a run get it.
 
-def to_json(message: Event | Action) -> dict[str, Any]:
-    """A JSON-able form: ``{"event": class name, field: value, ...}``."""
-    data: dict[str, Any] = {"event": type(message).__name__, **vars(message)}
-    for name in ("room", "shape", "attempt"):
-        if name in data:
-            data[name] = dict(vars(data[name]))
-    return data
+    message          is what happened, or what was decided
+    decided          is when an action was decided; an event has a time of its own
+    member, video    say what a `Done` completed (``member`` is `FINISH` for a video)
+    """
 
+    message: Event | Action
+    decided: float | None = None
+    member: str | None = None
+    video: str | None = None
 
-def from_json(data: dict[str, Any]) -> Event | Action:
-    """The inverse of `to_json`; other keys than the class's own are ignored."""
-    kind = _BY_NAME[data["event"]]
-    values = {field.name: data[field.name] for field in fields(kind)}
-    if "attempt" in values:
-        values["attempt"] = Attempt(**values["attempt"])
-    for name in ("room", "shape"):
-        if name in values:
-            values[name] = Shape(**values[name])
-    if "members" in values:
-        values["members"] = tuple(values["members"])
-    return kind(**values)
+    @property
+    def name(self) -> str:
+        """The kind of the message: the name of its class."""
+        return type(self.message).__name__
+
+    def json(self) -> JobRecord:
+        """A line of ``events.jsonl``: ``{"event": class name, field: value, ...}``."""
+        stored: JobRecord = {"event": self.name, **vars(self.message)}
+        for nested in ("room", "shape", "attempt"):
+            if nested in stored:
+                stored[nested] = dict(vars(stored[nested]))
+        own = {"time": self.decided, "member": self.member, "video": self.video}
+        return {**stored, **{name: value for name, value in own.items() if value is not None}}

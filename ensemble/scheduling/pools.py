@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from ensemble.scheduling.messages import Limits, MemberSpec
+from ensemble.scheduling.limits import Limits
+from ensemble.scheduling.messages import MemberSpec
 
 QUARANTINE_SHARE = 8
 """At most one worker in so many runs a quarantined item, but always one may."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ensemble.scheduling.ledger import Ledger
+from ensemble.scheduling.limits import Limits
 from ensemble.scheduling.messages import (
     FINISH,
     Abort,
@@ -25,7 +26,6 @@ from ensemble.scheduling.messages import (
     Event,
     Failed,
     Finish,
-    Limits,
     Load,
     Loaded,
     LoadFailed,
@@ -40,7 +40,8 @@ from ensemble.scheduling.messages import (
     WorkerUp,
 )
 from ensemble.scheduling.pools import Item, Pool, Quarantine
-from ensemble.scheduling.workers import Fleet, Worker
+from ensemble.scheduling.workers import Worker, Workforce
+from stseg.failures import FailureKind
 
 SCAN_INTERVAL = 30.0
 """Deadlines follow the measured cost; they are looked at again at least so often (seconds)."""
@@ -80,7 +81,7 @@ class Scheduler:
         self._members: dict[Shape, list[Pool]] = {}
         for pool in self._pools[:-1]:
             self._members.setdefault(pool.shape, []).append(pool)
-        self._fleet = Fleet(self._finish.shape, quarantine)
+        self._workers = Workforce(self._finish.shape, quarantine)
         self._ledger = Ledger(pools, self._limits, self._actions.append)
         self._ledger.enqueue(pairs, done)
 
@@ -100,9 +101,9 @@ class Scheduler:
         for event in events:
             self._now = max(self._now, event.time)
             if isinstance(event, Capacity):
-                self._fleet.capacity = event
+                self._workers.capacity = event
             elif not isinstance(event, Tick):
-                worker = self._fleet.workers.get(event.worker)
+                worker = self._workers.workers.get(event.worker)
                 if worker is not None:
                     self._take_in(worker, event)
         self._ledger.release(self._now)
@@ -117,14 +118,14 @@ class Scheduler:
 
     def _take_in(self, worker: Worker, event: Event) -> None:
         if isinstance(event, WorkerUp):
-            self._fleet.up(worker, self._now)
+            self._workers.up(worker, self._now)
             self._expect(self._now + self._limits.start_deadline)
         elif isinstance(event, Loaded):
             worker.pool.measure_load(event.seconds)
-            self._fleet.loaded(worker)
+            self._workers.loaded(worker)
         elif isinstance(event, LoadFailed):
             self._stop(worker, "its member could not be loaded")
-            if event.failure == "input":
+            if event.failure is FailureKind.INPUT:
                 self._stop_member(worker.pool, event.message)
             else:
                 self._count_barren(worker, None, event.message)
@@ -137,7 +138,7 @@ class Scheduler:
 
     def _on_done(self, worker: Worker, event: Done) -> None:
         item = self._item_of(worker)
-        self._fleet.rest(worker)
+        self._workers.rest(worker)
         worker.completed += 1
         if item.pool.completed == 0:
             self._next_scan = self._now  # now its deadlines are known
@@ -145,23 +146,23 @@ class Scheduler:
 
     def _on_failed(self, worker: Worker, event: Failed) -> None:
         item = self._item_of(worker)
-        if event.failure == "broken":
+        if event.failure is FailureKind.BROKEN:
             self._stop(worker, "an error left its process unusable")
             self._count_barren(worker, item, event.message)
             self._ledger.lost(item, "died", event.message, self._now)
             return
-        self._fleet.rest(worker)
-        if event.failure == "disk":
+        self._workers.rest(worker)
+        if event.failure is FailureKind.DISK:
             self._actions.append(Abort(event.message))
-        elif event.failure == "input":
-            self._ledger.give_up(item, "input", event.message)
-        elif event.failure == "memory":
+        elif event.failure in (FailureKind.INPUT, FailureKind.CORRUPT):
+            self._ledger.give_up(item, event.failure, event.message)
+        elif event.failure is FailureKind.MEMORY:
             self._ledger.short_of_memory(item, event.message, self._now)
         else:
             self._ledger.raised(item, event.message, self._now)
 
     def _on_lost(self, worker: Worker, event: WorkerLost) -> None:
-        item = self._fleet.dismiss(worker)
+        item = self._workers.dismiss(worker)
         self._count_barren(worker, item, event.message)
         if item is None:
             proven = worker.ready or worker.pool.completed > 0
@@ -196,7 +197,7 @@ class Scheduler:
         if pool.stopped is not None:
             return
         self._ledger.stop_member(pool, message)
-        for worker in list(self._fleet.workers.values()):
+        for worker in list(self._workers.workers.values()):
             if worker.pool is pool and not worker.ready:
                 self._stop(worker, "its member was given up")
 
@@ -206,13 +207,13 @@ class Scheduler:
 
     def _scan_deadlines(self) -> None:
         earliest = float("inf")
-        for worker in list(self._fleet.workers.values()):
+        for worker in list(self._workers.workers.values()):
             due = self._due(worker)
             if due > self._now:
                 earliest = min(earliest, due)
             else:
                 self._overdue(worker)
-        again = self._now + SCAN_INTERVAL if self._fleet.workers else float("inf")
+        again = self._now + SCAN_INTERVAL if self._workers.workers else float("inf")
         self._next_scan = min(earliest, again)
 
     def _due(self, worker: Worker) -> float:
@@ -223,7 +224,7 @@ class Scheduler:
         return float("inf")
 
     def _overdue(self, worker: Worker) -> None:
-        item, pending = worker.item, worker.id in self._fleet.pending
+        item, pending = worker.item, worker.id in self._workers.pending
         if item is None:
             message = f"not ready {self._now - worker.waiting_since:.0f} s after its start"
         else:
@@ -235,17 +236,17 @@ class Scheduler:
             self._ledger.charge(item, message, self._now)
 
     def _stop(self, worker: Worker, reason: str) -> None:
-        if worker.id in self._fleet.workers:
-            self._fleet.dismiss(worker)
+        if worker.id in self._workers.workers:
+            self._workers.dismiss(worker)
             self._actions.append(Stop(worker.id, reason))
 
     # Who does what.
 
     def _employ(self) -> None:
         """Give the idle work, let those without any take over a member or go, start others."""
-        for shape, idle in self._fleet.idle.items():
+        for shape, idle in self._workers.idle.items():
             members = self._members.get(shape, [])
-            able = self._fleet.can_finish(shape)
+            able = self._workers.can_finish(shape)
             if (able and self._finish.waiting) or any(pool.waiting for pool in members):
                 for worker in list(idle.values()):
                     item = self._finish.take() if able else None
@@ -256,14 +257,14 @@ class Scheduler:
                 self._take_over(next(reversed(idle.values())), pool)
             while idle and self._is_surplus(shape):
                 self._stop(next(reversed(idle.values())), "no work is left for it")
-        if self._fleet.pending:
-            for worker in list(self._fleet.pending.values()):
+        if self._workers.pending:
+            for worker in list(self._workers.pending.values()):
                 if not self._work_for(worker.shape):
                     self._stop(worker, "no work is left for it")
         self._start_workers()
 
     def _run(self, worker: Worker, item: Item) -> None:
-        self._fleet.occupy(worker, item, self._now)
+        self._workers.occupy(worker, item, self._now)
         item.attempts += 1
         self._tokens += 1
         attempt = Attempt(item.attempts, item.step, f"{self._fence}{self._tokens}")
@@ -275,7 +276,7 @@ class Scheduler:
         self._expect(self._due(worker))
 
     def _take_over(self, worker: Worker, pool: Pool) -> None:
-        self._fleet.move(worker, pool, self._now)
+        self._workers.move(worker, pool, self._now)
         self._actions.append(Load(worker.id, pool.spec.name))
         self._expect(self._due(worker))
 
@@ -284,15 +285,15 @@ class Scheduler:
             fitting = [
                 pool
                 for shape, pools in self._members.items()
-                if self._fleet.has_room(shape)
+                if self._workers.has_room(shape)
                 for pool in pools
             ]
-            if self._finish.waiting and self._fleet.has_room(self._finish.shape):
+            if self._finish.waiting and self._workers.has_room(self._finish.shape):
                 fitting.append(self._finish)
             pool = self._neediest(fitting)
             if pool is None:
                 return
-            worker = self._fleet.hire(pool, self._now)
+            worker = self._workers.hire(pool, self._now)
             self._actions.append(Start(worker.id, pool.spec.name, worker.shape))
             self._expect(self._due(worker))
 
@@ -305,18 +306,18 @@ class Scheduler:
         """Whether an idle worker should go: to make room, or because nothing is left for it."""
         wanted = {pool.shape for pool in self._pools if pool.wants_worker(self._now)}
         for other in wanted - {shape}:
-            if not self._fleet.has_room(other) and self._fleet.has_room(other, idle_gone=True):
+            if not self._workers.has_room(other) and self._workers.has_room(other, idle_gone=True):
                 return True
         if any(pool.queued for pool in self._members.get(shape, [])):
             return False
-        idle = sum(len(workers) for workers in self._fleet.idle.values())
-        return not self._fleet.can_finish(shape) or idle > self._unfinished()
+        idle = sum(len(workers) for workers in self._workers.idle.values())
+        return not self._workers.can_finish(shape) or idle > self._unfinished()
 
     def _work_for(self, shape: Shape) -> bool:
         """Whether anything is queued, or will be, for workers of this shape."""
         if any(pool.queued for pool in self._members.get(shape, [])):
             return True
-        return self._fleet.can_finish(shape) and self._unfinished() > 0
+        return self._workers.can_finish(shape) and self._unfinished() > 0
 
     def _unfinished(self) -> int:
         """Videos of which finishing is neither running nor settled."""

@@ -27,7 +27,7 @@ class Worker:
     completed: int = 0
 
 
-class Fleet:
+class Workforce:
     """All workers, by what they do, and the room that they leave.
 
     finish   what a worker needs to finish videos

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TextIO
 from ensemble.storage.run_directory import RunDirectory
 from stseg.files import write_text
 
-MEMORY = "resume.jsonl"
+JOURNAL = "resume.jsonl"
 
 
 class Input(NamedTuple):
@@ -53,7 +53,7 @@ class Whole(NamedTuple):
 
 
 @dataclass
-class Memory:
+class Journal:
     """The content of ``resume.jsonl``; what is noted goes into the file, too, if it is open.
 
     inputs   video -> what it looked like
@@ -134,27 +134,27 @@ class Memory:
             yield json.dumps(("video", name, *whole), separators=(",", ":"))
 
 
-def read_memory(run: RunDirectory) -> tuple[Memory, int]:
+def read_journal(run: RunDirectory) -> tuple[Journal, int]:
     """What the run directory's file says, and how many lines it has."""
-    memory, count = Memory(), 0
-    with contextlib.suppress(FileNotFoundError), open(run.root / MEMORY, errors="replace") as file:
+    journal, count = Journal(), 0
+    with contextlib.suppress(FileNotFoundError), open(run.root / JOURNAL, errors="replace") as file:
         for line in file:
             count += 1
             with contextlib.suppress(ValueError, TypeError):
-                memory.take_in(line)
-    return memory, count
+                journal.take_in(line)
+    return journal, count
 
 
 @contextlib.contextmanager
-def open_memory(run: RunDirectory) -> Iterator[Memory]:
-    """The run directory's memory, to be added to; only for whoever holds the run's lease."""
-    memory, count = read_memory(run)
-    path = run.root / MEMORY
-    if count > 2 * len(memory) + 1000:
-        write_text(path, "".join(f"{line}\n" for line in memory.lines()))
+def open_journal(run: RunDirectory) -> Iterator[Journal]:
+    """The run directory's journal, to be added to; only for whoever holds the run's lease."""
+    journal, count = read_journal(run)
+    path = run.root / JOURNAL
+    if count > 2 * len(journal) + 1000:
+        write_text(path, "".join(f"{line}\n" for line in journal.lines()))
     with open_log(path) as file:
-        memory.file = file
-        yield memory
+        journal.file = file
+        yield journal
 
 
 def open_log(path: Path) -> TextIO:

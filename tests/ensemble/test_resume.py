@@ -17,7 +17,7 @@ from ensemble import run as command
 from ensemble.plan import Plan, make_plan, open_data
 from ensemble.run import configure, parser
 from ensemble.storage import journal as memories
-from ensemble.storage.journal import MEMORY, Memory, Whole, open_memory, read_memory
+from ensemble.storage.journal import JOURNAL, Journal, Whole, open_journal, read_journal
 from ensemble.storage.run_directory import RunDirectory
 from mose.dataset import Dataset
 
@@ -75,12 +75,12 @@ def test_what_is_remembered_is_not_opened(run, monkeypatch):
 
 
 def test_everything_is_looked_at_where_nothing_is_remembered(run):
-    (run / "run" / MEMORY).unlink()
+    (run / "run" / JOURNAL).unlink()
     assert sorted(plan(run).finished) == sorted(VIDEOS)
-    assert not (run / "run" / MEMORY).exists(), "only the holder of the lease writes"
+    assert not (run / "run" / JOURNAL).exists(), "only the holder of the lease writes"
     assert command.main(arguments(run)) == 0
-    memory, _ = read_memory(RunDirectory(run / "run"))
-    assert (len(memory.inputs), len(memory.videos), len(memory.pairs["flow"])) == (3, 3, 3)
+    journal, _ = read_journal(RunDirectory(run / "run"))
+    assert (len(journal.inputs), len(journal.videos), len(journal.pairs["flow"])) == (3, 3, 3)
 
 
 def new_mask(run):
@@ -172,7 +172,7 @@ def test_frame_overwritten_in_place_is_noticed_by_the_worker(run):
 def test_a_video_that_changed_a_moment_ago_is_looked_at_again(run):
     os.utime(run / "data/Annotations/a/00000.png")
     assert command.main(arguments(run)) == 0
-    assert "a" not in read_memory(RunDirectory(run / "run"))[0].inputs
+    assert "a" not in read_journal(RunDirectory(run / "run"))[0].inputs
 
 
 def test_leftovers_of_killed_writers_are_removed(run):
@@ -194,36 +194,36 @@ def test_leftovers_of_killed_writers_are_removed(run):
 
 def test_torn_lines_cost_only_themselves(tmp_path):
     run = RunDirectory(tmp_path)
-    with open_memory(run) as memory:
-        memory.note_pair("m", "a", Whole("k1", (1, 2)))
-    with open(tmp_path / MEMORY, "a") as file:
+    with open_journal(run) as journal:
+        journal.note_pair("m", "a", Whole("k1", (1, 2)))
+    with open(tmp_path / JOURNAL, "a") as file:
         file.write('["pair","m","b","k')
-    with open_memory(run) as memory:
-        memory.note_pair("m", "c", Whole("k2", (3, 4)))
-        memory.note_video("c", Whole("k3", (5, 6, 7, 8)))
-    found, lines = read_memory(run)
+    with open_journal(run) as journal:
+        journal.note_pair("m", "c", Whole("k2", (3, 4)))
+        journal.note_video("c", Whole("k3", (5, 6, 7, 8)))
+    found, lines = read_journal(run)
     assert found.pairs == {"m": {"a": Whole("k1", (1, 2)), "c": Whole("k2", (3, 4))}}
     assert found.videos == {"c": Whole("k3", (5, 6, 7, 8))}
     assert lines == 4
-    (tmp_path / MEMORY).write_bytes(b'\xff\x00garbage\n{}\n[]\n["video"]\n')
-    assert len(read_memory(run)[0]) == 0
+    (tmp_path / JOURNAL).write_bytes(b'\xff\x00garbage\n{}\n[]\n["video"]\n')
+    assert len(read_journal(run)[0]) == 0
 
 
 def test_a_file_of_repetitions_is_shortened(tmp_path):
     run = RunDirectory(tmp_path)
-    with open_memory(run) as memory, memory.together():
+    with open_journal(run) as journal, journal.together():
         for number in range(1500):
-            memory.note_pair("m", "a", Whole(f"{number}", (number, 0)))
-    with open_memory(run):
+            journal.note_pair("m", "a", Whole(f"{number}", (number, 0)))
+    with open_journal(run):
         pass
-    lines = (tmp_path / MEMORY).read_text().splitlines()
+    lines = (tmp_path / JOURNAL).read_text().splitlines()
     assert [json.loads(line) for line in lines] == [["pair", "m", "a", "1499", [1499, 0]]]
 
 
-def test_a_memory_reads_back_as_it_was_noted(run):
-    before, _ = read_memory(RunDirectory(run / "run"))
-    again = Memory()
+def test_a_journal_reads_back_as_it_was_noted(run):
+    before, _ = read_journal(RunDirectory(run / "run"))
+    again = Journal()
     for line in before.lines():
         again.take_in(line)
     assert again == before
-    assert memories.MEMORY in os.listdir(run / "run")
+    assert memories.JOURNAL in os.listdir(run / "run")

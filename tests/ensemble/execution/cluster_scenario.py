@@ -17,7 +17,8 @@ from typing import Any
 
 from test_executors import run_toy
 
-from ensemble.scheduling.messages import Limits, MemberSpec, Shape
+from ensemble.scheduling.limits import Limits
+from ensemble.scheduling.messages import MemberSpec, Shape
 from mose import InputError
 
 

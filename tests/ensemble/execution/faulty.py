@@ -57,25 +57,19 @@ def eat() -> None:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
+QUICK = {
+    "backoff": 0.05, "backoff_cap": 0.2, "settle": 0.4, "barren": 2, "suspect": 2, "ladder": 1,
+    "deadline_floor": 3.0, "deadline_factor": 5.0, "first_deadline": 60.0,
+}  # fmt: skip
+"""Budgets with which the faults take seconds."""
+
+
 def main() -> None:
     from ensemble import run
-    from ensemble.scheduling import scheduler
-    from ensemble.scheduling.messages import Limits
     from stseg.cli import run_command
 
-    limits = Limits(
-        backoff=0.05,
-        backoff_cap=0.2,
-        settle=0.4,
-        barren=2,
-        suspect=2,
-        ladder=1,
-        deadline_floor=3.0,
-        deadline_factor=5.0,
-        first_deadline=60.0,
-    )
-    scheduler.Limits = lambda: limits  # type: ignore[assignment,misc]
-    run_command(run.main)
+    limits = [f"--set=execution.limits.{name}={value}" for name, value in QUICK.items()]
+    run_command(lambda _: run.main([*sys.argv[1:], *limits]))
 
 
 if __name__ == "__main__":

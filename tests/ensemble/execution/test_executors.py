@@ -16,9 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ensemble.execution.driver import Outcome, run_pairs
+from ensemble.execution.driver import RunOutcome, run_pairs
 from ensemble.execution.executor import make_executor
-from ensemble.scheduling.messages import Attempt, Limits, MemberSpec, Pair
+from ensemble.scheduling.limits import Limits
+from ensemble.scheduling.messages import Attempt, LogEntry, MemberSpec, Pair
 from mose import InputError
 from stseg.ray_instance import joined_ray
 
@@ -88,12 +89,13 @@ def run_toy(
     on_event=None,
     limits=QUICK,
     **options,
-) -> tuple[Outcome, list[dict]]:
+) -> tuple[RunOutcome, list[dict]]:
     specs = [MemberSpec(m) for m in members.split()] if isinstance(members, str) else members
     pairs = [Pair(spec.name, video, 0.05) for spec in specs for video in videos]
     log: list[dict] = []
 
-    def listen(entry: dict) -> None:
+    def listen(logged: LogEntry) -> None:
+        entry = logged.json()
         log.append(entry)
         if on_event is not None:
             on_event(entry)

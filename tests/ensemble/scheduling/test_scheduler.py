@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensemble.execution.driver import Outcome, run_pairs
+from ensemble.execution.driver import RunOutcome, run_pairs
 from ensemble.execution.simulated import Blow, Fate, SimulatedExecutor
+from ensemble.scheduling.limits import Limits
 from ensemble.scheduling.messages import (
     FINISH,
     Action,
     Event,
     Finish,
-    Limits,
     Load,
+    LogEntry,
     MemberSpec,
     Pair,
     Run,
     Shape,
     Start,
     Tick,
-    from_json,
 )
 from ensemble.scheduling.scheduler import Scheduler
 from mose import InputError
+from stseg.failures import FailureKind
 
 LIMITS = Limits(deadline_floor=50.0, first_deadline=200.0, start_deadline=100.0)
 
@@ -55,12 +55,13 @@ def simulate(
     blows: tuple[Blow, ...] = (),
     limits: Limits = LIMITS,
     **more,
-) -> tuple[Outcome, list[dict]]:
+) -> tuple[RunOutcome, list[dict]]:
     specs = [MemberSpec(m) for m in members] if isinstance(members, str) else members
     pairs = pairs_of("".join(s.name for s in specs), videos)
     log: list[dict] = []
     executor = SimulatedExecutor(nodes, fate, blows)
-    outcome = run_pairs(executor, specs, pairs, limits=limits, on_event=log.append, **more)
+    outcome = run_pairs(executor, specs, pairs, limits=limits,
+        on_event=lambda entry: log.append(entry.json()), **more)  # fmt: skip
     return outcome, log
 
 
@@ -88,7 +89,8 @@ class Checks:
         self.tokens: set[str] = set()
         self.failures: Counter = Counter()
 
-    def __call__(self, entry: dict) -> None:
+    def __call__(self, logged: LogEntry) -> None:
+        entry = logged.json()
         handler = getattr(self, f"on_{entry['event'].lower()}", None)
         if handler is not None:
             handler(entry)
@@ -170,7 +172,7 @@ class Checks:
         assert item not in self.settled
         self.settled[item] = "given up"
 
-    def close(self, outcome: Outcome, limits: Limits) -> None:
+    def close(self, outcome: RunOutcome, limits: Limits) -> None:
         """Everything is settled once, and no budget was exceeded."""
         items = {*self.units, *((FINISH, video) for video in self.members_of)}
         assert set(self.settled) == items
@@ -237,7 +239,7 @@ def test_every_item_is_settled_once_within_its_budgets(world):
             return Fate(base.seconds / 2, loss="memory")
         if fault == "ok" or isinstance(action, Start):
             return base
-        return Fate(base.seconds / 2, failure=fault)
+        return Fate(base.seconds / 2, failure=FailureKind(fault))
 
     pairs = pairs_of("".join(s.name for s in specs), videos)
     steady = not any(blow.kind == "node" for blow in blows)
@@ -259,7 +261,7 @@ def test_the_same_events_give_the_same_actions(world):
         lost = next(stream, "ok") in ("died", "broken")
         return Fate(1.0, loss="died") if lost else calm(action, now)
 
-    log: list[dict] = []
+    log: list[LogEntry] = []
     pairs = pairs_of("".join(s.name for s in specs), videos)
     executor = SimulatedExecutor(nodes, fate, blows)
     run_pairs(executor, specs, pairs, limits=LIMITS, on_event=log.append)
@@ -267,13 +269,13 @@ def test_the_same_events_give_the_same_actions(world):
     batch: list[Event] = []
     decided: list[Action] = []
     logged: list[Action] = []
-    for entry in json.loads(json.dumps(log)):
-        message = from_json(entry)
+    for entry in log:
+        message = entry.message
         if isinstance(message, Event):
             batch.append(message)
             continue
         if len(decided) == len(logged):
-            decided += scheduler.handle(*batch, Tick(entry["time"]))
+            decided += scheduler.handle(*batch, Tick(entry.decided))
             batch = []
         logged.append(message)
     assert decided == logged
@@ -354,11 +356,17 @@ def test_a_lost_node_costs_no_item_anything_and_its_return_is_used():
 
 
 def test_an_item_that_raises_is_tried_again_within_its_budget():
-    raises = fated(**{"9_bad": Fate(1.0, failure="error"), "8_no": Fate(1.0, failure="input")})
-    outcome, log = simulate("a", [*VIDEOS, "9-bad", "8-no"], raises)
+    raises = fated(
+        **{
+            "9_bad": Fate(1.0, failure=FailureKind.ERROR),
+            "8_no": Fate(1.0, failure=FailureKind.INPUT),
+        }
+    )
+    outcome, log = simulate("a", [*VIDEOS, "9-bad", "8-no", "7-worn"], raises)
     assert {(g.video, g.category, g.attempts) for g in outcome.given_up} == {
         ("9-bad", "error", LIMITS.errors),
         ("8-no", "input", 1),
+        ("7-worn", "corrupt", 1),
     }
     assert sum(e["event"] == "Start" for e in log) == 4, "the workers live on"
 
@@ -366,7 +374,7 @@ def test_an_item_that_raises_is_tried_again_within_its_budget():
 def test_a_video_is_finished_from_the_members_that_are_left():
     def fate(action: Action, now: float) -> Fate:
         if isinstance(action, Run) and (action.member, action.video) == ("a", "5-0"):
-            return Fate(1.0, failure="error")
+            return Fate(1.0, failure=FailureKind.ERROR)
         return calm(action, now)
 
     outcome, log = simulate("ab", VIDEOS, fate)
@@ -379,7 +387,7 @@ def test_too_little_memory_climbs_the_ladder():
     def fate(action: Action, now: float) -> Fate:
         needs = {"9-bad": 99, "8-big": 2}
         if isinstance(action, Run) and action.attempt.step < needs.get(action.video, 0):
-            return Fate(1.0, failure="memory")
+            return Fate(1.0, failure=FailureKind.MEMORY)
         return calm(action, now)
 
     outcome, log = simulate("a", [*VIDEOS, "9-bad", "8-big"], fate)
@@ -405,7 +413,7 @@ def test_a_pair_that_hangs_is_stopped_at_a_deadline_from_measured_cost():
 
 
 def test_a_member_that_cannot_be_loaded_stops_at_once():
-    outcome, log = simulate("abx", VIDEOS, fated(x=Fate(1.0, failure="input")))
+    outcome, log = simulate("abx", VIDEOS, fated(x=Fate(1.0, failure=FailureKind.INPUT)))
     assert set(outcome.stopped) == {"x"}
     assert {(g.member, g.category) for g in outcome.given_up} == {("x", "member")}
     assert len(outcome.finished) == 12
@@ -436,7 +444,7 @@ def test_the_breaker_takes_out_a_member_whose_workers_only_die(fault):
 
 def test_a_full_disk_ends_the_run():
     with pytest.raises(InputError, match="simulated"):
-        simulate("a", VIDEOS, fated(**{"5_0": Fate(1.0, failure="disk")}))
+        simulate("a", VIDEOS, fated(**{"5_0": Fate(1.0, failure=FailureKind.DISK)}))
 
 
 # Who gets the workers.
