@@ -21,6 +21,7 @@ if str(ROOT) not in sys.path:
 from adapters import registry  # noqa: E402
 from ensemble.config import MemberConfig, RunConfig  # noqa: E402
 from finetune.recipe import Recipe  # noqa: E402
+from stseg.options import keys  # noqa: E402
 
 FIELD = re.compile(r"^(\w[\w, ]*?) {2,}(\S.*)$")
 FOLDER = ROOT / "docs" / "reference"
@@ -132,6 +133,7 @@ def documentation(kind: type) -> dict[str, str]:
     for parent in reversed(kind.__mro__):
         for names, text in fields_told(parent.__doc__ or ""):
             told.update(dict.fromkeys((name.strip() for name in names.split(",")), text))
+    told |= {key.name: key.doc for key in keys(kind) if key.doc}
     return {name: re.sub(r"``?([^`]+)``?", r"`\1`", text) for name, text in told.items()}
 
 

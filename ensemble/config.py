@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.fusion.rules import RULES, FusionOptions
-from ensemble.scheduling.limits import Limits
+from ensemble.scheduling.limits import RunLimits
 from mose import InputError
 from selection.calibration import Calibration, load_calibration
 from selection.describe import SelectionSetup
@@ -90,7 +90,7 @@ class ExecutionConfig:
     workers: int | None = None
     gpus: float | None = None
     fetch_weights: bool = False
-    limits: Limits = field(default_factory=Limits)
+    limits: RunLimits = field(default_factory=RunLimits)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class FailureKind(str, Enum):
     """An input cannot be used: a frame that cannot be read, weights that are missing. It is not
     tried again."""
     ERROR = "error"
-    """The model or the finishing raised an exception; it is tried again `Limits.errors` times."""
+    """The model or the finishing raised an exception, `RunLimits.errors` times."""
     CORRUPT = "corrupt"
     """A stored prediction does not read back as it was written. It has been removed, and the
     run makes it again once."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ensemble.execution.executor import Executor
-from ensemble.scheduling.limits import Limits
+from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import (
     FINISH,
     Abort,
@@ -64,7 +64,7 @@ def run_pairs(
     *,
     done: Iterable[tuple[str, str]] = (),
     finish: MemberSpec | None = None,
-    limits: Limits | None = None,
+    limits: RunLimits | None = None,
     fence: str = "",
     on_event: Callable[[LogEntry], None] | None = None,
 ) -> RunOutcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from ensemble.scheduling.limits import Limits
+from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.pools import Item
 
 
@@ -24,7 +24,7 @@ class DeathLog:
     that is known to work.
     """
 
-    def __init__(self, limits: Limits):
+    def __init__(self, limits: RunLimits):
         self._limits = limits
         self._deaths: deque[_Death] = deque(maxlen=1000)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ensemble.scheduling.deaths import DeathLog
-from ensemble.scheduling.limits import Limits
+from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import (
     FINISH,
     Action,
@@ -39,7 +39,7 @@ class Ledger:
     open    how many pairs and videos are not settled yet
     """
 
-    def __init__(self, pools: dict[str, Pool], limits: Limits, emit: Callable[[Action], None]):
+    def __init__(self, pools: dict[str, Pool], limits: RunLimits, emit: Callable[[Action], None]):
         self._pools = pools
         self._limits = limits
         self._emit = emit
@@ -149,7 +149,7 @@ class Ledger:
             self.charge(item, item.message, now)
 
     def backoff(self, count: int) -> float:
-        """Seconds to wait after so many failures: doubles, from `Limits.backoff`."""
+        """Seconds to wait after so many failures: doubles, from `RunLimits.backoff`."""
         if count <= 0:
             return 0.0
         return min(self._limits.backoff_cap, self._limits.backoff * 2.0 ** min(count - 1, 30))

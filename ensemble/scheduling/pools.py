@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from ensemble.scheduling.limits import Limits
+from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import MemberSpec
 
 QUARANTINE_SHARE = 8
@@ -60,7 +60,7 @@ class Pool:
     barren      rounds in a row in which its workers ended without completing anything
     """
 
-    def __init__(self, spec: MemberSpec, limits: Limits, quarantine: Quarantine):
+    def __init__(self, spec: MemberSpec, limits: RunLimits, quarantine: Quarantine):
         self.spec = spec
         self.shape = spec.shape
         self._limits = limits

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ensemble.scheduling.ledger import Ledger
-from ensemble.scheduling.limits import Limits
+from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import (
     FINISH,
     Abort,
@@ -64,10 +64,10 @@ class Scheduler:
         *,
         done: Iterable[tuple[str, str]] = (),
         finish: MemberSpec | None = None,
-        limits: Limits | None = None,
+        limits: RunLimits | None = None,
         fence: str = "",
     ):
-        self._limits = limits or Limits()
+        self._limits = limits or RunLimits()
         self._fence = fence
         self._now = 0.0
         self._tokens = 0

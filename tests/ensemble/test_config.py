@@ -73,7 +73,7 @@ def test_set_overrides_everything(tmp_path):
         ("members: [{name: ../a, adapter: x}]", ["folder name"]),
         ("members: [{name: a, adapter: x, prior: 140}]", ["prior", "140"]),
         ("execution: {limits: {erors: 3}}", ["execution.limits.erors", "execution.limits.errors"]),
-        ("execution: {limits: {errors: 0}}", ["execution.limits.errors", "0", "at least 1"]),
+        ("execution: {limits: {errors: 0}}", ["execution.limits.errors", "0", "from 1"]),
         ("extends: c.yaml", ["extends itself"]),
         ("- 1", ["no mapping"]),
         ("a: [", ["cannot be read"]),

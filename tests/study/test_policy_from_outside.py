@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from simulated import make_run
 
+from ensemble.fusion.frame_loop import FusionSetup
 from selection.calibration import load_calibration
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.policies import POLICIES, Policy, Scores, policies_to_compare, policy_names, register
 from selection.selectors import SelectionOptions, select
 from stseg.errors import InputError
 from study import calibrate, study
-from study.replay import Way
 from study.stored_runs import gather, open_study
 
 
@@ -33,7 +33,7 @@ def toy():
 def test_a_toy_policy_selects_and_is_studied_calibrated_and_helped(toy, tmp_path, capsys):
     run = make_run(tmp_path)
     opened = open_study(run, None)
-    videos = gather(opened, [Way(opened.members, opened.config.fusion)], None, 1)
+    videos = gather(opened, [FusionSetup(opened.members, opened.config.fusion)], None, 1)
     choice = select(next(iter(videos.values()))[0], SelectionOptions(policy="alphabet"))
     assert choice.winner == max(opened.members)
     report = study.study(run, rules=["vote"], processes=1, leave_one_out=False)

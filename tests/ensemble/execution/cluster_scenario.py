@@ -17,7 +17,7 @@ from typing import Any
 
 from test_executors import run_toy
 
-from ensemble.scheduling.limits import Limits
+from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import MemberSpec, Shape
 from mose import InputError
 
@@ -99,7 +99,7 @@ def run(
         interfere(entry)
 
     try:
-        run_toy("ray", members, videos, listen, Limits(), address=cluster.address, **options)
+        run_toy("ray", members, videos, listen, RunLimits(), address=cluster.address, **options)
     finally:
         cluster.shutdown()
 

@@ -18,12 +18,12 @@ import pytest
 
 from ensemble.execution.driver import RunOutcome, run_pairs
 from ensemble.execution.executor import make_executor
-from ensemble.scheduling.limits import Limits
+from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import Attempt, LogEntry, MemberSpec, Pair
 from mose import InputError
 from stseg.ray_instance import joined_ray
 
-QUICK = Limits(
+QUICK = RunLimits(
     backoff=0.1, settle=0.4, deadline_floor=1.5, first_deadline=20.0, deadline_factor=5.0
 )
 
@@ -207,7 +207,7 @@ def test_killing_all_workers_again_and_again_loses_nothing(ray_session):
 
 
 def test_a_member_whose_workers_die_at_their_start_is_taken_out(ray_session):
-    limits = Limits(backoff=0.05, backoff_cap=0.2, settle=0.4, barren=3)
+    limits = RunLimits(backoff=0.05, backoff_cap=0.2, settle=0.4, barren=3)
     outcome, _ = run_toy("ray", "a broken", SLEEPS, limits=limits)
     assert set(outcome.stopped) == {"broken"}
     assert set(outcome.finished) == set(SLEEPS)

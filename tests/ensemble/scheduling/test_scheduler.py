@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ensemble.execution.driver import RunOutcome, run_pairs
 from ensemble.execution.simulated import Blow, Fate, SimulatedExecutor
-from ensemble.scheduling.limits import Limits
+from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import (
     FINISH,
     Action,
@@ -29,7 +29,7 @@ from ensemble.scheduling.scheduler import Scheduler
 from mose import InputError
 from stseg.failures import FailureKind
 
-LIMITS = Limits(deadline_floor=50.0, first_deadline=200.0, start_deadline=100.0)
+LIMITS = RunLimits(deadline_floor=50.0, first_deadline=200.0, start_deadline=100.0)
 
 
 def calm(action: Action, now: float) -> Fate:
@@ -53,7 +53,7 @@ def simulate(
     fate=calm,
     nodes: tuple[Shape, ...] = (Shape(4.0),),
     blows: tuple[Blow, ...] = (),
-    limits: Limits = LIMITS,
+    limits: RunLimits = LIMITS,
     **more,
 ) -> tuple[RunOutcome, list[dict]]:
     specs = [MemberSpec(m) for m in members] if isinstance(members, str) else members
@@ -172,7 +172,7 @@ class Checks:
         assert item not in self.settled
         self.settled[item] = "given up"
 
-    def close(self, outcome: RunOutcome, limits: Limits) -> None:
+    def close(self, outcome: RunOutcome, limits: RunLimits) -> None:
         """Everything is settled once, and no budget was exceeded."""
         items = {*self.units, *((FINISH, video) for video in self.members_of)}
         assert set(self.settled) == items
@@ -356,12 +356,8 @@ def test_a_lost_node_costs_no_item_anything_and_its_return_is_used():
 
 
 def test_an_item_that_raises_is_tried_again_within_its_budget():
-    raises = fated(
-        **{
-            "9_bad": Fate(1.0, failure=FailureKind.ERROR),
-            "8_no": Fate(1.0, failure=FailureKind.INPUT),
-        }
-    )
+    fates = {"9_bad": FailureKind.ERROR, "8_no": FailureKind.INPUT, "7_worn": FailureKind.CORRUPT}
+    raises = fated(**{video: Fate(1.0, failure=kind) for video, kind in fates.items()})
     outcome, log = simulate("a", [*VIDEOS, "9-bad", "8-no", "7-worn"], raises)
     assert {(g.video, g.category, g.attempts) for g in outcome.given_up} == {
         ("9-bad", "error", LIMITS.errors),
