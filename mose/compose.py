@@ -57,8 +57,8 @@ class Paste:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A composite: the background clip, whose own object keeps id 1, and what is pasted over
-    it, back to front; the n-th pasted object has id n + 2."""
+    """A composite: the background clip, whose own object keeps id 1, and the objects that are
+    pasted over it, back to front; the n-th pasted object has id n + 2."""
 
     background: str
     start: int
@@ -143,7 +143,8 @@ def _paste(
 
 
 class _Clip:
-    """A labelled clip that goes on for ever, forwards and backwards; keeps one frame."""
+    """A labelled clip that plays forwards and backwards without end; it holds one frame in
+    memory."""
 
     def __init__(self, dataset: Dataset, name: str):
         self.video: Video = dataset.video(name)
@@ -171,7 +172,7 @@ def _label_paths(dataset: Dataset, name: str) -> list[Path]:
 def write_composites(
     dataset: Dataset, out: str | Path, videos: int, objects: int, frames: int, seed: int
 ) -> list[Recipe]:
-    """Write ``videos`` composites in MOSE layout; whole videos that are there are kept."""
+    """Write ``videos`` composites in MOSE layout; complete videos that exist are kept."""
     out = Path(out)
     if out.exists() and not (out / "compose.json").exists() and any(out.iterdir()):
         raise InputError(f"folder {out} holds something else: choose an empty one")

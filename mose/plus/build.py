@@ -49,7 +49,7 @@ def build(roots: Mapping[str, Path], out: Path, config: PlusConfig, processes: i
     """Make a MOSE+ in ``out`` from the sources in ``roots`` (source -> folder).
 
     Writes ``JPEGImages``, ``Annotations``, ``moseplus.txt``, ``clips.csv``, ``broken.csv`` and
-    ``LICENCES.txt``. Measures and whole clips of an earlier, interrupted build are kept.
+    ``LICENCES.txt``. Measures and complete clips of an earlier, interrupted build are kept.
     Raises `InputError` before anything is read where a folder or list cannot be used.
     """
     guards = read_guards(config.exclude)
@@ -84,7 +84,7 @@ def build(roots: Mapping[str, Path], out: Path, config: PlusConfig, processes: i
 
 
 def claim(out: Path) -> None:
-    """Make ``out`` ours; `InputError` where it holds something else."""
+    """Claim the folder ``out``; `InputError` where it holds something else."""
     mark = out / ".measures"
     if out.exists() and not out.is_dir():
         raise InputError(f"output {out} is a file: choose a folder")
@@ -105,10 +105,10 @@ def clip_names(clips: Sequence[Clip]) -> list[str]:
 
 
 def write_clip(clip: Clip, out: Path, name: str, longest_side: int) -> None:
-    """Write one clip in MOSE layout: whole or not at all, frames last.
+    """Write one clip in MOSE layout, completely or not at all; the frames are written last.
 
     Ids become 1..N; frames are renumbered from 00000; leading frames without any object are
-    left out. A JPEG that is not resized is linked, and so is a mask of which nothing changes.
+    left out. A JPEG that is not resized is linked, and so is a mask that does not change.
     """
     numbers = number_objects(clip)
     table = np.zeros(256, np.uint8)
@@ -219,7 +219,7 @@ def _attempt(work: Any, task: tuple[Any, ...]) -> tuple[Any, str | None]:
 
 
 def _measured(clip: Clip, out: Path) -> dict[str, Any]:
-    """The measures of a clip, from an earlier build where its files are the same."""
+    """The measures of a clip, taken from an earlier build if its files have not changed."""
     path = out / ".measures" / f"{_digest(clip)}.json"
     if path.exists():
         return json.loads(path.read_text())
@@ -229,7 +229,7 @@ def _measured(clip: Clip, out: Path) -> dict[str, Any]:
 
 
 def _written(clip: Clip, out: Path, name: str, longest_side: int) -> str:
-    """Write a clip unless it is there whole, made from the same files at the same size."""
+    """Write a clip, unless a complete one from the same files and of the same size is there."""
     mark = out / ".measures" / f"{name}.written"
     stamp = f"{_digest(clip)} {longest_side}"
     if not (mark.exists() and mark.read_text() == stamp and (out / "JPEGImages" / name).is_dir()):
@@ -239,7 +239,7 @@ def _written(clip: Clip, out: Path, name: str, longest_side: int) -> str:
 
 
 def _digest(clip: Clip) -> str:
-    """Changes when a clip's frames or masks are other files, or its JSON says other things."""
+    """A hash that changes with the files of a clip's frames and masks, and with its JSON."""
     total = hashlib.sha256(_key(clip).encode())
     for index, frame in enumerate(clip.frames):
         files = [frame, clip.masks.path(index)]
@@ -252,7 +252,7 @@ def _digest(clip: Clip) -> str:
 
 
 def _remove_stale(out: Path, wanted: set[str]) -> None:
-    """Clips of an earlier build that are not in this one."""
+    """Remove the clips of an earlier build that are not in this one."""
     for kind in ("JPEGImages", "Annotations"):
         folder = out / kind
         for path in folder.iterdir() if folder.is_dir() else ():

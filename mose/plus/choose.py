@@ -1,4 +1,4 @@
-"""Which clips come in: refusals, near duplicates, a weighted rank, budgets."""
+"""Which clips are taken: exclusions, near duplicates, a weighted rank, budgets."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ class PlusConfig:
     longest_side   larger frames are shrunk to it; 0: as they are
     min_frames     shorter clips are left out
     weights        of each measure in a clip's rank
-    budgets        source -> most clips taken from it; absent: all
-    least_score    clips of a lower rank are left out; of a source in ``keep`` none is
-    keep           sources whose every usable clip comes in
+    budgets        source -> at most this many clips are taken from it; a source that is missing
+                   here has no limit
+    least_score    clips of a lower rank are left out, except those of sources in ``keep``
+    keep           sources of which every usable clip is taken
     duplicates     clips whose fingerprints differ in fewer of 192 bits are the same
     exclude        files that list evaluation videos, one name or ``source/name`` a line
     seed           of the order among equal clips
@@ -90,7 +91,7 @@ def is_guarded(source: str, name: str, guards: frozenset[str]) -> bool:
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of a clip: its rank in [0, 1], whether it is in, and why."""
+    """The decision on a clip: its rank in [0, 1], whether it is taken, and why."""
 
     score: float
     kept: bool

@@ -89,8 +89,8 @@ class TrackMasks:
     tracks: tuple[tuple[Segmentation, ...], ...]
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Where objects overlap the smaller one is in front: sources draw whole objects, and
-        what is hidden entirely would be lost the other way round."""
+        """Where objects overlap, the smaller one is in front. Sources draw whole objects, and the
+        other way round a small object could be hidden entirely."""
         ids = np.zeros((self.height, self.width), np.uint8)
         found = []
         for number, track in enumerate(self.tracks, start=1):

@@ -18,10 +18,9 @@ counts alone (BURST), a list of polygons, or null."""
 def decode(segmentation: Segmentation, height: int, width: int) -> np.ndarray | None:
     """``(height, width) bool``, or None where the object is not on the frame.
 
-    Sizes that are strings are read as numbers; a size that is swapped against the frame's is
-    taken for what it is: run lengths fit one of the two only by their size, so a swapped pair
-    is turned back. Null, an empty list and empty counts mean: not there. Raises `InputError`
-    for anything else that cannot be a mask of this size.
+    Sizes that are strings are read as numbers. A size with height and width swapped is recognised
+    by the frame's size and turned back. Null, an empty list and empty counts mean that the object
+    is not there. Raises `InputError` for anything else that cannot be a mask of this size.
     """
     if segmentation is None or (not isinstance(segmentation, Mapping) and len(segmentation) == 0):
         return None

@@ -1,6 +1,6 @@
 """Readers of the sources' documented layouts; each yields `Clip`s without decoding anything.
 
-What becomes of frames that a source leaves unannotated:
+Frames that a source leaves unannotated are treated like this:
 
 mose, davis   the clip is cut to the longest run of annotated frames: frames follow each other
               at full rate, and dropping single ones would make motion jump
@@ -124,7 +124,7 @@ def _track_clip(
     tracks: list[list[Any]],
     notes: tuple[str, ...],
 ) -> Clip:
-    """A clip of tracks, with too many objects and missing images dealt with."""
+    """A clip of tracks; surplus objects are left out, and it is cut at a missing image."""
     height, width = int(entry["height"]), int(entry["width"])
     first = next((frame for frame in frames if frame.is_file()), None)
     if first is not None and height != width:

@@ -1,4 +1,4 @@
-"""Draw lots for a scene: who is there, how they move, what they hide, what the camera does."""
+"""Draw a scene at random: the objects, their motion, their occluders, and the camera."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mose.synthetic.scene import Camera, Figure, Scene
 _LARGE = 0.28
 """Half size of objects, in units, that leave instead of hiding: the screen would be too big."""
 REVEAL_FRAMES = 6
-"""A late object takes this many frames to come in, about."""
+"""A late object takes about this many frames to come in."""
 
 
 def build(
@@ -177,7 +177,7 @@ def _resemble(
 def _prop(
     rng: np.random.Generator, config: SyntheticConfig, scene: Scene, ramp: np.ndarray
 ) -> Figure:
-    """A thing of the scenery, before or behind the objects."""
+    """Draw a piece of scenery, in front of or behind the objects."""
     maker = shapes.OCCLUDERS[int(rng.integers(len(shapes.OCCLUDERS)))]
     near = rng.random() < 0.55
     radius = float(rng.uniform(0.06, 0.3))

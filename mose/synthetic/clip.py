@@ -27,8 +27,8 @@ class Frame:
 
     image      (H, W, 3) uint8 RGB
     labels     (H, W) uint8 object ids, 0 background
-    whole      (N,) int64: pixels inside the frame that object 1..N would have were nothing
-               before it; against the pixels of ``labels`` it tells how much is occluded
+    whole      (N,) int64: pixels that object 1..N would have inside the frame if nothing were in
+               front of it; compared with the pixels of ``labels`` it tells how much is occluded
     """
 
     image: np.ndarray
@@ -92,8 +92,8 @@ def make_clip(
     difficulty   single knobs of `SyntheticConfig` to set over it
 
     Every object is seen in frame 0 with at least ``min_area`` of the frame (a ``late``
-    one in the frame in which its id first occurs). Raises `InputError` for arguments out
-    of range, and where so many objects have no room in so small a frame.
+    one in the frame in which its id first occurs). Raises `InputError` for arguments out of range,
+    and where the frame is too small for the objects.
     """
     made = list(iter_frames(seed, frames, height, width, objects, config, **difficulty))
     return Clip(
@@ -121,7 +121,8 @@ def iter_frames(
 def check_clip(
     seed: int, frames: int, height: int, width: int, objects: int, config: SyntheticConfig
 ) -> int:
-    """The least number of pixels of a prompted object; `InputError` for arguments out of range."""
+    """Return the least number of pixels of a prompted object; `InputError` for arguments out of
+    range."""
     for name, value, low, high in (
         ("seed", seed, 0, 2**63),
         ("frames", frames, 1, 100_000),
@@ -184,9 +185,9 @@ def _frames(
 
 
 def _announced(labels: np.ndarray, begun: np.ndarray, least: int) -> np.ndarray:
-    """Labels without the objects of which too little has been seen to prompt them.
+    """Return the labels without objects that have shown too few pixels so far to be prompted.
 
-    ``begun`` remembers, by id, who has been prompted; it is changed in place.
+    ``begun`` records by id which objects have been prompted; it is changed in place.
     """
     seen = np.bincount(labels.reshape(-1), minlength=len(begun))
     begun |= seen >= least

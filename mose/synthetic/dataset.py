@@ -1,4 +1,4 @@
-"""Write a synthetic data set in MOSE layout: whole videos only, resumable, in parallel."""
+"""Write a synthetic data set in MOSE layout: complete videos only, resumable, in parallel."""
 
 from __future__ import annotations
 
@@ -100,9 +100,9 @@ def write_dataset(
     processes   how many make videos; the bytes do not depend on it
     progress    show a line on standard error
 
-    Videos that are whole are kept, so an interrupted call is continued, and a larger
-    ``videos`` extends a folder. Raises `InputError` if the folder holds something else, was
-    made with other arguments, or is being written by another process; OSError as it comes.
+    Complete videos are kept, so the same call continues an interrupted one, and a larger ``videos``
+    extends a folder. Raises `InputError` if the folder holds something else, was made with other
+    arguments, or is being written by another process. `OSError` is not caught.
     """
     plan = Plan(
         split=split,
@@ -148,7 +148,7 @@ def _range(value: int | tuple[int, int], name: str) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _claimed(root: Path, plan: Plan) -> Iterator[None]:
-    """Make sure that the folder is ours, and ours alone for now."""
+    """Hold the folder for this process alone; refuse a folder that holds something else."""
     try:
         root.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -175,7 +175,7 @@ def _claimed(root: Path, plan: Plan) -> Iterator[None]:
 
 
 def _made(root: Path, plan: Plan, todo: list[int], processes: int) -> Iterator[int]:
-    """Make the videos ``todo``; yields each when it is whole."""
+    """Make the videos ``todo``; yields each one when it is complete."""
     processes = min(processes, len(todo))
     if processes <= 1:
         for index in todo:
@@ -197,7 +197,7 @@ def _made(root: Path, plan: Plan, todo: list[int], processes: int) -> Iterator[i
 
 
 def _start_worker() -> None:
-    """One thread for OpenCV, and no life after the parent's (a killed one cannot say goodbye)."""
+    """Use one thread for OpenCV, and end with the parent, which may be killed without notice."""
     cv2.setNumThreads(1)
     parent = multiprocessing.parent_process()
     if parent is not None:

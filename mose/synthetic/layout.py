@@ -1,4 +1,4 @@
-"""Where everything starts: every prompted object is to be seen in the first frame."""
+"""Where everything starts, so that every prompted object is visible in the first frame."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _TRIES = 10
 def arrange(rng: np.random.Generator, scene: Scene, objects: int, least: int) -> None:
     """Move figures until every object that is not late shows ``least`` pixels in frame 0.
 
-    Objects that do not are moved elsewhere; after a few tries what covers them is moved
-    behind them, and at last they are put on a grid, where there is room for all.
+    Objects that show less are moved elsewhere. After a few tries, whatever covers them is moved
+    behind them; if that does not help, they are put on a grid, where there is room for all.
     """
     prompted = [f for f in scene.figures if f.label and not (f.leave and f.leave.start < 0)]
     for attempt in range(_TRIES):
@@ -82,7 +82,8 @@ def _cells(count: int, scene: Scene) -> Iterator[tuple[float, float, float]]:
 
 
 def _grid(scene: Scene, prompted: list[Figure], objects: int, least: int) -> None:
-    """Objects on top of everything else, one to a cell, as large as fits; blobs if need be."""
+    """Put the objects in front of everything else, one per cell, as large as fits; as blobs if
+    needed."""
     cells = list(_cells(len(prompted), scene))
     for figure, (x, y, half) in zip(prompted, cells, strict=True):
         figure.depth += 10

@@ -1,4 +1,4 @@
-"""Smooth functions of time: how things move, and when they go away.
+"""Smooth functions of time: how things move, and when they are away.
 
 Everything is a closed function of the frame's time, so a clip of any length needs no
 stored path.
@@ -67,7 +67,8 @@ def ease(x: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """When something is away: rises from 0 to 1, stays, falls again; repeats with ``cycle``.
+    """When something is away: the value rises from 0 to 1, stays, and falls again; ``cycle``
+    repeats it.
 
     Times are frame indices, not time units, so that short clips see it whole too.
     ``start`` < 0 means that it is away from the beginning (``late`` objects).

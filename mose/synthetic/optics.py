@@ -16,7 +16,7 @@ from mose.synthetic.textures import grain
 
 @dataclass(slots=True)
 class Optics:
-    """What the camera and the light do to a clip; waves over time units.
+    """What the camera and the light do to a clip, as waves over time units.
 
     gain       exposure (log), and ``cast`` per channel (log)
     lift       black level, 0..255

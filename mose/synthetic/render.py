@@ -16,7 +16,7 @@ Affine = tuple[float, float, float, float, float, float]
 
 @dataclass(slots=True)
 class Skin:
-    """What a body wears.
+    """The surface of a body.
 
     materials    textures (S, S, 3) uint8, one per material
     others       textures that the materials turn into and back, or none
@@ -92,7 +92,7 @@ def draw(
     height: int,
     width: int,
 ) -> Patch | None:
-    """Draw a body into a patch of a ``height x width`` frame; None where nothing shows.
+    """Draw a body into a patch of a ``height x width`` frame; None where nothing of it is visible.
 
     Without ``skin`` only the coverage is made, which is the same to the bit.
     """
@@ -217,8 +217,7 @@ def _paint(
 ) -> np.ndarray:
     """Shaded texture of a part over a box: (h, w, 3) float32.
 
-    The map from screen to texture is worked out on a coarse grid and enlarged: all of it
-    is smooth.
+    The map from screen to texture is smooth, so it is computed on a coarse grid and enlarged.
     """
     part: Part = body.parts[index]
     x0, y0, x1, y1 = box

@@ -18,7 +18,7 @@ class Figure:
 
     label      object id, or 0 for what is not labelled
     depth      larger is nearer; drawn in this order
-    parallax   how much of the camera's movement it shows: 1 for the objects' plane
+    parallax   how far it moves with the camera: 1 for the plane of the objects
     swept      moves with the scenery when the camera travels along
     leave      when it is outside the frame, and towards where (one angle per absence)
     hide       when it is behind the figure ``shelter``
@@ -58,7 +58,7 @@ class Camera:
     surge: Wave
 
     def travelled(self, time: float) -> tuple[float, float]:
-        """How far the scenery has gone by."""
+        """How far the scenery has moved past."""
         along = time + self.surge(time)
         return self.travel_x * along, self.travel_y * along
 
@@ -103,7 +103,7 @@ class Scene:
         return pose
 
     def own_time(self, figure: Figure, frame: float) -> float:
-        """The figure's own time: paths, gaits and outlines follow it."""
+        """The figure's own time, which its path, gait and outline follow."""
         time = frame * self.step
         return time + figure.pace(time)
 
@@ -205,5 +205,6 @@ class Scene:
 
 
 def _wrap(value: float, span: float = 3.0) -> float:
-    """Scenery that has gone by comes again: a value in [-span / 2, span / 2)."""
+    """Wrap a position, so that scenery that has gone by appears again: a value in [-span / 2, span
+    / 2)."""
     return (value + span / 2) % span - span / 2

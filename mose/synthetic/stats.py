@@ -19,7 +19,7 @@ class ClipStats:
     """Counts over one clip.
 
     objects        ids that are ever seen
-    disappearing   objects of which no pixel is seen in some frame after their first
+    disappearing   objects that are not seen in some frame after their first one
     returning      disappearing objects that are seen again afterwards
     occlusions     times that an object becomes covered by 30 % or more
     touching       objects that touch another labelled object in some frame
