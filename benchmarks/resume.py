@@ -66,7 +66,7 @@ def make_run(
             if done:
                 for folder in (run.masks(name), run.pseudo_labels(name)):
                     folder.mkdir()
-                run.evidence(name).write_text("{}")
+                run.record_path(name).write_text("{}")
                 key = job.video_key(found.fingerprint)
                 journal.note_video(name, Whole(key, run.finished_stamp(name)))
             kept = members if config.output.keep_soft else []

@@ -21,6 +21,7 @@ from ensemble.storage.journal import Input, Journal, Whole
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
 from mose.dataset import Dataset
+from selection.run_paths import WRITTEN
 from stseg.files import PARTIAL
 from stseg.progress import progress
 
@@ -33,9 +34,6 @@ STAMPED_MASKS = 8
 """So many of a video's given masks are stamped."""
 SETTLED = 2.0
 """Seconds. What changed more recently may change again without a new time of modification."""
-
-WRITTEN = (".", "pseudo-labels", "selection", "selection/timelines", "report", "report/frames")
-"""Folders in which a killed writer may have left something, beside predictions and masks."""
 
 
 def look_at_all(
@@ -143,7 +141,7 @@ class StoredWork:
             member.name: listed(run.predictions(member.name), clear)
             for member in job.config.members
         }
-        self._masks = listed(run.root / "masks", clear)
+        self._masks = listed(run.all_masks, clear)
         for name in WRITTEN:
             listed(run.root / name, clear)
 
@@ -212,7 +210,7 @@ def note_done(journal: Journal, job: RunJob, inputs: Mapping[str, Input], entry:
 
 def clear_leftovers(run: RunDirectory, members: Iterable[str]) -> None:
     """Remove what killed workers left half-written; only where no worker is left."""
-    for folder in (*map(run.predictions, members), *(run.root / n for n in ("masks", *WRITTEN))):
+    for folder in (*map(run.predictions, members), run.all_masks, *(run.root / n for n in WRITTEN)):
         listed(folder, clear=True)
 
 

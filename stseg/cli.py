@@ -52,6 +52,11 @@ def describe_os_error(error: OSError) -> str:
     return f"{where}: {error.strerror or error}"
 
 
+def tell(text: str) -> None:
+    """A line on standard error: what a command is doing."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
 def say(text: str = "") -> None:
     """A line on standard output: what a command is asked to print."""
     print(text, flush=True)  # noqa: T201

@@ -21,22 +21,19 @@ from ensemble.config import RunConfig, load_config, selection_setup
 from ensemble.execution.lease import held
 from ensemble.finishing.video import open_prediction, write_selected
 from ensemble.plan import open_data
-from ensemble.storage.run_directory import RunDirectory
+from ensemble.results import write_tables
+from ensemble.storage.run_directory import RunDirectory, existing_run
 from mose.dataset import Dataset
-from mose.submission import write_submission
 from selection.describe import describe
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.reasons import Ground, Reason
 from selection.record import SelectionRecord, read_record, read_records
-from selection.report import write_report
 from selection.selectors import Choice
 from selection.spans import ObjectSpans, candidates_of, most_used, stored_plan, whole
-from selection.summary import selection_csv, summarise
+from selection.summary import summarise
 from stseg.errors import InputError, unknown
 from stseg.failures import Failure
-from stseg.files import read_json, write_json, write_text
-
-LOG = "overrides.jsonl"
+from stseg.files import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -55,10 +52,8 @@ def apply_overrides(root: str | Path, wishes: Sequence[Override]) -> list[dict[s
     Raises `InputError` for a folder that is no run, a video, candidate or object that is not
     there, and for a member whose predictions were not kept.
     """
-    run = RunDirectory(Path(root))
-    if not (run.root / "config.yaml").is_file():
-        raise InputError(f"{run.root} is no run folder (no config.yaml): give one")
-    config = load_config(run.root / "config.yaml")
+    run = existing_run(root)
+    config = load_config(run.config)
     for wish in wishes:
         check(run, wish)
     with held(run.root):
@@ -72,7 +67,7 @@ def check(run: RunDirectory, wish: Override) -> None:
     """Raise `InputError` where a wish cannot be fulfilled."""
     record = record_of(run, wish.video)
     if wish.candidate is None:
-        if not saved_record(run, wish.video).is_file():
+        if not run.overridden_record(wish.video).is_file():
             raise InputError(f"video {wish.video} was not overridden: there is nothing to restore")
         if wish.object_id is not None:
             raise InputError("what the run selected is restored for a whole video: no object")
@@ -103,7 +98,7 @@ def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override
         keep_original(run, wish.video)
         plan = new_plan(before, wish)
         video = dataset.video(wish.video)
-        evidence = Evidence.load(run.timeline(wish.video))
+        evidence = Evidence.load(run.evidence_path(wish.video))
         choice = choose(before, wish, plan)
         with ExitStack() as stack:
             predictions = {
@@ -113,7 +108,7 @@ def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override
             write_selected(run, video, choice, predictions, lambda: None)
         record = describe(selection_setup(config), evidence, choice, before.provenance)
         record = replace(record, cycle=before.cycle, overridden=True)
-        write_json(run.evidence(wish.video), record.json())
+        write_json(run.record_path(wish.video), record.json())
     line = {
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "video": wish.video,
@@ -122,7 +117,7 @@ def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override
         "before": stored_plan(before.plan),
         "after": stored_plan(record_of(run, wish.video).plan),
     }
-    with open(run.root / LOG, "a", encoding="utf-8") as file:
+    with open(run.overrides, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     return line
 
@@ -155,34 +150,30 @@ def choose(record: SelectionRecord, wish: Override, plan: ObjectSpans) -> Choice
 
 def record_of(run: RunDirectory, video: str) -> SelectionRecord:
     """The selection record of a video; `InputError` where there is none."""
-    path = run.evidence(video)
+    path = run.record_path(video)
     if not path.is_file():
-        names = [path.stem for path in run.root.glob("selection/*.json")]
+        names = [path.stem for path in run.record_paths()]
         raise unknown("video", video, names, f" in run {run.root}")
     return read_record(path)
 
 
-def saved_record(run: RunDirectory, video: str) -> Path:
-    return run.root / "overridden" / f"{video}.json"
-
-
 def keep_original(run: RunDirectory, video: str) -> None:
     """Set aside what the run selected, once."""
-    target = saved_record(run, video)
+    target = run.overridden_record(video)
     if target.is_file():
         return
-    folder = target.with_suffix("")
+    folder = run.overridden_masks(video)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(run.masks(video), folder)
-    shutil.copyfile(run.evidence(video), target)
+    shutil.copyfile(run.record_path(video), target)
 
 
 def restore(run: RunDirectory, video: str) -> None:
     """Put back what the run selected."""
-    saved = saved_record(run, video)
+    saved = run.overridden_record(video)
     shutil.rmtree(run.masks(video), ignore_errors=True)
-    shutil.move(saved.with_suffix(""), run.masks(video))
-    shutil.move(saved, run.evidence(video))
+    shutil.move(run.overridden_masks(video), run.masks(video))
+    shutil.move(saved, run.record_path(video))
     for path in run.masks(video).iterdir():
         path.touch()  # newer than the pictures of the override
 
@@ -190,14 +181,8 @@ def restore(run: RunDirectory, video: str) -> None:
 def rewrite_results(config: RunConfig, run: RunDirectory) -> None:
     """Everything that is made from all records: CSV, summary, zip, report."""
     records = read_records(run.root)
-    stored = (read_json(run.root / "failures.json") or {}).get("failures", [])
+    stored = (read_json(run.failures) or {}).get("failures", [])
     failures = [Failure.parse(row) for row in stored]
-    seconds = (read_json(run.root / "summary.json") or {}).get("seconds", 0.0)
+    seconds = (read_json(run.summary) or {}).get("seconds", 0.0)
     summary = summarise(records, failures, seconds)
-    write_text(run.root / "selection.csv", selection_csv(records))
-    write_json(run.root / "summary.json", summary.json())
-    if config.output.submission:
-        names = [record.video for record in records]
-        write_submission(run.root / "masks", run.root / "submission.zip", names)
-    if config.output.report:
-        write_report(run.root)
+    write_tables(config, run, records, summary)

@@ -12,7 +12,7 @@ from ensemble.config import RunConfig, load_config
 from ensemble.fusion.frame_loop import FusionSetup, VideoMembers, read_frames
 from ensemble.plan import open_data
 from ensemble.storage.predictions import Prediction, read_manifest
-from ensemble.storage.run_directory import RunDirectory
+from ensemble.storage.run_directory import RunDirectory, existing_run
 from mose import Video
 from mose.masks import read_mask
 from stseg.errors import InputError, unknown
@@ -33,10 +33,8 @@ def figure_layers(
     Raises `InputError` for a folder that is no run, for a video or frame that is not there,
     and where the run did not keep its predictions.
     """
-    run = RunDirectory(Path(root))
-    if not (run.root / "config.yaml").is_file():
-        raise InputError(f"{run.root} is no run folder (no config.yaml): give one")
-    config = load_config(run.root / "config.yaml")
+    run = existing_run(root)
+    config = load_config(run.config)
     dataset = open_data(config, Path("runs"))
     if name not in dataset.videos:
         raise unknown("video", name, dataset.videos, f" of run {run.root}")

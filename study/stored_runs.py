@@ -18,7 +18,7 @@ from ensemble.fusion.frame_loop import FusionSetup, VideoMembers
 from ensemble.plan import choose_videos, open_data
 from ensemble.refinement.follow_back import read_scores
 from ensemble.storage.predictions import Prediction, read_manifest
-from ensemble.storage.run_directory import RunDirectory
+from ensemble.storage.run_directory import RunDirectory, existing_run
 from mose.dataset import Dataset
 from selection.calibration import Calibration
 from selection.evidence import Evidence
@@ -56,15 +56,13 @@ class Study:
 def open_study(root: str | Path, labels: str | None, videos: Sequence[str] = ()) -> Study:
     """A run with labels. Raises `InputError` where it has no stored predictions or labels."""
     root = Path(root)
-    if not (root / "config.yaml").is_file():
-        raise InputError(f"{root} is no run folder (no config.yaml): give one")
-    config = load_config(root / "config.yaml")
+    run = existing_run(root)
+    config = load_config(run.config)
     if labels is not None:
         config = replace(config, data=replace(config.data, labels=labels))
     if config.data.labels is None:
         raise InputError(f"run {root} was made without labels: name their folder with --labels")
     dataset = open_data(config, Path("runs"))
-    run = RunDirectory(root)
     names = choose_videos(dataset, tuple(videos) or config.data.videos)
     members = tuple(member.name for member in config.members)
     kept, left_out = [], {}
@@ -164,4 +162,4 @@ def kept_path(
         {member: (priors[member], stamps[member]) for member in setup.members},
         {member: to_dict(curves[member]) for member in setup.members if member in curves},
     )
-    return study.run.root / "study" / "evidence" / f"{name}-{key[:12]}.npz"
+    return study.run.study_evidence(f"{name}-{key[:12]}")

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ensemble.scheduling.messages import FINISH, Done, GiveUp, JobRecord, LogEntry
+from ensemble.scheduling.messages import (
+    FINISH,
+    Action,
+    Done,
+    Event,
+    GiveUp,
+    JobRecord,
+    LogEntry,
+    Pair,
+    Run,
+    Start,
+)
 from ensemble.storage.journal import open_log
+from stseg.cli import tell
 from stseg.progress import Progress
 
 
@@ -19,21 +31,26 @@ class RunLog:
     A ``Plan`` event comes first (what this invocation has to do, and the wall clock behind the
     events' times), an ``End`` event last.
 
-    pairs    member -> number of pairs to run
+    members  names of all members
+    pairs    what is to be run
     frames   video -> number of frames, of the videos to finish
     """
 
-    def __init__(self, path: Path, pairs: Mapping[str, int], frames: Mapping[str, int]):
+    def __init__(
+        self, path: Path, members: Sequence[str], pairs: Sequence[Pair], frames: Mapping[str, int]
+    ):
         self._file = open_log(path)
         self._frames = frames
-        total = sum(pairs.values())
-        self._bar = Progress(total + len(frames), f"{total} pairs, {len(frames)} videos:")
+        counts = Counter(pair.member for pair in pairs)
+        total = sum(frames[pair.video] for pair in pairs) + sum(frames.values())
+        self._bar = Progress(total, f"frames of {len(pairs)} pairs and {len(frames)} videos:")
+        self._told: set[type] = set()
         self._write(
             {
                 "event": "Plan",
                 "time": time.monotonic(),
                 "wall": time.time(),
-                "pairs": dict(pairs),
+                "pairs": {name: counts[name] for name in members},
                 "videos": len(frames),
                 "frames": dict(frames),
             }
@@ -44,12 +61,24 @@ class RunLog:
     def __call__(self, entry: LogEntry) -> None:
         self._write(entry.json())
         message = entry.message
+        self._tell_first(message)
         if isinstance(message, Done) and entry.member is not None:
             self._seconds[entry.member] += message.seconds
             self._seen[entry.member] += self._frames.get(entry.video or "", 0)
-            self._bar.advance(note=self.speeds())
+            self._bar.advance(self._frames.get(entry.video or "", 0), self.speeds())
         elif isinstance(message, GiveUp):
-            self._bar.advance(note=self.speeds())
+            self._bar.advance(self._frames.get(message.video, 0), self.speeds())
+
+    def _tell_first(self, message: Event | Action) -> None:
+        """Say that something happens for the first time, until the first pair shows progress."""
+        if not isinstance(message, (Start, Run)) or type(message) in self._told:
+            return
+        self._told.add(type(message))
+        if isinstance(message, Run):
+            frames = self._frames.get(message.video, 0)
+            tell(f"{message.member} begins with video {message.video}, {frames} frames")
+        elif message.member:
+            tell(f"loading {message.member} into the first worker")
 
     def speeds(self) -> str:
         """Seconds per frame of each member, measured so far."""

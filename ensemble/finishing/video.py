@@ -80,13 +80,13 @@ def finish_video(
         choice = select(evidence, config.selection, calibration_of(config))
         by_name = dict(zip(members, predictions, strict=True))
         write_selected(run, video, choice, by_name, context.may_write)
-    evidence.save(run.timeline(name))
+    evidence.save(run.evidence_path(name))
     missing = tuple(m.name for m in config.members if m.name not in members)
     reduced = {m: words for m, p in by_name.items() if (words := p.manifest.get("reduced"))}
     seconds = round(time.monotonic() - start, 3)
     provenance = Provenance(key, video.height, video.width, missing, reduced, seconds)
     record = describe(selection_setup(config), evidence, choice, provenance)
-    write_json(run.evidence(name), record.json())
+    write_json(run.record_path(name), record.json())
     # Following back needs the predictions; whoever does that removes them.
     waits = config.selection.uses_cycle
     if not config.output.keep_soft and not missing and not waits:

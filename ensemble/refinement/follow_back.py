@@ -13,7 +13,6 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,7 +97,7 @@ def follow_back(
 
 def open_margin(run: RunDirectory, name: str, options: SelectionOptions) -> float | None:
     """The margin of `agreement` on a finished video that was not followed back; None else."""
-    path = run.timeline(name)
+    path = run.evidence_path(name)
     if not path.is_file() or run.record(name) is None:
         return None
     evidence = Evidence.load(path)
@@ -136,7 +135,10 @@ class CycleJob(RunJob):
 
     def finish(self, video: str, members: tuple[str, ...]) -> JobRecord:
         run = self.run
-        evidence, before = Evidence.load(run.timeline(video)), read_record(run.evidence(video))
+        evidence, before = (
+            Evidence.load(run.evidence_path(video)),
+            read_record(run.record_path(video)),
+        )
         read_scores(run, evidence, members)
         choice = select(evidence, self.config.selection, calibration_of(self.config))
         with ExitStack() as stack:
@@ -149,7 +151,7 @@ class CycleJob(RunJob):
                 lease.check(self.root, self.lease)
 
             write_selected(run, self.dataset.video(video), choice, by_name, may_write)
-        evidence.save(run.timeline(video))
+        evidence.save(run.evidence_path(video))
         record = describe(selection_setup(self.config), evidence, choice, before.provenance)
         cycle = {
             member: {
@@ -160,7 +162,7 @@ class CycleJob(RunJob):
             for row, member in enumerate(evidence.members)
         }
         record = dataclasses.replace(record, cycle=cycle)
-        write_json(run.evidence(video), record.json())
+        write_json(run.record_path(video), record.json())
         return {**record.json(), "stamp": run.finished_stamp(video)}
 
 
@@ -169,7 +171,7 @@ class BackwardWorker(MemberWorker):
 
     def run(self, video: str, attempt: Attempt) -> JobRecord:
         opened = self.job.dataset.video(video)
-        path = score_path(self.job.run, self.member.name, video)
+        path = self.job.run.cycle_score(self.member.name, video)
         segmenter, _ = self._lighter(attempt.step, min(opened.height, opened.width))
         start = time.monotonic()
         prediction = Prediction(self.job.run.prediction(self.member.name, video))
@@ -181,7 +183,7 @@ class BackwardWorker(MemberWorker):
                 scores |= meet_given(opened, segmenter.segment(back), last)
         finally:
             prediction.close()
-        seen = seen_after(Evidence.load(self.job.run.timeline(video)), last)
+        seen = seen_after(Evidence.load(self.job.run.evidence_path(video)), last)
         scores = {
             name: round(score * (1 - seen.get(name, 0.0)), 6) for name, score in scores.items()
         }
@@ -194,15 +196,11 @@ class BackwardWorker(MemberWorker):
 def read_scores(run: RunDirectory, evidence: Evidence, members: Sequence[str]) -> None:
     """Put the stored scores of members into an evidence, in place; NaN where there are none."""
     for member in members:
-        scores = (read_json(score_path(run, member, evidence.video)) or {}).get("scores", {})
+        scores = (read_json(run.cycle_score(member, evidence.video)) or {}).get("scores", {})
         row = evidence.candidates.index(member)
         for column, object_id in enumerate(evidence.object_ids):
             evidence.cycle[row, column] = scores.get(str(object_id), np.nan)
     evidence.memo.clear()
-
-
-def score_path(run: RunDirectory, member: str, video: str) -> Path:
-    return run.root / "cycles" / member / f"{video}.json"
 
 
 def last_seen(prediction: Prediction, video: Video) -> dict[int, int]:

@@ -19,8 +19,6 @@ from typing import Any, NamedTuple, TextIO
 from ensemble.storage.run_directory import RunDirectory
 from stseg.files import write_text
 
-JOURNAL = "resume.jsonl"
-
 
 class Input(NamedTuple):
     """What planning needs of a video.
@@ -137,7 +135,7 @@ class Journal:
 def read_journal(run: RunDirectory) -> tuple[Journal, int]:
     """What the run directory's file says, and how many lines it has."""
     journal, count = Journal(), 0
-    with contextlib.suppress(FileNotFoundError), open(run.root / JOURNAL, errors="replace") as file:
+    with contextlib.suppress(FileNotFoundError), open(run.journal, errors="replace") as file:
         for line in file:
             count += 1
             with contextlib.suppress(ValueError, TypeError):
@@ -149,7 +147,7 @@ def read_journal(run: RunDirectory) -> tuple[Journal, int]:
 def open_journal(run: RunDirectory) -> Iterator[Journal]:
     """The run directory's journal, to be added to; only for whoever holds the run's lease."""
     journal, count = read_journal(run)
-    path = run.root / JOURNAL
+    path = run.journal
     if count > 2 * len(journal) + 1000:
         write_text(path, "".join(f"{line}\n" for line in journal.lines()))
     with open_log(path) as file:

@@ -1,17 +1,4 @@
-"""The run directory: where everything of one run lies, and what of it is whole.
-
-::
-
-    runs/<name>/
-      config.yaml  environment.json  events.jsonl  resume.jsonl  lease.json
-      predictions/<member>/<video>/       removed when the video is finished
-      pseudo-labels/<video>/00000.png
-      masks/<video>/00000.png             the selected masks
-      submission.zip
-      selection/<video>.json  selection.csv  summary.json
-      report/index.html  report/<video>.html  report/frames/<video>/
-      failures.json
-"""
+"""The run directory: what of a run is whole, and how one begins. `RunPaths` says where it lies."""
 
 from __future__ import annotations
 
@@ -30,49 +17,22 @@ from ensemble.storage.predictions import FRAMES, read_manifest
 from mose import InputError
 from selection.record import SelectionRecord, read_record
 from selection.report.document import stills_folder
+from selection.run_paths import FOLDERS, RunPaths
 from stseg.files import count_files, write_json, write_text
-
-MARK = "config.yaml"
 
 
 @dataclass(frozen=True)
-class RunDirectory:
-    """Paths inside a run directory; holds no state."""
-
-    root: Path
-
-    def predictions(self, member: str) -> Path:
-        return self.root / "predictions" / member
-
-    def prediction(self, member: str, video: str) -> Path:
-        return self.predictions(member) / video
-
-    def pseudo_labels(self, video: str) -> Path:
-        return self.root / "pseudo-labels" / video
-
-    def masks(self, video: str) -> Path:
-        return self.root / "masks" / video
-
-    def evidence(self, video: str) -> Path:
-        """The selection record of a video."""
-        return self.root / "selection" / f"{video}.json"
-
-    def timeline(self, video: str) -> Path:
-        """Per-frame agreement and presence of every candidate, for the report."""
-        return self.root / "selection" / "timelines" / f"{video}.npz"
+class RunDirectory(RunPaths):
+    """A run folder: where everything lies, and what of it is whole; holds no state."""
 
     def stills(self, video: str) -> Path:
         """Small pictures of a video, for the report."""
         return stills_folder(self.root, video)
 
-    @property
-    def events(self) -> Path:
-        return self.root / "events.jsonl"
-
     def record(self, video: str) -> SelectionRecord | None:
         """The selection record of a video, or None where there is none that can be read."""
         try:
-            return read_record(self.evidence(video))
+            return read_record(self.record_path(video))
         except InputError:
             return None
 
@@ -110,6 +70,14 @@ class RunDirectory:
         )
 
 
+def existing_run(root: str | Path) -> RunDirectory:
+    """The run in ``root``; `InputError` where there is none."""
+    run = RunDirectory(Path(root))
+    if not run.config.is_file():
+        raise InputError(f"{root} is no run folder (no {run.config.name}): give one")
+    return run
+
+
 def open_run(
     root: str | Path, config: Mapping[str, Any], images: Path, overwrite: bool
 ) -> RunDirectory:
@@ -122,7 +90,8 @@ def open_run(
     root = Path(root)
     if root.exists() and not root.is_dir():
         raise InputError(f"output {root} is a file: choose a folder")
-    mark = root / MARK
+    run = RunDirectory(root)
+    mark = run.config
     if root.is_dir() and any(root.iterdir()):
         if not mark.is_file():
             raise InputError(
@@ -139,11 +108,11 @@ def open_run(
                         f"output folder {root} belongs to a run over {key} '{before.get(key)}',"
                         f" not '{now.get(key)}': choose another --output, or --overwrite it"
                     )
-    for name in ("predictions", "pseudo-labels", "masks", "selection/timelines"):
+    for name in FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
     write_text(mark, yaml.safe_dump(dict(config), sort_keys=False))
-    write_json(root / "environment.json", {**environment(), "images": str(images)})
-    return RunDirectory(root)
+    write_json(run.environment, {**environment(), "images": str(images)})
+    return run
 
 
 def environment() -> dict[str, Any]:

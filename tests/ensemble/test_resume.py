@@ -16,8 +16,7 @@ from ensemble import resume
 from ensemble import run as command
 from ensemble.plan import Plan, make_plan, open_data
 from ensemble.run import configure, parser
-from ensemble.storage import journal as memories
-from ensemble.storage.journal import JOURNAL, Journal, Whole, open_journal, read_journal
+from ensemble.storage.journal import Journal, Whole, open_journal, read_journal
 from ensemble.storage.run_directory import RunDirectory
 from mose.dataset import Dataset
 
@@ -75,9 +74,9 @@ def test_what_is_remembered_is_not_opened(run, monkeypatch):
 
 
 def test_everything_is_looked_at_where_nothing_is_remembered(run):
-    (run / "run" / JOURNAL).unlink()
+    (RunDirectory(run / "run").journal).unlink()
     assert sorted(plan(run).finished) == sorted(VIDEOS)
-    assert not (run / "run" / JOURNAL).exists(), "only the holder of the lease writes"
+    assert not (RunDirectory(run / "run").journal).exists(), "only the holder of the lease writes"
     assert command.main(arguments(run)) == 0
     journal, _ = read_journal(RunDirectory(run / "run"))
     assert (len(journal.inputs), len(journal.videos), len(journal.pairs["flow"])) == (3, 3, 3)
@@ -196,7 +195,7 @@ def test_torn_lines_cost_only_themselves(tmp_path):
     run = RunDirectory(tmp_path)
     with open_journal(run) as journal:
         journal.note_pair("m", "a", Whole("k1", (1, 2)))
-    with open(tmp_path / JOURNAL, "a") as file:
+    with open(RunDirectory(tmp_path).journal, "a") as file:
         file.write('["pair","m","b","k')
     with open_journal(run) as journal:
         journal.note_pair("m", "c", Whole("k2", (3, 4)))
@@ -205,7 +204,7 @@ def test_torn_lines_cost_only_themselves(tmp_path):
     assert found.pairs == {"m": {"a": Whole("k1", (1, 2)), "c": Whole("k2", (3, 4))}}
     assert found.videos == {"c": Whole("k3", (5, 6, 7, 8))}
     assert lines == 4
-    (tmp_path / JOURNAL).write_bytes(b'\xff\x00garbage\n{}\n[]\n["video"]\n')
+    (RunDirectory(tmp_path).journal).write_bytes(b'\xff\x00garbage\n{}\n[]\n["video"]\n')
     assert len(read_journal(run)[0]) == 0
 
 
@@ -216,7 +215,7 @@ def test_a_file_of_repetitions_is_shortened(tmp_path):
             journal.note_pair("m", "a", Whole(f"{number}", (number, 0)))
     with open_journal(run):
         pass
-    lines = (tmp_path / JOURNAL).read_text().splitlines()
+    lines = (RunDirectory(tmp_path).journal).read_text().splitlines()
     assert [json.loads(line) for line in lines] == [["pair", "m", "a", "1499", [1499, 0]]]
 
 
@@ -226,4 +225,4 @@ def test_a_journal_reads_back_as_it_was_noted(run):
     for line in before.lines():
         again.take_in(line)
     assert again == before
-    assert memories.JOURNAL in os.listdir(run / "run")
+    assert "resume.jsonl" in os.listdir(run / "run")

@@ -24,7 +24,7 @@ def run(tmp_path_factory):
     forget_object(root / "predictions/strong/v00", 1)
     config = load_config(root / "config.yaml")
     folders = RunDirectory(root)
-    folders.timeline("v00").parent.mkdir(parents=True)
+    folders.evidence_path("v00").parent.mkdir(parents=True)
     context = FinishingContext(config, open_data(config, root), folders)
     finish_video(context, "v00", tuple(MEMBERS), "key")
     return root

@@ -27,9 +27,10 @@ from ensemble import job as worker
 from ensemble import run as command
 from ensemble.execution import lease
 from ensemble.execution.lease import Fenced, held
+from ensemble.execution.setup import specs_of, wanted_room
 from ensemble.job import find_weights
 from ensemble.plan import make_job, open_data
-from ensemble.run import configure, parser, specs_of, wanted_room
+from ensemble.run import configure, parser
 from ensemble.scheduling.messages import Attempt, Shape
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError

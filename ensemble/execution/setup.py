@@ -1,0 +1,46 @@
+"""From a configuration to what the scheduler and the executors need of it."""
+
+from __future__ import annotations
+
+import math
+
+from ensemble.config import RunConfig
+from ensemble.execution.executor import Executor, make_executor
+from ensemble.job import RunJob
+from ensemble.scheduling.messages import MemberSpec, Shape
+
+
+def specs_of(config: RunConfig) -> list[MemberSpec]:
+    """What the members' workers need."""
+    on_gpu = config.execution.device != "cpu"
+    return [
+        MemberSpec(
+            name=member.name,
+            num_cpus=member.num_cpus,
+            num_gpus=member.num_gpus if on_gpu else 0.0,
+            memory=member.memory,
+            max_workers=member.max_workers,
+        )
+        for member in config.members
+    ]
+
+
+def executor_of(config: RunConfig, job: RunJob) -> Executor:
+    """The executor that a configuration asks for, for a job."""
+    execution = config.execution
+    if execution.executor != "ray":
+        return make_executor(execution.executor, job)
+    return make_executor(
+        "ray", job, execution.address, num_cpus=execution.workers, wanted=wanted_room(config)
+    )
+
+
+def wanted_room(config: RunConfig) -> Shape | None:
+    """What to ask a cluster that grows for: ``execution.gpus``, and the cores for workers on all
+    of them and for finishing beside them. None where nothing is asked for."""
+    gpus = config.execution.gpus
+    if not gpus:
+        return None
+    per_gpu = max(m.num_cpus / m.num_gpus if m.num_gpus else m.num_cpus for m in config.members)
+    memory = sum(member.memory or 0 for member in config.members) * math.ceil(gpus)
+    return Shape(math.ceil(gpus * per_gpu) + math.ceil(gpus), gpus, memory)

@@ -1,0 +1,120 @@
+"""A run from its configuration to its results: plan, execute, follow back, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+from adapters.base import check_device
+from adapters.registry import check_name
+from ensemble.config import RunConfig
+from ensemble.dry_run import describe_plan
+from ensemble.execution.driver import RunOutcome, run_pairs
+from ensemble.execution.lease import held, refuse_second
+from ensemble.execution.run_log import RunLog
+from ensemble.execution.setup import executor_of, specs_of
+from ensemble.plan import Plan, calibration_notes, choose_videos, make_plan, open_data
+from ensemble.refinement.follow_back import follow_back
+from ensemble.results import say_results, write_results
+from ensemble.resume import clear_leftovers, note_done
+from ensemble.scheduling.messages import LogEntry
+from ensemble.storage.journal import Journal, open_journal
+from ensemble.storage.run_directory import RunDirectory, open_run
+from selection.calibration import find_calibration
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, say, tell
+from stseg.config import to_dict
+from stseg.failures import FailureKind
+
+
+def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> int:
+    """Run a configuration; returns the exit code."""
+    start = time.monotonic()
+    for member in config.members:
+        check_name(member.adapter)
+    if config.execution.address is None and "RAY_ADDRESS" not in os.environ:
+        check_device(config.execution.device)
+    config = absolute_paths(config)
+    runs = Path("runs")
+    dataset = open_data(config, runs)
+    choose_videos(dataset, config.data.videos)
+    name = f"{Path(config.data.dataset).name}-{config.data.split}"
+    directory = RunDirectory(Path(config.output.path or runs / name))
+    if dry_run:
+        say(describe_plan(make_plan(config, dataset, directory)))
+        return EXIT_OK
+    refuse_second(directory.root)
+    open_run(directory.root, to_dict(config), dataset.images, overwrite)
+    with held(directory.root) as lease, open_journal(directory) as journal:
+        plan = make_plan(config, dataset, directory, lease, journal)
+        announce(plan, directory)
+        outcome = execute(plan, directory, journal)
+        if any(item.category is FailureKind.CORRUPT for item in outcome.unfinished):
+            # A stored prediction was damaged and has been removed: make it again, once.
+            plan = make_plan(config, dataset, directory, lease, journal)
+            outcome = execute(plan, directory, journal)
+        if config.selection.uses_cycle:
+            follow_back(
+                config, plan, directory, specs_of(config), lambda job: executor_of(config, job)
+            )
+        clear_leftovers(directory, [member.name for member in config.members])
+        summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
+    say(summary.table())
+    say_results(config, summary, directory)
+    return EXIT_INCOMPLETE if summary.failures else EXIT_OK
+
+
+def announce(plan: Plan, directory: RunDirectory) -> None:
+    """Say at once what is about to be done, and what there is to know before."""
+    config = plan.job.config
+    names = ", ".join(member.name for member in config.members)
+    tell(f"{len(plan.videos)} videos of {plan.job.dataset.root}, into {directory.root}")
+    tell(f"{len(config.members)} members on {config.execution.device}: {names}")
+    if plan.finished:
+        tell(f"{len(plan.finished)} videos are finished already, and are kept")
+    for sentence in calibration_notes(plan.job):
+        say(sentence)
+
+
+def absolute_paths(config: RunConfig) -> RunConfig:
+    """Files by their absolute paths: workers may run in another folder."""
+    members = []
+    for member in config.members:
+        if member.weights and Path(member.weights).exists():
+            member = dataclasses.replace(member, weights=str(Path(member.weights).resolve()))
+        members.append(member)
+    calibration = config.calibration and str(find_calibration(config.calibration))
+    return dataclasses.replace(config, members=tuple(members), calibration=calibration)
+
+
+def execute(plan: Plan, directory: RunDirectory, journal: Journal) -> RunOutcome:
+    """Run what the plan left to do."""
+    config = plan.job.config
+    done = [(member, video) for member, videos in plan.whole.items() for video in videos]
+    if not plan.pairs and not done:
+        return RunOutcome()
+    if config.execution.executor == "ray":
+        where = config.execution.address or os.environ.get("RAY_ADDRESS") or "this machine"
+        tell(f"starting Ray workers on {where}")
+    executor = executor_of(config, plan.job)
+    frames = {n: f.frames for n, f in sorted(plan.inputs.items()) if n not in plan.finished}
+    members = [member.name for member in config.members]
+    log = RunLog(directory.events, members, plan.pairs, frames)
+
+    def listen(entry: LogEntry) -> None:
+        log(entry)
+        note_done(journal, plan.job, plan.inputs, entry)
+
+    try:
+        return run_pairs(
+            executor,
+            specs_of(config),
+            plan.pairs,
+            done=done,
+            limits=config.execution.limits,
+            fence=f"{plan.job.lease}-",
+            on_event=listen,
+        )
+    finally:
+        log.close()

@@ -1,0 +1,72 @@
+"""What a run ends with: failures, tables, submission, report, and where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ensemble.config import RunConfig
+from ensemble.execution.driver import RunOutcome
+from ensemble.plan import Plan
+from ensemble.storage.run_directory import RunDirectory
+from mose.submission import write_submission
+from selection.record import SelectionRecord
+from selection.report import write_report
+from selection.summary import Summary, selection_csv, summarise
+from stseg.cli import say
+from stseg.failures import Failure, FailureKind
+from stseg.files import write_json, write_text
+
+
+def write_results(
+    config: RunConfig, plan: Plan, outcome: RunOutcome, directory: RunDirectory, seconds: float
+) -> Summary:
+    """Everything that is written once per run: failures, CSV, summary, zip, report."""
+    failures = list_failures(plan, outcome)
+    written = [v for v in plan.videos if v in plan.finished or v in outcome.finished]
+    records = [record for v in written if (record := directory.record(v))]
+    summary = summarise(records, failures, seconds)
+    write_json(directory.failures, {"failures": [failure.json() for failure in failures]})
+    write_tables(config, directory, records, summary)
+    return summary
+
+
+def write_tables(
+    config: RunConfig,
+    directory: RunDirectory,
+    records: Sequence[SelectionRecord],
+    summary: Summary,
+) -> None:
+    """What is made from all records: CSV, summary, zip, report."""
+    write_text(directory.table, selection_csv(records))
+    write_json(directory.summary, summary.json())
+    if config.output.submission and records:
+        names = [record.video for record in records]
+        write_submission(directory.all_masks, directory.submission, names)
+    if config.output.report and records:
+        write_report(directory.root)
+
+
+def list_failures(plan: Plan, outcome: RunOutcome) -> list[Failure]:
+    """What was given up, and why."""
+    broken = [
+        Failure(video, None, FailureKind.INPUT, message) for video, message in plan.broken.items()
+    ]
+    pairs = [
+        Failure(item.video, item.member, item.category, item.message, item.attempts)
+        for item in outcome.given_up
+    ]
+    videos = [Failure(item.video, None, item.category, item.message) for item in outcome.unfinished]
+    return [*broken, *pairs, *videos]
+
+
+def say_results(config: RunConfig, summary: Summary, directory: RunDirectory) -> None:
+    """Where everything is, and what failed."""
+    say(f"{summary.videos} videos in {summary.seconds:.1f} s: {directory.all_masks}")
+    if config.output.submission and summary.videos:
+        say(f"submission: {directory.submission}")
+    if config.output.report and summary.videos:
+        say(f"report: {directory.report}")
+    if summary.failures:
+        say(f"{len(summary.failures)} failures, see {directory.failures}:")
+        for failure in summary.failures[:5]:
+            say(f"  {failure.sentence()}")

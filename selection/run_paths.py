@@ -1,0 +1,123 @@
+"""Where everything of a run lies. Paths only: nothing is read here.
+
+It stands beside the report and the exports, which read run folders, and below the pipeline,
+which writes them; `ensemble.storage.run_directory` adds what of a run is whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+LAYOUT = """\
+  masks/<video>/00000.png           the selected masks
+  submission.zip                    the same, as a server takes it
+  report/index.html                 the selection report
+  selection/<video>.json            every candidate's scores, the winner, why
+  selection/timelines/<video>.npz   the scores frame by frame
+  selection.csv  summary.json       the run in numbers
+  failures.json                     what was given up, and why
+  pseudo-labels/<video>/00000.png   the fused masks
+  predictions/<member>/<video>/     until the video is finished, or with --keep-soft
+  config.yaml  environment.json     what the run was made with
+  events.jsonl  resume.jsonl  lease.json"""
+"""A run folder, for people."""
+
+FOLDERS = ("predictions", "pseudo-labels", "masks", "selection/timelines")
+"""Made when a run begins."""
+
+WRITTEN = (".", "pseudo-labels", "selection", "selection/timelines", "report", "report/frames")
+"""Folders in which a killed writer may have left something, beside predictions and masks."""
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Paths inside a run folder."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration of the run; its presence makes a folder a run."""
+        return self.root / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.root / "environment.json"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "resume.jsonl"
+
+    @property
+    def failures(self) -> Path:
+        return self.root / "failures.json"
+
+    @property
+    def summary(self) -> Path:
+        return self.root / "summary.json"
+
+    @property
+    def table(self) -> Path:
+        """One line per video."""
+        return self.root / "selection.csv"
+
+    @property
+    def submission(self) -> Path:
+        return self.root / "submission.zip"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report" / "index.html"
+
+    @property
+    def all_masks(self) -> Path:
+        return self.root / "masks"
+
+    @property
+    def overrides(self) -> Path:
+        """One line per choice made by hand."""
+        return self.root / "overrides.jsonl"
+
+    def masks(self, video: str) -> Path:
+        return self.all_masks / video
+
+    def pseudo_labels(self, video: str) -> Path:
+        return self.root / "pseudo-labels" / video
+
+    def predictions(self, member: str) -> Path:
+        return self.root / "predictions" / member
+
+    def prediction(self, member: str, video: str) -> Path:
+        return self.predictions(member) / video
+
+    def record_path(self, video: str) -> Path:
+        """The selection record of a video."""
+        return self.root / "selection" / f"{video}.json"
+
+    def record_paths(self) -> list[Path]:
+        """The selection records that are there."""
+        return sorted((self.root / "selection").glob("*.json"))
+
+    def evidence_path(self, video: str) -> Path:
+        """Every candidate's scores, frame by frame."""
+        return self.root / "selection" / "timelines" / f"{video}.npz"
+
+    def cycle_score(self, member: str, video: str) -> Path:
+        """How a member that was followed back met the given masks."""
+        return self.root / "cycles" / member / f"{video}.json"
+
+    def overridden_record(self, video: str) -> Path:
+        """What the run itself had selected, where somebody chose otherwise."""
+        return self.root / "overridden" / f"{video}.json"
+
+    def overridden_masks(self, video: str) -> Path:
+        return self.root / "overridden" / video
+
+    def study_evidence(self, name: str) -> Path:
+        """Evidence that a study keeps for the next one."""
+        return self.root / "study" / "evidence" / f"{name}.npz"
