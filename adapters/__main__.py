@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from adapters.listing import Description, describe_all
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, run_command, say
 from stseg.tables import format_table
 
 
@@ -26,9 +25,7 @@ def needs(adapter: Description) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m adapters", description="The models that can be members of an ensemble."
-    )
+    parser = CommandParser("adapters", "The models that can be members of an ensemble.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="all adapters and what each of them needs")
     parser.parse_args(arguments)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from selection.run_paths import LAYOUT as RUN_LAYOUT
-from stseg.cli import run_command
+from stseg.cli import CommandParser, run_command
 from stseg.config import SET_HELP
 from stseg.errors import InputError, unknown
 
@@ -33,11 +33,10 @@ exit code: 0 every video written, 1 some failed (see failures.json), 2 bad input
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(
-        prog="python -m ensemble.run",
-        description="Run an ensemble over a data set and select the best masks per video.",
+    p = CommandParser(
+        "ensemble.run",
+        "Run an ensemble over a data set and select the best masks per video.",
         epilog=LAYOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--split", help="train, valid or test")
     p.add_argument("--dataset", help="root of the data set (default: the built-in synthetic one)")

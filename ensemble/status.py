@@ -5,7 +5,6 @@ python -m ensemble.status runs/MOSE-valid
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections import Counter
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, run_command, say
 from stseg.errors import InputError
 
 
@@ -151,9 +150,9 @@ def _events(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
-    p = argparse.ArgumentParser(
-        prog="python -m ensemble.status",
-        description="Progress, rates, failures and nodes of a run, from its directory alone.",
+    p = CommandParser(
+        "ensemble.status",
+        "Progress, rates, failures and nodes of a run, from its directory alone.",
     )
     p.add_argument("run", help="run folder")
     p.add_argument("--watch", type=float, metavar="SECONDS", help="again and again")

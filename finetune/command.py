@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune.recipe import Recipe, load_recipe
-from stseg.cli import EXIT_INTERRUPTED, EXIT_OK, say
+from stseg.cli import EXIT_INTERRUPTED, EXIT_OK, CommandParser, say
 from stseg.config import SET_HELP
 from stseg.progress import Progress
 
@@ -31,11 +30,8 @@ Several workers, one GPU each: --set device=cuda --set launch.workers=4.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m finetune",
-        description="Fine-tune a network, or train a small one from nothing.",
-        epilog=HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = CommandParser(
+        "finetune", "Fine-tune a network, or train a small one from nothing.", epilog=HELP
     )
     parser.add_argument("--config", required=True, help="a recipe, see configs/finetune")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help=SET_HELP)

@@ -11,7 +11,6 @@ synthetic videos that no training draws, and on a data set with full labels, if 
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING
 from adapters.weights.store import PRETRAINED
 from finetune.recipe import Recipe, ValidationOptions, load_recipe
 from mose import InputError
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, run_command, say
 from stseg.config import SET_HELP
 from stseg.files import write_bytes, write_text
 
@@ -70,9 +69,9 @@ python -m finetune.ship --config {config} \\
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m finetune.ship",
-        description="Write a small network's weights in half precision, with a card.",
+    parser = CommandParser(
+        "finetune.ship",
+        "Write a small network's weights in half precision, with a card.",
     )
     parser.add_argument("--config", required=True, help="the recipe that it was trained by")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help=SET_HELP)

@@ -27,7 +27,7 @@ from mose.results import (
     wrapping,
 )
 from mose.video import Video
-from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, run_command, say
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, run_command, say
 from stseg.errors import InputError
 from stseg.progress import Progress
 
@@ -210,11 +210,8 @@ def _over_videos(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m mose.check",
-        description="Say what a server would reject or silently score as zero.",
-        epilog=LAYOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = CommandParser(
+        "mose.check", "Say what a server would reject or silently score as zero.", epilog=LAYOUT
     )
     parser.add_argument("path", metavar="PATH", type=Path)
     parser.add_argument("--dataset", type=Path, metavar="ROOT", help="check results against it")

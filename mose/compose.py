@@ -14,7 +14,6 @@ and disappearance for measuring trackers, where the clips themselves have one ob
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from PIL import Image
 from mose.dataset import Dataset, open_dataset
 from mose.masks import object_ids, read_mask, write_mask
 from mose.video import Video
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, run_command, say
 from stseg.errors import InputError
 from stseg.files import appearing_in, write_json
 from stseg.progress import progress
@@ -218,9 +217,7 @@ def _write_video(dataset: Dataset, recipe: Recipe, out: Path, name: str) -> None
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
-    p = argparse.ArgumentParser(
-        prog="python -m mose.compose", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    p = CommandParser("mose.compose", __doc__
     )  # fmt: skip
     p.add_argument("dataset", help="data set with a mask on every frame")
     p.add_argument("out", help="folder to write")

@@ -1,18 +1,64 @@
-"""What all commands share: errors as one sentence, and exit codes."""
+"""What all commands share: their names in help, errors as one sentence, and exit codes."""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import errno
+import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any, NoReturn
 
 from stseg.errors import InputError
 
-Item = TypeVar("Item")
-
 EXIT_OK, EXIT_INCOMPLETE, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 """Whole; some items failed or a check found something; nothing was done; Ctrl-C."""
+
+
+_started_as: ContextVar[str | None] = ContextVar("started_as", default=None)
+
+
+@contextlib.contextmanager
+def started_as(name: str) -> Iterator[None]:
+    """Within the block, help calls the command ``name``."""
+    token = _started_as.set(name)
+    try:
+        yield
+    finally:
+        _started_as.reset(token)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of ``python -m <module>``, whose help calls it as it was started.
+
+    Descriptions and the drawings of folders in epilogs keep their lines. A shell that has
+    asked for completion of the command ``stseg`` gets it instead of a run.
+    """
+
+    def __init__(self, module: str, description: str, epilog: str | None = None):
+        super().__init__(
+            prog=_started_as.get() or f"python -m {module}",
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def add_subparsers(self, **options: Any) -> Any:
+        return super().add_subparsers(parser_class=argparse.ArgumentParser, **options)
+
+    def parse_args(self, *arguments: Any, **options: Any) -> Any:
+        complete(self)
+        return super().parse_args(*arguments, **options)
+
+
+def complete(parser: argparse.ArgumentParser) -> None:
+    """Answer a shell that asks how its line may go on, and end the process; else do nothing."""
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
 
 
 def run_command(command: Callable[[Sequence[str] | None], int]) -> NoReturn:
@@ -21,16 +67,30 @@ def run_command(command: Callable[[Sequence[str] | None], int]) -> NoReturn:
     An `InputError` or a full or forbidden disk becomes one sentence on standard error and
     exit code 2.
     """
+    wait_passively()
     try:
         code = command(None)
     except InputError as error:
         code = fail(str(error))
+    except BrokenPipeError:  # whoever read the output has seen enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_INCOMPLETE
     except OSError as error:
         code = fail(describe_os_error(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
         code = EXIT_INTERRUPTED
     raise SystemExit(code)
+
+
+def wait_passively() -> None:
+    """Let OpenMP's threads give up their core while they wait for work, unless the user has said
+    otherwise. For whoever starts a process that computes, before torch is loaded in it.
+
+    Threads that spin take from other processes, and from each other, what they wait for: beside
+    two busy processes a small network is ten times as slow (docs/performance.md).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def fail(message: str) -> int:

@@ -21,7 +21,9 @@ __all__ = [
     "merge", "one_of", "option", "read_yaml", "to_dict",
 ]  # fmt: skip
 
-CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "configs"
+_HERE = Path(__file__).resolve().parent
+CONFIG_FOLDER = next(f for f in (_HERE.parent / "configs", _HERE / "configs") if f.is_dir())
+"""The project's configurations: beside the packages in a checkout, in this one in a wheel."""
 
 SET_HELP = (
     "change a key of the YAML file, such as fusion.rule=average; a list is data.videos=a,b or,"

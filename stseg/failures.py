@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 
-class FailureKind(str, Enum):
+class FailureKind(StrEnum):
     """Why an attempt failed, or why something is not tried again.
 
     The first six are what a worker reports of an attempt, the others what the scheduler

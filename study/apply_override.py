@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override
         record = replace(record, cycle=before.cycle, overridden=True)
         write_json(run.record_path(wish.video), record.json())
     line = {
-        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "video": wish.video,
         "candidate": wish.candidate,
         "object": wish.object_id,

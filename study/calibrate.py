@@ -26,7 +26,7 @@ from selection.policies import SelectionOptions, policies_help, policies_to_comp
 from selection.selectors import GRANULARITIES, Choice, select
 from selection.statistics import mean_score
 from selection.sureness import BEST_WITHIN, keys, sure_features
-from stseg.cli import EXIT_OK, say
+from stseg.cli import EXIT_OK, CommandParser, say
 from stseg.errors import InputError
 from stseg.tables import format_table
 from study.results import MIN_VIDEOS, baselines, calibrations, evaluate
@@ -47,12 +47,7 @@ split that no member was trained on."""
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(
-        prog="python -m selection.calibrate",
-        description=__doc__,
-        epilog=f"{LAYOUT}\n\n{policies_help()}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    p = CommandParser("selection.calibrate", __doc__, epilog=f"{LAYOUT}\n\n{policies_help()}")
     p.add_argument("--run", required=True, help="the run folder")
     p.add_argument("--labels", nargs="?", const="Annotations", help="folder of full labels")
     p.add_argument("--videos", metavar="FILE", help="a file with the name of a video per line")
@@ -205,5 +200,5 @@ def source_of(opened: Study) -> dict[str, Any]:
         "videos_hash": digest(*sorted(opened.videos)),
         "members": members,
         "fusion": config.fusion.rule,
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from selection.record import SelectionRecord, read_records
 from selection.spans import candidates_of
-from stseg.cli import EXIT_OK, say
+from stseg.cli import EXIT_OK, CommandParser, say
 from stseg.errors import InputError
 from stseg.files import write_json
 from stseg.progress import progress
@@ -218,11 +218,8 @@ def stretches(frames: Sequence[tuple[str, str]], most: int = 3) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(
-        prog="python -m selection.compare",
-        description="What changed between the selected masks of two runs.",
-        epilog=LAYOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    p = CommandParser(
+        "selection.compare", "What changed between the selected masks of two runs.", epilog=LAYOUT
     )
     p.add_argument("first", help="a run folder")
     p.add_argument("second", help="the run folder to compare it with")

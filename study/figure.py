@@ -7,7 +7,6 @@ Needs a run that kept its predictions (``--keep-soft``).
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from stseg.cli import EXIT_OK, say
+from stseg.cli import EXIT_OK, CommandParser, say
 from stseg.errors import InputError
 
 PANEL = 360
@@ -25,9 +24,7 @@ TITLE, GAP = 20, 6
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, draw, write; returns the exit code."""
-    p = argparse.ArgumentParser(
-        prog="python -m selection.figure", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    p = CommandParser("selection.figure", __doc__
     )  # fmt: skip
     p.add_argument("run", help="the run folder")
     p.add_argument("video", help="name of the video")

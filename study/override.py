@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stseg.cli import EXIT_OK, say
+from stseg.cli import EXIT_OK, CommandParser, say
 from stseg.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,11 +31,10 @@ Members need the predictions of a run made with --keep-soft; pseudo-label and --
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(
-        prog="python -m selection.override",
-        description="Put another candidate's masks in place of what a run selected.",
+    p = CommandParser(
+        "selection.override",
+        "Put another candidate's masks in place of what a run selected.",
         epilog=LAYOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("run", help="the run folder")
     p.add_argument("video", nargs="?", help="name of the video")

@@ -20,7 +20,7 @@ from selection.policies import (
     policies_help,
     policies_to_compare,
 )
-from stseg.cli import EXIT_OK, say
+from stseg.cli import EXIT_OK, CommandParser, say
 from stseg.errors import InputError
 from study.results import Result, baselines, calibrations, evaluate
 from study.table import Report, compare
@@ -37,12 +37,7 @@ without one they are fitted here, by cross-validation over the run's videos."""
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(
-        prog="python -m selection.study",
-        description=__doc__,
-        epilog=f"{LAYOUT}\n\n{policies_help()}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    p = CommandParser("selection.study", __doc__, epilog=f"{LAYOUT}\n\n{policies_help()}")
     p.add_argument("run", help="the run folder")
     p.add_argument("--labels", nargs="?", const="Annotations", help="folder of full labels")
     p.add_argument("--rules", nargs="+", metavar="RULE", help="only these fusion rules")

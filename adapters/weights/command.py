@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.weights import store as weights
-from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, say
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, say
 from stseg.progress import Progress
 from stseg.tables import format_table
 
@@ -69,11 +69,10 @@ def _verify(names: Sequence[str], known: Mapping[str, weights.Checkpoint]) -> in
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m adapters.weights",
-        description="Fetch and check the published checkpoints of configs/weights.yaml.",
+    parser = CommandParser(
+        "adapters.weights",
+        "Fetch and check the published checkpoints of configs/weights.yaml.",
         epilog=LAYOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="what is known, and what of it is here")

@@ -16,10 +16,11 @@ from pathlib import Path
 import yaml
 
 from adapters.weights.download import Address, Report, download
+from stseg.config import CONFIG_FOLDER
 from stseg.errors import InputError, unknown
 from stseg.files import locked, write_json
 
-CATALOGUE = Path(__file__).resolve().parents[2] / "configs" / "weights.yaml"
+CATALOGUE = CONFIG_FOLDER / "weights.yaml"
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
 """Weights of small networks that ship with the project, each beside its card."""
 

@@ -42,6 +42,7 @@ from ensemble.scheduling.messages import (
     WorkerLost,
     WorkerUp,
 )
+from stseg.cli import wait_passively
 from stseg.errors import InputError
 from stseg.failures import FailureKind
 from stseg.ray_instance import embedded_ray, joined_ray, usable_cores
@@ -59,6 +60,7 @@ class _Actor:
     reported with its reason."""
 
     def __init__(self, pickled_job: bytes):
+        wait_passively()  # of a cluster that was joined, the environment is not the command's
         self._pickled_job = pickled_job
         self._holder: MemberHolder | None = None
 

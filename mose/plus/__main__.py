@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, run_command, say
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, run_command, say
 from stseg.errors import InputError
 
 LAYOUT = """\
@@ -26,9 +26,8 @@ exit code: 0 all clips could be read, 1 some are broken (see broken.csv), 2 bad 
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="python -m mose.plus", description="One training set from five public ones.",
-        epilog=LAYOUT, formatter_class=argparse.RawDescriptionHelpFormatter,
+    p = CommandParser("mose.plus", "One training set from five public ones.",
+        epilog=LAYOUT
     )  # fmt: skip
     commands = p.add_subparsers(dest="command", required=True)
     b = commands.add_parser(

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from mose.synthetic.config import PRESETS, SyntheticConfig, resolve
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, run_command, say
 from stseg.errors import InputError
 from stseg.progress import progress
 
@@ -70,11 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m mose.synthetic",
-        description="Make a procedural data set in MOSE layout, with labels on every frame.",
+    parser = CommandParser(
+        "mose.synthetic",
+        "Make a procedural data set in MOSE layout, with labels on every frame.",
         epilog=_LAYOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("out", nargs="?", metavar="OUT", help="folder to make")
     parser.add_argument("--videos", type=int, metavar="N", help="how many videos")

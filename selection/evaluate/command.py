@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ from mose.results import Results
 from selection.evaluate.inputs import SERVERS, Masks, Task, plan
 from selection.evaluate.result import Evaluation
 from selection.metrics import PROTOCOLS, ObjectScores, VideoScorer
-from stseg.cli import EXIT_OK, say
+from stseg.cli import EXIT_OK, CommandParser, say
 from stseg.errors import InputError, unknown
 from stseg.progress import Progress
 
@@ -180,11 +179,10 @@ def _open(path: Path, changed: int, process: int) -> Results:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m selection.evaluate",
-        description="Score masks against labels, as the public evaluators do.",
+    parser = CommandParser(
+        "selection.evaluate",
+        "Score masks against labels, as the public evaluators do.",
         epilog=HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("prediction", metavar="PRED", help="folder or zip of masks")
     parser.add_argument("truth", metavar="GT", help="folder or zip of labels")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, run_command, say
 from stseg.errors import InputError
 from stseg.files import write_json
 
@@ -25,11 +25,8 @@ what is written:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(
-        prog="python -m selection.export",
-        description="Write the selected masks of a run in another form.",
-        epilog=LAYOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    p = CommandParser(
+        "selection.export", "Write the selected masks of a run in another form.", epilog=LAYOUT
     )
     p.add_argument("run", help="the run folder")
     p.add_argument("--format", required=True, choices=FORMATS)

@@ -1,6 +1,7 @@
 """What all commands share."""
 
 import errno
+import os
 
 import pytest
 
@@ -63,3 +64,14 @@ def test_a_long_list_of_valid_names_is_cut():
     message = str(unknown("video", "x", [f"video-{n:04d}" for n in range(5000)]))
     assert f"and {5000 - LISTED} more" in message
     assert len(message) < 400
+
+
+@pytest.mark.parametrize(("before", "within"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_of_a_command_wait_passively_unless_told_otherwise(monkeypatch, before, within):
+    monkeypatch.setenv("OMP_WAIT_POLICY", before or "")
+    if before is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    seen = []
+    with pytest.raises(SystemExit):
+        run_command(lambda _: seen.append(os.environ["OMP_WAIT_POLICY"]) or 0)
+    assert seen == [within]

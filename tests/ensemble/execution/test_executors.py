@@ -219,7 +219,9 @@ def test_workers_are_reused_and_held_to_their_cores(ray_session):
     records = [*outcome.done.values()]
     assert {record["threads"] for record in records} == {"2"}
     assert sum(e["event"] == "Start" for e in log) == 2, "two of two cores fit into four"
-    assert {e["pid"] for e in log if e["event"] == "WorkerUp"} == {r["pid"] for r in records}
+    # Which of the two gets more work, or all of it, is a matter of how fast each comes up.
+    assert {r["pid"] for r in records} <= {e["pid"] for e in log if e["event"] == "WorkerUp"}
+    assert len(records) > 2
 
 
 @pytest.mark.parametrize(
