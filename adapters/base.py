@@ -6,9 +6,8 @@ a `mose.Video` into one `FrameMasks` per frame, in order, as a generator.
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,7 +16,8 @@ import numpy as np
 
 from adapters.expansion import Expansion, Places, expand, expand_at, labels_of
 from mose import InputError, Video
-from stseg.errors import unknown
+from stseg.config import build
+from stseg.options import Source
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Segmenter(ABC):
       summary         one line for ``python -m adapters list``
       extra           the optional extra of the distribution that it needs, or None
       needs_weights   whether a checkpoint must be given
-      Options         frozen dataclass of its options; every field has a default and a
-                      docstring line
+      Options         frozen dataclass of its options; every field has a default and
+                      documentation, by `stseg.config.option`
 
     An instance holds weights and options only; everything that belongs to one video lives
     inside the generator that `segment` returns, so that memory does not grow with the
@@ -111,16 +111,10 @@ class Segmenter(ABC):
         self.notes: list[str] = []  # sentences about this instance that a run should record
 
     @classmethod
-    def parse_options(cls, options: dict[str, Any]) -> Any:
-        """An ``Options`` from keywords; an unknown name is an `InputError` with the valid ones."""
-        fields = {field.name: field for field in dataclasses.fields(cls.Options)}
-        for name in options:
-            if name not in fields:
-                raise unknown("option", name, fields, f" of adapter '{cls.name}'")
-        try:
-            return cls.Options(**options)
-        except TypeError as error:
-            raise InputError(f"options of adapter '{cls.name}' do not fit: {error}") from None
+    def parse_options(cls, options: Mapping[str, object]) -> Any:
+        """An ``Options`` from keywords; of one within it ``{"long_term": {"max_mem_frames": 4}}``
+        or ``{"long_term.max_mem_frames": 4}``. Raises `InputError` for what does not fit."""
+        return build(cls.Options, options, Source(f" of adapter '{cls.name}'", "option"))
 
     @abstractmethod
     def segment(self, video: Video) -> Iterator[FrameMasks]:

@@ -27,8 +27,8 @@ from adapters.shared.optical_flow import (
     warp,
     working_size,
 )
-from mose import InputError, Video
-from stseg.errors import unknown
+from mose import Video
+from stseg.config import option
 
 DRIFT = 0.4
 """Confidence is the product of the consistent shares to this power: the rank of the product,
@@ -41,23 +41,14 @@ VISIBLE_SHARE = 0.1
 
 @dataclass(frozen=True)
 class FlowOptions:
-    """Options of `FlowSegmenter`.
+    """Options of `FlowSegmenter`."""
 
-    preset       DIS preset: ultrafast, fast or medium
-    short_side   shorter side, in pixels, at which the flow is computed; smaller frames stay
-    """
-
-    preset: str = "ultrafast"
-    short_side: int = 180
-
-    def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise unknown("preset", self.preset, PRESETS, " of adapter 'flow'")
-        if self.short_side < MIN_SIDE:
-            raise InputError(
-                f"option short_side of adapter 'flow' is {self.short_side}: give at least"
-                f" {MIN_SIDE} pixels"
-            )
+    preset: str = option("ultrafast", doc="DIS preset: ultrafast, fast or medium.", choices=PRESETS)
+    short_side: int = option(
+        180,
+        doc="Shorter side, in pixels, at which the flow is computed; smaller frames stay.",
+        least=MIN_SIDE,
+    )
 
 
 class FlowSegmenter(Segmenter):

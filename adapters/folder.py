@@ -19,6 +19,7 @@ from mose import InputError, Video
 from mose.findings import NOTE, Finding
 from mose.masks import values
 from mose.results import Results, judge_mask, name_findings, wrapping
+from stseg.config import option
 
 UNKNOWN_QUALITY = 0.5
 """Confidence of masks that say nothing of their own quality."""
@@ -26,12 +27,11 @@ UNKNOWN_QUALITY = 0.5
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """Options of `FolderSegmenter`.
+    """Options of `FolderSegmenter`."""
 
-    path    folder or zip that holds ``<video>/00000.png`` or ``<video>/<id>/00000.png``
-    """
-
-    path: str = ""
+    path: str = option(
+        "", doc="Folder or zip that holds `<video>/00000.png` or `<video>/<id>/00000.png`."
+    )
 
 
 class FolderSegmenter(Segmenter):

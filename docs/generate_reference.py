@@ -118,22 +118,25 @@ def table(kind: type, prefix: str, leave_out: Mapping[str, Any] | tuple[()] = ()
     """A row for each field of a dataclass."""
     documented = documentation(kind)
     rows = []
-    for field in dataclasses.fields(kind):
-        if field.name in leave_out:
+    for key in keys(kind):
+        if key.name.partition(".")[0] in leave_out or "[]" in key.name:
             continue
-        default = default_of(field)
-        meaning = documented.get(field.name, "").replace("|", "\\|")
-        rows.append(f"| `{prefix}{field.name}` | {type_of(field)} | {default} | {meaning} |\n")
+        meaning = documented.get(key.name, "").replace("|", "\\|")
+        words = key.type.removesuffix(" or nothing")
+        rows.append(f"| `{prefix}{key.name}` | {words} | {default_of(key.default)} | {meaning} |\n")
     return HEAD + "".join(rows)
 
 
 def documentation(kind: type) -> dict[str, str]:
-    """Field name -> what the class docstrings say of it, the parents' first."""
+    """Field name -> what `stseg.config.option` or the class docstrings say of it."""
     told: dict[str, str] = {}
     for parent in reversed(kind.__mro__):
         for names, text in fields_told(parent.__doc__ or ""):
             told.update(dict.fromkeys((name.strip() for name in names.split(",")), text))
-    told |= {key.name: key.doc for key in keys(kind) if key.doc}
+    for key in keys(kind):
+        if key.doc:
+            limits = f" {sentence(key.limits)}" if key.limits else ""
+            told[key.name] = f"{key.doc}{limits}"
     return {name: re.sub(r"``?([^`]+)``?", r"`\1`", text) for name, text in told.items()}
 
 
@@ -158,37 +161,15 @@ def is_nested(field: dataclasses.Field[Any]) -> bool:
     return dataclasses.is_dataclass(field.default_factory)
 
 
-def default_of(field: dataclasses.Field[Any]) -> str:
-    """The default as YAML would have it; empty where the key must be given."""
-    value = field.default
+def default_of(value: Any) -> str:
+    """The default as YAML would have it; empty where there is none."""
     if value is dataclasses.MISSING:
-        if field.default_factory is dataclasses.MISSING:
-            return "must be given"
-        value = field.default_factory()
-    if value is None or value == () or value == {}:
+        return "must be given"
+    if value in (None, (), {}) or dataclasses.is_dataclass(value):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{list(value)}`" if isinstance(value, tuple) else f"`{value}`"
-
-
-def type_of(field: dataclasses.Field[Any]) -> str:
-    """The annotated type, in words."""
-    annotation = str(field.type).replace(" | None", "")
-    for pattern, words in TYPES:
-        if re.match(pattern, annotation):
-            return words
-    return annotation
-
-
-TYPES = (
-    ("bool", "true or false"),
-    ("int", "whole number"),
-    ("float", "number"),
-    ("str", "text"),
-    ("tuple", "list"),
-    (".*Mapping", "mapping"),
-)
 
 
 def summary(kind: Any) -> str:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ensemble.fusion.rules import RULES, FusionOptions
+from ensemble.fusion.rules import FusionOptions
 from ensemble.scheduling.limits import RunLimits
 from mose import InputError
 from selection.calibration import Calibration, load_calibration
 from selection.describe import SelectionSetup
 from selection.policies import SelectionOptions, policy_names
-from selection.selectors import GRANULARITIES
-from stseg.config import CONFIG_FOLDER, assign, assignment, build, one_of, read_yaml, to_dict
+from stseg.config import (
+    CONFIG_FOLDER,
+    assign,
+    assignment,
+    build,
+    option,
+    read_yaml,
+    to_dict,
+)
 from stseg.errors import unknown
 
 BUILT_IN_DATASET = "synthetic"
@@ -22,48 +29,48 @@ BUILT_IN_DATASET = "synthetic"
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which videos.
+    """Which videos."""
 
-    dataset       root folder of a data set, or ``synthetic``: the built-in one
-    split         train, valid or test
-    annotations   folders of given masks, where they are not ``Annotations``
-    labels        folder of full labels to score with, or true where the data set has them
-    videos        names or shell patterns; empty: all
-    synthetic     options of the built-in data set
-    """
-
-    dataset: str = BUILT_IN_DATASET
-    split: str = "test"
-    annotations: tuple[str, ...] = ()
-    labels: str | None = None
-    videos: tuple[str, ...] = ()
-    synthetic: Mapping[str, Any] = field(default_factory=dict)
+    dataset: str = option(
+        BUILT_IN_DATASET, doc="Root folder of a data set, or `synthetic`: the built-in one."
+    )
+    split: str = option("test", doc="Split of the data set: train, valid or test.")
+    annotations: tuple[str, ...] = option(
+        (), doc="Folders of given masks, where they are not `Annotations`."
+    )
+    labels: str | None = option(
+        None, doc="Folder of full labels to score with, or true where the data set has them."
+    )
+    videos: tuple[str, ...] = option((), doc="Names or shell patterns; empty: all.")
+    synthetic: Mapping[str, Any] = option(dict, doc="Options of the built-in data set.")
 
 
 @dataclass(frozen=True)
 class MemberConfig:
-    """One member: an adapter with weights and options under a name.
+    """One member: an adapter with weights and options under a name."""
 
-    name          unique in the run
-    adapter       see ``python -m adapters list``
-    weights       path of a checkpoint or a name from configs/weights.yaml
-    options       the adapter's options
-    prior         expected J&F in percent, from the literature or a labelled split
-    num_cpus      CPU cores of one worker
-    num_gpus      GPUs of one worker when the run's device is a GPU; fractions share one
-    memory        bytes of memory of one worker that Ray reserves, or nothing
-    max_workers   at most so many workers, or nothing
-    """
-
-    name: str
-    adapter: str
-    weights: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    prior: float = 50.0
-    num_cpus: float = 1.0
-    num_gpus: float = 1.0
-    memory: int | None = None
-    max_workers: int | None = None
+    name: str = option(doc="Name of the member, unique in the run.")
+    adapter: str = option(
+        doc="Which kind of model it is; `python -m adapters list` says which there are."
+    )
+    weights: str | None = option(
+        None, doc="Path of a checkpoint or a name from configs/weights.yaml."
+    )
+    options: Mapping[str, Any] = option(dict, doc="The adapter's options.")
+    prior: float = option(
+        50.0,
+        doc="Expected J&F in percent, from the literature or a labelled split.",
+        above=0,
+        below=100,
+    )
+    num_cpus: float = option(1.0, doc="CPU cores of one worker.", least=0)
+    num_gpus: float = option(
+        1.0, doc="GPUs of one worker when the run's device is a GPU; fractions share one.", least=0
+    )
+    memory: int | None = option(
+        None, doc="Bytes of memory of one worker that Ray reserves, or nothing.", least=0
+    )
+    max_workers: int | None = option(None, doc="At most so many workers, or nothing.", least=1)
 
     @classmethod
     def parse(cls, value: Any, where: str) -> MemberConfig:
@@ -72,69 +79,73 @@ class MemberConfig:
 
 @dataclass(frozen=True)
 class ExecutionConfig:
-    """How the work is run.
+    """How the work is run."""
 
-    executor   ray, or inline: one pair after the other in this process
-    address    of a Ray cluster; nothing: an embedded instance of its own
-    device     cpu, cuda or mps: where the members run
-    workers    workers at a time on the embedded instance, or nothing: one per core
-    gpus       of a cluster that grows: GPUs to ask for in all, be they there yet or not;
-               nothing: those that are there
-    fetch_weights   download published checkpoints that a node does not have, once per node
-    limits     how often and how long is tried
-    """
-
-    executor: str = "ray"
-    address: str | None = None
-    device: str = "cpu"
-    workers: int | None = None
-    gpus: float | None = None
-    fetch_weights: bool = False
-    limits: RunLimits = field(default_factory=RunLimits)
+    executor: str = option(
+        "ray",
+        doc="How members run over videos: by ray, or inline, one after the other in this process.",
+        choices=("ray", "inline"),
+    )
+    address: str | None = option(
+        None, doc="Address of a Ray cluster; nothing: an embedded instance of its own."
+    )
+    device: str = option("cpu", doc="Where the members run: cpu, cuda or mps.")
+    workers: int | None = option(
+        None, doc="Workers at a time on the embedded instance, or nothing: one per core.", least=1
+    )
+    gpus: float | None = option(
+        None,
+        doc="GPUs to ask a growing cluster for in all, be they there yet or not; "
+        "nothing: those that are there.",
+        least=0,
+    )
+    fetch_weights: bool = option(
+        False, doc="Download published checkpoints that a node does not have, once per node."
+    )
+    limits: RunLimits = option(RunLimits, doc="How often and how long is tried.")
 
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """What is written.
+    """What is written."""
 
-    path         run folder, or nothing: runs/<data set>-<split>
-    keep_soft    keep the members' predictions after their video is finished
-    submission   write submission.zip
-    report       write the HTML report
-    """
-
-    path: str | None = None
-    keep_soft: bool = False
-    submission: bool = True
-    report: bool = True
+    path: str | None = option(None, doc="Run folder, or nothing: runs/<data set>-<split>.")
+    keep_soft: bool = option(
+        False, doc="Keep the members' predictions after their video is finished."
+    )
+    submission: bool = option(True, doc="Write submission.zip.")
+    report: bool = option(True, doc="Write the HTML report.")
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that a run depends on.
+    """Everything that a run depends on."""
 
-    calibration   of the members on a labelled split: a JSON file, or its name in
-                  ``configs/priors``; it goes before the members' priors given here
-    """
-
-    data: DataConfig = field(default_factory=DataConfig)
-    members: tuple[MemberConfig, ...] = ()
-    fusion: FusionOptions = field(default_factory=FusionOptions)
-    selection: SelectionOptions = field(default_factory=SelectionOptions)
-    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
-    output: OutputConfig = field(default_factory=OutputConfig)
-    calibration: str | None = None
+    data: DataConfig = option(DataConfig, doc="Which videos.")
+    members: tuple[MemberConfig, ...] = option(
+        (), doc="The models, each a mapping or the name of a file in `configs/members`."
+    )
+    fusion: FusionOptions = option(
+        FusionOptions, doc="How the members' masks become a pseudo-label."
+    )
+    selection: SelectionOptions = option(
+        SelectionOptions, doc="How the best candidate of a video is chosen."
+    )
+    execution: ExecutionConfig = option(ExecutionConfig, doc="How the work is run.")
+    output: OutputConfig = option(OutputConfig, doc="What is written.")
+    calibration: str | None = option(
+        None,
+        doc="Calibration of the members on a labelled split: a JSON file, or its name in "
+        "`configs/priors`; it goes before the members' priors given here.",
+    )
 
     def __post_init__(self) -> None:
-        one_of("fusion.rule", self.fusion.rule, RULES)
         policies = policy_names(self.selection.policy)
         if "recommender" in policies and self.calibration is None:
             raise InputError(
                 "selection.policy recommender needs a calibration that was fitted on labels: set"
                 " calibration, or make one with python -m selection.calibrate"
             )
-        one_of("selection.granularity", self.selection.granularity, GRANULARITIES)
-        one_of("execution.executor", self.execution.executor, ("ray", "inline"))
         names = [member.name for member in self.members]
         for name in names:
             if names.count(name) > 1:
@@ -142,12 +153,6 @@ class RunConfig:
             if not name or name.startswith(".") or set(name) & set('/\\:"<>|?*\0'):
                 raise InputError(
                     f"member name {name!r} cannot be a folder name: use letters, digits, - and _"
-                )
-        for member in self.members:
-            if not 0 < member.prior < 100:
-                raise InputError(
-                    f"prior {member.prior} of member '{member.name}' is no J&F in percent:"
-                    " give a number between 0 and 100"
                 )
 
 

@@ -17,7 +17,7 @@ from selection.calibration import Calibration
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_frames
 from selection.features import features
 from selection.reasons import Fallback, FallbackCause
-from stseg.config import one_of
+from stseg.config import one_of, option
 from stseg.errors import InputError
 
 GRANULARITIES = ("video", "object", "segment")
@@ -29,26 +29,40 @@ those it was fitted on."""
 
 @dataclass(frozen=True)
 class SelectionOptions:
-    """Options of the selection.
+    """Options of the selection."""
 
-    policy         how to score: one of `POLICIES`, or several like ``agreement+cycle``
-    granularity    one of `GRANULARITIES`
-    prior_weight   share of a member's prior in its score, in [0, 1]; the rest is agreement
-    tie            candidates whose scores differ by at most this share one place, which goes
-                   to the one with the best prior
-    switch_cost    `segment`: what a change of candidate must gain, summed over frames
-    cycle_margin   `cycle`: members are followed back where the margin of `agreement` is below
-    cycle_budget   `cycle`: extra work at most, as a share of the run's own; the least sure
-                   videos first
-    """
-
-    policy: str = "agreement"
-    granularity: str = "video"
-    prior_weight: float = 0.3
-    tie: float = 0.002
-    switch_cost: float = 2.0
-    cycle_margin: float = 0.05
-    cycle_budget: float = 0.5
+    policy: str = option(
+        "agreement", doc="How to score: one of `POLICIES`, or several like `agreement+cycle`."
+    )
+    granularity: str = option(
+        "video", doc="How finely candidates may be mixed.", choices=lambda: GRANULARITIES
+    )
+    prior_weight: float = option(
+        0.3,
+        doc="Share of a member's prior in its score, in [0, 1]; the rest is agreement.",
+        least=0,
+        most=1,
+    )
+    tie: float = option(
+        0.002,
+        doc="Candidates whose scores differ by at most this share one place, which goes to "
+        "the one with the best prior.",
+        least=0,
+    )
+    switch_cost: float = option(
+        2.0, doc="`segment`: what a change of candidate must gain, summed over frames.", least=0
+    )
+    cycle_margin: float = option(
+        0.05,
+        doc="`cycle`: members are followed back where the margin of `agreement` is below.",
+        least=0,
+    )
+    cycle_budget: float = option(
+        0.5,
+        doc="`cycle`: extra work at most, as a share of the run's own; the least sure "
+        "videos first.",
+        least=0,
+    )
 
     @property
     def parts(self) -> tuple[str, ...]:

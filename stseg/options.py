@@ -236,6 +236,8 @@ def _dataclass(kind: type, value: object, key: str, where: str | Source) -> Any:
         return value
     if hasattr(kind, "parse"):
         return kind.parse(value, where if isinstance(where, str) else where.place.strip())
+    if not isinstance(value, Mapping):
+        raise Source.of(where).misfit(key, value, "a mapping")
     return build(kind, value, where, f"{key}.")
 
 

@@ -26,8 +26,8 @@ from adapters.networks.affinity import (
     top_k_softmax,
     usage,
 )
-from adapters.shared.tracking import check_numbers
 from mose import InputError
+from stseg.config import option
 
 NEW_LIFE = 1e-7
 """Life of a token that was never read, above 0 so that its usage is defined."""
@@ -35,26 +35,22 @@ NEW_LIFE = 1e-7
 
 @dataclass(frozen=True)
 class LongTerm:
-    """Limits of the long-term memory, per bucket.
+    """Limits of the long-term memory, per bucket."""
 
-    max_mem_frames    memory frames, the first included, at which the oldest are consolidated
-    min_mem_frames    memory frames, the first included, that are left then
-    num_prototypes    tokens that one consolidation makes
-    max_num_tokens    tokens of long-term memory at most
-    buffer_tokens     tokens dropped beyond that limit, so that it is not reached at once
-    count_usage       drop the least read tokens; false: the oldest
-    """
-
-    max_mem_frames: int = 10
-    min_mem_frames: int = 5
-    num_prototypes: int = 128
-    max_num_tokens: int = 10000
-    buffer_tokens: int = 2000
-    count_usage: bool = True
+    max_mem_frames: int = option(
+        10, doc="Memory frames, the first included, at which the oldest are consolidated.", least=2
+    )
+    min_mem_frames: int = option(
+        5, doc="Memory frames, the first included, that are left then.", least=1
+    )
+    num_prototypes: int = option(128, doc="Tokens that one consolidation makes.", least=1)
+    max_num_tokens: int = option(10000, doc="Tokens of long-term memory at most.", least=1)
+    buffer_tokens: int = option(
+        2000, doc="Tokens dropped beyond that limit, so that it is not reached at once.", least=0
+    )
+    count_usage: bool = option(True, doc="Drop the least read tokens; false: the oldest.")
 
     def __post_init__(self) -> None:
-        least = {"max_mem_frames": 2, "min_mem_frames": 1, "num_prototypes": 1}
-        check_numbers(self, "long_term.", **least, max_num_tokens=1, buffer_tokens=0)
         if self.min_mem_frames >= self.max_mem_frames:
             raise InputError(
                 f"option long_term.min_mem_frames is {self.min_mem_frames}, expected less than"

@@ -8,9 +8,8 @@ candidates than prototypes, a full long-term memory without usage counts.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,49 +22,43 @@ from adapters.cutie.memory import CutieMemory, LongTerm, MemoryOptions
 from adapters.networks.cutie import Cutie, ImageFeatures, chunks
 from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
 from adapters.shared.testtime import FrameOptions, augmented
-from adapters.shared.tracking import Answer, Encoded, Working, check_numbers, follow, ready
+from adapters.shared.tracking import Answer, Encoded, Working, follow, ready
 from adapters.weights.checkpoints import load_network
-from mose import InputError, Video
-from stseg.errors import unknown
+from mose import Video
+from stseg.config import option
 
 
 @dataclass(frozen=True)
 class CutieOptions(FrameOptions):
-    """Options of the reference under its names, with its defaults for MOSE.
+    """Options of the reference under its names, with its defaults for MOSE."""
 
-    size                frames whose shorter side is larger are resized to it; -1: none are.
-                        ``short_side``, where given, takes its place and enlarges as well
-    mem_every           frames from one memory frame to the next
-    max_mem_frames      memory frames, the first included, without long-term memory
-    top_k               memory tokens that each query reads
-    stagger_updates     decoder updates of the sensory memory per ``mem_every`` frames
-    use_long_term       turn old memory frames into prototypes instead of dropping them
-    long_term           `LongTerm`, also as ``long_term.<name>``
-    max_internal_size   a second limit on the shorter side, without antialiasing; -1: none
-    flip_aug            run with the mirrored video and average before memorising
-    ahead               frames whose images are encoded in one batch
-    """
-
-    size: int = 480
-    mem_every: int = 5
-    max_mem_frames: int = 5
-    top_k: int = 30
-    stagger_updates: int = 5
-    use_long_term: bool = False
-    long_term: LongTerm = field(default_factory=LongTerm)
-    max_internal_size: int = -1
-    flip_aug: bool = False
-    ahead: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_numbers(self, size=-1, mem_every=1, max_mem_frames=1, top_k=1)
-        check_numbers(self, stagger_updates=0, max_internal_size=-1, ahead=1)
-        for name in ("use_long_term", "flip_aug"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputError(
-                    f"option {name} is {getattr(self, name)!r}, expected true or false"
-                )
+    size: int = option(
+        480,
+        doc="Frames whose shorter side is larger are resized to it; -1: none are. "
+        "`short_side`, where given, takes its place and enlarges as well.",
+        least=1,
+        also=(-1,),
+    )
+    mem_every: int = option(5, doc="Frames from one memory frame to the next.", least=1)
+    max_mem_frames: int = option(
+        5, doc="Memory frames, the first included, without long-term memory.", least=1
+    )
+    top_k: int = option(30, doc="Memory tokens that each query reads.", least=1)
+    stagger_updates: int = option(
+        5, doc="Decoder updates of the sensory memory per `mem_every` frames.", least=0
+    )
+    use_long_term: bool = option(
+        False, doc="Turn old memory frames into prototypes instead of dropping them."
+    )
+    long_term: LongTerm = option(LongTerm, doc="`LongTerm`, also as `long_term.<name>`.")
+    max_internal_size: int = option(
+        -1,
+        doc="A second limit on the shorter side, without antialiasing; -1: none.",
+        least=1,
+        also=(-1,),
+    )
+    flip_aug: bool = option(False, doc="Run with the mirrored video and average before memorising.")
+    ahead: int = option(1, doc="Frames whose images are encoded in one batch.", least=1)
 
     @property
     def memory(self) -> MemoryOptions:
@@ -96,30 +89,6 @@ class CutieSegmenter(Segmenter):
         self.notes: list[str] = []
         network = load_network(self.weights, "cutie")
         self.network = ready(network, self.device, self.options, self.notes)
-
-    @classmethod
-    def parse_options(cls, options: dict[str, Any]) -> Any:
-        """As the base, with ``long_term`` as a mapping and ``long_term.<name>`` as well."""
-        plain = {name: value for name, value in options.items() if "." not in name}
-        given = plain.get("long_term", {})
-        if isinstance(given, LongTerm):
-            given = dataclasses.asdict(given)
-        if not isinstance(given, Mapping):
-            raise InputError(f"option long_term is {given!r}, expected limits by name")
-        limits = dict(given)
-        for name, value in options.items():
-            group, dot, inner = name.partition(".")
-            if dot and group == "long_term":
-                limits[inner] = value
-            elif dot:
-                plain[name] = value
-        if limits:
-            names = [item.name for item in dataclasses.fields(LongTerm)]
-            for name in limits:
-                if name not in names:
-                    raise unknown("option", name, names, f" of adapter '{cls.name}', long_term")
-            plain["long_term"] = LongTerm(**limits)
-        return super().parse_options(plain)
 
     def segment(self, video: Video) -> Iterator[FrameMasks]:
         return augmented(self._run, video, self.options.variants())

@@ -21,26 +21,24 @@ from adapters.networks.linear_matching import LinearState
 from adapters.networks.livos import ImageFeatures, LiVOS
 from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
 from adapters.shared.testtime import FrameOptions, augmented
-from adapters.shared.tracking import Answer, Encoded, Working, check_numbers, follow, ready
+from adapters.shared.tracking import Answer, Encoded, Working, follow, ready
 from adapters.weights.checkpoints import load_network
 from mose import Video
+from stseg.config import option
 
 
 @dataclass(frozen=True)
 class LivosOptions(FrameOptions):
-    """Options of the reference, with its defaults.
+    """Options of the reference, with its defaults."""
 
-    size    frames are resized to this shorter side, small ones as well; -1: none are.
-            ``short_side``, where given, takes its place
-    ahead   frames whose images are encoded in one batch
-    """
-
-    size: int = 480
-    ahead: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_numbers(self, size=-1, ahead=1)
+    size: int = option(
+        480,
+        doc="Frames are resized to this shorter side, small ones as well; -1: none are. "
+        "`short_side`, where given, takes its place.",
+        least=1,
+        also=(-1,),
+    )
+    ahead: int = option(1, doc="Frames whose images are encoded in one batch.", least=1)
 
 
 class LivosSegmenter(Segmenter):

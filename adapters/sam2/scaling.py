@@ -9,16 +9,13 @@ encoder; `merged` makes one answer of theirs per object.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
 
-from mose import InputError
-from stseg.errors import unknown
+from stseg.config import option
 
 SMALL_AREA = 0.005
 """Fraction of the frame below which the given mask makes an object small (about COCO's 32 x 32
@@ -35,44 +32,17 @@ _LOGIT_LIMIT = 16.0
 
 @dataclass(frozen=True)
 class Scaling:
-    """One configuration.
+    """One configuration."""
 
-    sigmoid_scale, sigmoid_bias   of masks on their way into memory
-    objects                       which objects it follows: all, small (given mask under 0.5 %
-                                  of the frame) or dense (5 objects or more in the video so far)
-    weight                        in `merged`
-    """
-
-    sigmoid_scale: float = 20.0
-    sigmoid_bias: float = -10.0
-    objects: str = "all"
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("sigmoid_scale", "sigmoid_bias", "weight"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise InputError(f"option {name} is {value!r}, expected a number")
-        if self.sigmoid_scale <= 0 or self.weight <= 0:
-            raise InputError("options sigmoid_scale and weight of a configuration must be above 0")
-        if self.objects not in ("all", "small", "dense"):
-            raise unknown("objects", str(self.objects), ("all", "small", "dense"))
-
-    @classmethod
-    def parse(cls, value: Any) -> Scaling:
-        """A configuration from a mapping, as it stands in YAML."""
-        if isinstance(value, Scaling):
-            return value
-        if not isinstance(value, Mapping):
-            raise InputError(
-                f"option merge holds {value!r}, expected mappings like {{sigmoid_scale: 7.5,"
-                " sigmoid_bias: -4}"
-            )
-        fields = [field.name for field in dataclasses.fields(cls)]
-        for name in value:
-            if name not in fields:
-                raise unknown("entry", str(name), fields, " of option merge")
-        return cls(**value)
+    sigmoid_scale: float = option(20.0, doc="Masks enter memory multiplied by it.", above=0)
+    sigmoid_bias: float = option(-10.0, doc="Added to masks on their way into memory.")
+    objects: str = option(
+        "all",
+        doc="Which objects it follows: all, small (given mask under 0.5 % of the frame) or "
+        "dense (5 objects or more in the video so far).",
+        choices=("all", "small", "dense"),
+    )
+    weight: float = option(1.0, doc="Its say where several are merged.", above=0)
 
     def fits(self, area: float, objects: int) -> bool:
         """Whether it follows an object.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from adapters.sam2.config import STRIDE, Sam2Config
 from adapters.sam2.scaling import Scaling
 from adapters.shared.testtime import FrameOptions, augmented
 from mose import InputError, Video
+from stseg.config import option
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,53 +26,64 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sam2Options(FrameOptions):
-    """Options of SAM 2, beside those of every network.
+    """Options of SAM 2, beside those of every network."""
 
-    short_side      side of the square at which it works, instead of the network's own
-    enlarge         at most so many times the shorter side of the frames; 0: any
-    compile         run the package's own optimised predictor (``torch.compile`` of all parts)
-    chunk_size      objects times configurations in one batch; -1: as many as pay on the device
-    network         insist on one of the published networks, such as sam2.1-hiera-large;
-                    empty: what the checkpoint says
-    sigmoid_scale   of masks on their way into memory; published 20, 7.5 on MOSE
-    sigmoid_bias    likewise; published -10, -4 on MOSE
-    merge           several configurations instead, merged per object: mappings with
-                    sigmoid_scale, sigmoid_bias, objects (all, small, dense) and weight
-    rcms_frames     reliable conditioned memory: frames that become conditioning frames at an
-                    object's first disappearance; 0: none, MOSEv2's baseline has 4
-    rcms_quality    only frames above this quality do
-    hole_area       fill holes of at most so many low-resolution pixels; 0: none
-    """
-
-    network: str = ""
-    sigmoid_scale: float = 20.0
-    sigmoid_bias: float = -10.0
-    merge: Sequence[Mapping[str, Any]] = ()
-    rcms_frames: int = 0
-    rcms_quality: float = 0.6
-    hole_area: int = 0
+    short_side: int = option(
+        -1, doc="Side of the square at which it works; -1: the network's own.", least=1, also=(-1,)
+    )
+    enlarge: float = option(
+        0.0,
+        doc="The side is at most so many times the shorter side of the frames; 0: any.",
+        least=1,
+        also=(0,),
+    )
+    compile: bool = option(
+        False, doc="Run the package's own optimised predictor (`torch.compile` of all parts)."
+    )
+    chunk_size: int = option(
+        -1,
+        doc="Objects times configurations in one batch; -1: as many as pay on the device.",
+        least=1,
+        also=(-1,),
+    )
+    network: str = option(
+        "",
+        doc="Insist on one of the published networks, such as sam2.1-hiera-large; empty: "
+        "what the checkpoint says.",
+    )
+    sigmoid_scale: float = option(
+        20.0, doc="Masks enter memory multiplied by it; published 20, 7.5 on MOSE.", above=0
+    )
+    sigmoid_bias: float = option(
+        -10.0, doc="Added to masks on their way into memory; published -10, -4 on MOSE."
+    )
+    merge: tuple[Scaling, ...] = option(
+        (),
+        doc="Several configurations instead, merged per object: mappings with "
+        "sigmoid_scale, sigmoid_bias, objects (all, small, dense) and weight.",
+    )
+    rcms_frames: int = option(
+        0,
+        doc="Reliable conditioned memory: frames that become conditioning frames at an "
+        "object's first disappearance; 0: none, MOSEv2's baseline has 4.",
+        least=0,
+    )
+    rcms_quality: float = option(
+        0.6, doc="Only frames above this quality become conditioning frames.", least=0, most=1
+    )
+    hole_area: int = option(
+        0, doc="Fill holes of at most so many low-resolution pixels; 0: none.", least=0
+    )
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        scalings = self.scalings()
-        if not any(scaling.objects == "all" for scaling in scalings):
+        if not any(scaling.objects == "all" for scaling in self.scalings()):
             raise InputError(
                 "option merge leaves objects without a configuration: give one for all objects"
-            )
-        for name in ("rcms_frames", "hole_area"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise InputError(f"option {name} is {value!r}, expected a whole number from 0")
-        if not 0 <= self.rcms_quality <= 1:
-            raise InputError(
-                f"option rcms_quality is {self.rcms_quality!r}, expected a number from 0 to 1"
             )
 
     def scalings(self) -> tuple[Scaling, ...]:
         """The configurations that run side by side."""
-        if self.merge:
-            return tuple(Scaling.parse(value) for value in self.merge)
-        return (Scaling(self.sigmoid_scale, self.sigmoid_bias),)
+        return self.merge or (Scaling(self.sigmoid_scale, self.sigmoid_bias),)
 
     def policy(self) -> Policy:
         from adapters.sam2.tracker import Policy

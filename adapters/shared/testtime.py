@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from adapters.base import FrameMasks
 from adapters.expansion import Expansion
 from mose import InputError, Video
 from mose.video import Prompts
-from stseg.errors import unknown
+from stseg.config import option
 
 AMP_TYPES = {"off": None, "bf16": "bfloat16", "fp16": "float16"}
 
@@ -45,47 +44,34 @@ class Variant(NamedTuple):
 
 @dataclass(frozen=True)
 class TestTimeOptions:
-    """What every network member can be told at test time.
-
-    flip         average with a run over the mirrored video
-    scales       run at each of these multiples of the working size and average
-    short_side   resize frames to this shorter side before the network; -1: leave them
-    amp          mixed precision: "off", "bf16" or "fp16" (fp16 on GPUs only)
-    compile      `torch.compile` the network; where that fails it runs uncompiled and says so
-    chunk_size   objects handled at once; -1: all of them
-    """
+    """What every network member can be told at test time."""
 
     __test__ = False  # the name is no test class
 
-    flip: bool = False
-    scales: Sequence[float] = (1.0,)
-    short_side: int = -1
-    amp: str = "off"
-    compile: bool = False
-    chunk_size: int = -1
-
-    def __post_init__(self) -> None:
-        for name in ("flip", "compile"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputError(
-                    f"option {name} is {getattr(self, name)!r}, expected true or false"
-                )
-        if isinstance(self.scales, (int, float)):
-            object.__setattr__(self, "scales", (self.scales,))
-        numbers = [s for s in self.scales if isinstance(s, (int, float)) and 0 < s < math.inf]
-        if not numbers or len(numbers) != len(self.scales):
-            raise InputError(
-                f"option scales is {self.scales!r}, expected numbers above 0, like [1]"
-            )
-        object.__setattr__(self, "scales", tuple(float(s) for s in numbers))
-        for name in ("short_side", "chunk_size"):
-            value = getattr(self, name)
-            if type(value) is not int or value < -1 or value == 0:
-                raise InputError(
-                    f"option {name} is {value!r}, expected a whole number from 1, or -1"
-                )
-        if self.amp not in AMP_TYPES:
-            raise unknown("amp type", str(self.amp), AMP_TYPES)
+    flip: bool = option(False, doc="Average with a run over the mirrored video.")
+    scales: Sequence[float] = option(
+        (1.0,),
+        doc="Run at each of these multiples of the working size and average.",
+        above=0,
+        fewest=1,
+    )
+    short_side: int = option(
+        -1,
+        doc="Resize frames to this shorter side before the network; -1: leave them.",
+        least=1,
+        also=(-1,),
+    )
+    amp: str = option(
+        "off",
+        doc='Mixed precision: "off", "bf16" or "fp16" (fp16 on GPUs only).',
+        choices=AMP_TYPES,
+    )
+    compile: bool = option(
+        False, doc="`torch.compile` the network; where that fails it runs uncompiled and says so."
+    )
+    chunk_size: int = option(
+        -1, doc="Objects handled at once; -1: all of them.", least=1, also=(-1,)
+    )
 
     def variants(self) -> tuple[Variant, ...]:
         """The runs that are averaged, the plain one first."""
@@ -95,21 +81,15 @@ class TestTimeOptions:
 
 @dataclass(frozen=True)
 class FrameOptions(TestTimeOptions):
-    """`TestTimeOptions` of networks that match at a fraction of the working size.
+    """`TestTimeOptions` of networks that match at a fraction of the working size."""
 
-    enlarge   ``short_side`` enlarges frames at most this many times: more costs time and shows
-              nothing new; 0: as often as it takes
-    """
-
-    enlarge: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        fits = isinstance(self.enlarge, (int, float)) and (self.enlarge == 0 or self.enlarge >= 1)
-        if not fits or isinstance(self.enlarge, bool):
-            raise InputError(
-                f"option enlarge is {self.enlarge!r}, expected a number from 1, or 0 for any"
-            )
+    enlarge: float = option(
+        0.0,
+        doc="`short_side` enlarges frames at most this many times: more costs time and "
+        "shows nothing new; 0: as often as it takes.",
+        least=1,
+        also=(0,),
+    )
 
     def side_for(self, height: int, width: int, otherwise: int = -1) -> int:
         """``short_side`` for frames of this size; ``otherwise`` where it is not given."""

@@ -30,7 +30,7 @@ from adapters.networks.ops import (
 from adapters.networks.resnet import ResNet, fold_batch_norm
 from adapters.shared.confidence import presence_and_confidence
 from adapters.shared.testtime import TestTimeOptions, autocast, compiled
-from mose import InputError, Video
+from mose import Video
 from mose.masks import object_ids
 
 NetworkType = TypeVar("NetworkType", bound=nn.Module)
@@ -134,16 +134,6 @@ class Working:
     def padded(self, pictures: Tensor) -> tuple[Tensor, Window]:
         """Pictures ``(B, 3, h, w)`` with sides that the network takes, and where they lie."""
         return pad_to_multiple(pictures, STRIDE)
-
-
-def check_numbers(options: object, prefix: str = "", **least: int) -> None:
-    """Raise `InputError` unless each named option is a whole number from its least one."""
-    for name, lowest in least.items():
-        value = getattr(options, name)
-        if type(value) is not int or value < lowest:
-            raise InputError(
-                f"option {prefix}{name} is {value!r}, expected a whole number from {lowest}"
-            )
 
 
 def follow(

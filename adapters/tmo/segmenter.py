@@ -37,7 +37,7 @@ from adapters.shared.tracking import ready
 from adapters.tmo.identity import Identities
 from adapters.weights.checkpoints import load_network
 from mose import InputError, Video
-from stseg.errors import unknown
+from stseg.config import option
 
 FLOWS = ("dis", "raft", "pictures", "none")
 
@@ -49,35 +49,38 @@ SPLIT_SHORT_SIDE = 360
 class TMOOptions(TestTimeOptions):
     """Options of TMO.
 
-    aos        adaptive output selection: run with the flow picture and with the frame in its
-               place, and keep the surer answer of each frame; off in the reference's program
-    flow       where flow pictures come from: "dis" (OpenCV), "raft" (torchvision, where it
-               and its weights are there), "pictures" (given ones), "none" (the frame stands
-               in); the first frame has no flow, there the frame stands in as well
-    preset     of DIS, which also carries the masks unless ``flow`` is "raft"
-    pictures   folder of given flow pictures, ``<folder>/<video>/00000.jpg``
-    size       the network sees frames as squares of this side, a multiple of 32
-    ahead      frames that go through the network in one batch
-
     ``short_side`` is that of the flow and of the split, 360 where it is -1; ``chunk_size``
     changes nothing, because the network sees no objects.
     """
 
-    aos: bool = False
-    flow: str = "dis"
-    preset: str = "medium"
-    pictures: str = ""
-    size: int = WORKING_SIZE
-    ahead: int = 1
+    aos: bool = option(
+        False,
+        doc="Adaptive output selection: run with the flow picture and with the frame in its "
+        "place, and keep the surer answer of each frame; off in the reference's "
+        "program.",
+    )
+    flow: str = option(
+        "dis",
+        doc='Where flow pictures come from: "dis" (OpenCV), "raft" (torchvision, where it '
+        'and its weights are there), "pictures" (given ones), "none" (the frame stands '
+        "in); the first frame has no flow, there the frame stands in as well.",
+        choices=FLOWS,
+    )
+    preset: str = option(
+        "medium",
+        doc='Of DIS, which also carries the masks unless `flow` is "raft".',
+        choices=PRESETS,
+    )
+    pictures: str = option("", doc="Folder of given flow pictures, `<folder>/<video>/00000.jpg`.")
+    size: int = option(
+        WORKING_SIZE,
+        doc="The network sees frames as squares of this side, a multiple of 32.",
+        least=32,
+        multiple_of=32,
+    )
+    ahead: int = option(1, doc="Frames that go through the network in one batch.", least=1)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.flow not in FLOWS:
-            raise unknown("flow", str(self.flow), FLOWS, " of adapter 'tmo'")
-        if self.preset not in PRESETS:
-            raise unknown("preset", str(self.preset), PRESETS, " of adapter 'tmo'")
-        if type(self.aos) is not bool:
-            raise InputError(f"option aos is {self.aos!r}, expected true or false")
         if (self.flow == "pictures") != bool(self.pictures):
             raise InputError(
                 f"option pictures is {self.pictures!r} and flow is '{self.flow}': a folder of"
@@ -87,10 +90,6 @@ class TMOOptions(TestTimeOptions):
             raise InputError(
                 "given flow pictures have no mirrored form: leave flip or pictures out"
             )
-        for name, step in (("size", 32), ("ahead", 1)):
-            value = getattr(self, name)
-            if type(value) is not int or value < step or value % step:
-                raise InputError(f"option {name} is {value!r}, expected a multiple of {step}")
 
 
 class Answer(NamedTuple):

@@ -31,66 +31,49 @@ from adapters.shared.testtime import FrameOptions, Variant, augmented, mirrored_
 from adapters.shared.tracking import STRIDE, Answer, Encoded, Working, follow, ready
 from adapters.weights.checkpoints import load_network
 from adapters.xmem.memory import MemoryOptions, XMemMemory
-from mose import InputError, Video
+from mose import Video
 from mose.masks import object_ids
+from stseg.config import option
 
 
 @dataclass(frozen=True)
 class XMemOptions(FrameOptions):
-    """Options of the reference under its names, with its defaults.
+    """Options of the reference under its names, with its defaults."""
 
-    size                     every frame is resized to this shorter side, small ones enlarged;
-                             -1: none is. ``short_side``, where given, takes its place
-    flip                     run on the mirrored video only, as the reference; its averaging
-                             of both runs is ``average_flip``
-    average_flip             average with a run over the mirrored video
-    mem_every                frames from one memory frame to the next
-    deep_update_every        frames between updates of the sensory memory by the mask
-                             encoder, on memory frames only; -1: on every memory frame
-    top_k                    memory tokens that each query reads
-    enable_long_term         consolidate old memory frames; without, memory grows
-    max_mid_term_frames      memory frames at which the older ones are consolidated
-    min_mid_term_frames      memory frames that are left then
-    max_long_term_elements   tokens of long-term memory at most
-    num_prototypes           tokens that one consolidation makes
-    ahead                    frames whose images are encoded in one batch
-    """
-
-    size: int = 480
-    average_flip: bool = False
-    mem_every: int = 5
-    deep_update_every: int = -1
-    top_k: int = 30
-    enable_long_term: bool = True
-    max_mid_term_frames: int = 10
-    min_mid_term_frames: int = 5
-    max_long_term_elements: int = 10000
-    num_prototypes: int = 128
-    ahead: int = 1
+    flip: bool = option(
+        False,
+        doc="Run on the mirrored video only, as the reference; its averaging of both runs is"
+        " `average_flip`.",
+    )
+    size: int = option(
+        480,
+        doc="Every frame is resized to this shorter side, small ones enlarged; -1: none is. "
+        "`short_side`, where given, takes its place.",
+        least=1,
+        also=(-1,),
+    )
+    average_flip: bool = option(False, doc="Average with a run over the mirrored video.")
+    mem_every: int = option(5, doc="Frames from one memory frame to the next.", least=1)
+    deep_update_every: int = option(
+        -1,
+        doc="Frames between updates of the sensory memory by the mask encoder, on memory "
+        "frames only; -1: on every memory frame.",
+        least=1,
+        also=(-1,),
+    )
+    top_k: int = option(30, doc="Memory tokens that each query reads.", least=1)
+    enable_long_term: bool = option(
+        True, doc="Consolidate old memory frames; without, memory grows."
+    )
+    max_mid_term_frames: int = option(
+        10, doc="Memory frames at which the older ones are consolidated.", least=2
+    )
+    min_mid_term_frames: int = option(5, doc="Memory frames that are left then.", least=1)
+    max_long_term_elements: int = option(10000, doc="Tokens of long-term memory at most.", least=1)
+    num_prototypes: int = option(128, doc="Tokens that one consolidation makes.", least=1)
+    ahead: int = option(1, doc="Frames whose images are encoded in one batch.", least=1)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, least in (
-            ("size", -1),
-            ("mem_every", 1),
-            ("deep_update_every", -1),
-            ("top_k", 1),
-            ("max_mid_term_frames", 2),
-            ("min_mid_term_frames", 1),
-            ("max_long_term_elements", 1),
-            ("num_prototypes", 1),
-            ("ahead", 1),
-        ):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise InputError(
-                    f"option {name} is {value!r}, expected a whole number from {least}"
-                )
-        for name in ("average_flip", "enable_long_term"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputError(
-                    f"option {name} is {getattr(self, name)!r}, expected true or false"
-                )
         _ = self.memory  # its limits are checked together
 
     @property

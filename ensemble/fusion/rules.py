@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble.fusion.staple import estimate_truth
+from stseg.config import option
 
 MIN_CONFIDENCE = 0.05
 """A member that is sure of nothing still has a small say."""
@@ -19,28 +20,42 @@ MIN_CONFIDENCE = 0.05
 
 @dataclass(frozen=True)
 class FusionOptions:
-    """Options of the rules.
+    """Options of the rules."""
 
-    rule            one of `RULES`
-    agreement_iou   `pgmr`: members whose masks of an object overlap at least this much
-                    (IoU) agree on it
-    absent_by       an object of which so many members see nothing is absent from a frame, in what
-                    `pgmr` fuses and whatever is selected; members of little trust do not
-                    count, copies count once; 0: never
-    gate_margin     `pgmr`: how far the gate reaches beyond the weighted average of the
-                    members' boxes, in box heights and widths
-    sure            `pixel-check`: the first member keeps the pixels on which its largest
-                    probability (background included) is at least this
-    clean_radius    close gaps and holes up to this many pixels across per object, where that
-                    does no harm; 0: leave them
-    """
-
-    rule: str = "pgmr"
-    agreement_iou: float = 0.5
-    absent_by: int = 3
-    gate_margin: float = 0.1
-    sure: float = 0.75
-    clean_radius: int = 0
+    rule: str = option("pgmr", doc="One of `RULES`.", choices=lambda: RULES)
+    agreement_iou: float = option(
+        0.5,
+        doc="`pgmr`: members whose masks of an object overlap at least this much (IoU) "
+        "agree on it.",
+        least=0,
+        most=1,
+    )
+    absent_by: int = option(
+        3,
+        doc="An object of which so many members see nothing is absent from a frame, in what "
+        "`pgmr` fuses and whatever is selected; members of little trust do not count, "
+        "copies count once; 0: never.",
+        least=0,
+    )
+    gate_margin: float = option(
+        0.1,
+        doc="`pgmr`: how far the gate reaches beyond the weighted average of the members' "
+        "boxes, in box heights and widths.",
+        least=0,
+    )
+    sure: float = option(
+        0.75,
+        doc="`pixel-check`: the first member keeps the pixels on which its largest "
+        "probability (background included) is at least this.",
+        least=0,
+        most=1,
+    )
+    clean_radius: int = option(
+        0,
+        doc="Close gaps and holes up to this many pixels across per object, where that does "
+        "no harm; 0: leave them.",
+        least=0,
+    )
 
 
 @dataclass(frozen=True)

@@ -108,17 +108,17 @@ def test_dotted_names_and_mappings_set_the_same_limits():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"long_term.max_frames": 4}, "did you mean 'max_mem_frames'"),
-        ({"long_term": {"tokens": 4}}, "unknown option 'tokens'"),
-        ({"long_term": 4}, "long_term is 4"),
+        ({"long_term.max_frames": 4}, "did you mean 'long_term.max_mem_frames'"),
+        ({"long_term": {"tokens": 4}}, "unknown option 'long_term.tokens'"),
+        ({"long_term": 4}, "long_term .* is 4, expected"),
         ({"shortterm.top_k": 4}, r"unknown option 'shortterm\.top_k'"),
-        ({"mem_every": 0}, "mem_every is 0"),
-        ({"top_k": "30"}, "top_k is '30'"),
-        ({"max_mem_frames": 0}, "max_mem_frames is 0"),
-        ({"use_long_term": 1}, "use_long_term is 1"),
-        ({"chunk_size": 0}, "chunk_size is 0"),
-        ({"ahead": 0}, "ahead is 0"),
-        ({"long_term.num_prototypes": 1.5}, r"long_term.num_prototypes is 1\.5"),
+        ({"mem_every": 0}, "mem_every .* is 0, expected"),
+        ({"top_k": "30"}, "top_k .* is '30', expected"),
+        ({"max_mem_frames": 0}, "max_mem_frames .* is 0, expected"),
+        ({"use_long_term": 1}, "use_long_term .* is 1, expected"),
+        ({"chunk_size": 0}, "chunk_size .* is 0, expected"),
+        ({"ahead": 0}, "ahead .* is 0, expected"),
+        ({"long_term.num_prototypes": 1.5}, r"long_term.num_prototypes .* is 1\.5, expected"),
     ],
 )
 def test_options_that_do_not_fit_are_bad_input(options, message):
@@ -189,7 +189,7 @@ def test_working_size(load, name, options, size, expected):
 
 @pytest.mark.parametrize("enlarge", [0.5, -1, "twice", True])
 def test_enlarging_is_a_number_from_one(load, enlarge):
-    with pytest.raises(InputError, match="option enlarge is"):
+    with pytest.raises(InputError, match=r"option enlarge .* is"):
         load("cutie", enlarge=enlarge)
 
 

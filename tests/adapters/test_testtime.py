@@ -21,6 +21,7 @@ from adapters.shared.testtime import (
     mirrored_frame,
 )
 from mose import InputError, Video
+from stseg.config import build
 
 HEIGHT, WIDTH = 12, 20
 
@@ -146,11 +147,11 @@ def test_mirroring_a_video_and_a_frame_twice_gives_it_back():
 )
 def test_bad_options_name_themselves(options: dict, word: str):
     with pytest.raises(InputError, match=word):
-        TestTimeOptions(**options)
+        build(TestTimeOptions, options, "o.yaml")
 
 
 def test_a_single_number_is_one_scale():
-    assert TestTimeOptions(scales=2).scales == (2.0,)  # type: ignore[arg-type]
+    assert build(TestTimeOptions, {"scales": 2}, "o.yaml").scales == (2.0,)
 
 
 def test_mixed_precision_computes_in_the_named_type():
