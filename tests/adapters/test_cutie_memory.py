@@ -13,6 +13,7 @@ from torch import Tensor
 
 from adapters.cutie.memory import CutieMemory, LongTerm, MemoryOptions
 from mose import InputError
+from stseg.config import build
 
 KEY, VALUE, SIZE = 4, 3, (2, 3)
 TOKENS = SIZE[0] * SIZE[1]
@@ -204,4 +205,4 @@ def test_storage_does_not_grow(use_long_term):
 )
 def test_limits_that_contradict_are_bad_input(options, message):
     with pytest.raises(InputError, match=message):
-        LongTerm(**options)
+        build(LongTerm, options, "o.yaml")
