@@ -32,7 +32,7 @@ soak: $(INSTALLED)
 	$(PY) -m pytest -m soak
 
 # sam2 wants torchvision and, in an isolated build, a torch of its own: neither is needed.
-$(INSTALLED): requirements.txt pyproject.toml
+$(INSTALLED): requirements.txt pyproject.toml setup.py
 	test -x $(PY) || $(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	SAM2_BUILD_CUDA=0 $(PY) -m pip install --quiet --disable-pip-version-check \
