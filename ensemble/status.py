@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from selection.record import Json
 from stseg.cli import EXIT_OK, CommandParser, run_command, say
 from stseg.errors import InputError
 
@@ -98,7 +98,7 @@ def read_status(root: str | Path) -> Status:
         raise InputError(f"{root} is no run that has begun ({error.strerror}): name one") from None
 
 
-def replay(events: Iterable[dict[str, Any]]) -> Status:
+def replay(events: Iterable[Json]) -> Status:
     """Fold events into a `Status`; a ``Plan`` event begins anew."""
     status = Status()
     offset = 0.0
@@ -137,7 +137,7 @@ def replay(events: Iterable[dict[str, Any]]) -> Status:
     return status
 
 
-def _events(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
+def _events(lines: Iterable[str]) -> Iterable[Json]:
     """Whole lines; the last one may be cut off where the driver was killed."""
     for line in lines:
         try:

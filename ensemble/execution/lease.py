@@ -17,9 +17,9 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mose import InputError
+from selection.record import Json
 from stseg.files import read_json
 
 LEASE = "lease.json"
@@ -98,7 +98,7 @@ def _acquire(path: Path, token: str, stale: float) -> None:
             path.with_name(f".{LEASE}.{token}.dead").unlink()
 
 
-def _alive(lease: dict[str, Any], path: Path, stale: float) -> bool:
+def _alive(lease: Json, path: Path, stale: float) -> bool:
     if lease.get("host") == socket.gethostname():
         return _runs(int(lease.get("pid", 0)), str(lease.get("started", "")))
     try:

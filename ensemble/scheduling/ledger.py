@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ensemble.scheduling.deaths import DeathLog
+from ensemble.scheduling.death_log import DeathLog
 from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import (
     FINISH,

@@ -25,13 +25,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import blosc2
 import numpy as np
 
 from adapters.base import FrameMasks
 from adapters.expansion import Expansion
+from selection.record import Json
 from stseg.files import partial_path, put_in_place
 
 FORMAT = 1
@@ -97,7 +97,7 @@ class PredictionWriter:
         self._index.append((self._file.tell(), zlib.crc32(record)))
         self.frames += 1
 
-    def commit(self, manifest: dict[str, Any]) -> int:
+    def commit(self, manifest: Json) -> int:
         """Write the manifest, flush to disk and rename into place; returns the size in bytes."""
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -159,7 +159,7 @@ class Prediction:
         self._file.close()
 
 
-def read_manifest(folder: str | Path) -> dict[str, Any] | None:
+def read_manifest(folder: str | Path) -> Json | None:
     """The manifest of a whole prediction in ``folder``, or None if there is none."""
     folder = Path(folder)
     try:
@@ -176,7 +176,7 @@ def encode(frame: FrameMasks, ids: np.ndarray) -> bytes:
     ids   ``(height, width) uint8``: the frame's labels at the video's size
     """
     box = _box(ids > 0)
-    header: dict[str, Any] = {
+    header: Json = {
         "ids": list(frame.object_ids),
         "presence": [round(float(p), 6) for p in frame.presence],
         "confidence": [round(float(c), 6) for c in frame.confidence],

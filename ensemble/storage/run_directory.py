@@ -6,16 +6,14 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from ensemble.storage.predictions import FRAMES, read_manifest
 from mose import InputError
-from selection.record import SelectionRecord, read_record
+from selection.record import Json, SelectionRecord, read_record
 from selection.report.document import stills_folder
 from selection.run_paths import FOLDERS, RunPaths
 from stseg.files import count_files, write_json, write_text
@@ -45,7 +43,7 @@ class RunDirectory(RunPaths):
         whole = all(count_files(folder) == record.frames for folder in folders)
         return record if whole else None
 
-    def whole_pair(self, member: str, video: str, key: str) -> dict[str, Any] | None:
+    def whole_pair(self, member: str, video: str, key: str) -> Json | None:
         """The manifest of a prediction that is whole and was made under ``key``."""
         manifest = read_manifest(self.prediction(member, video))
         return manifest if manifest and manifest.get("key") == key else None
@@ -78,9 +76,7 @@ def existing_run(root: str | Path) -> RunDirectory:
     return run
 
 
-def open_run(
-    root: str | Path, config: Mapping[str, Any], images: Path, overwrite: bool
-) -> RunDirectory:
+def open_run(root: str | Path, config: Json, images: Path, overwrite: bool) -> RunDirectory:
     """Create a run directory, or take up the one that is there.
 
     Raises `InputError` where ``root`` holds something that is no run, or a run over another
@@ -115,7 +111,7 @@ def open_run(
     return run
 
 
-def environment() -> dict[str, Any]:
+def environment() -> Json:
     """Versions of what the numbers depend on."""
     versions = {}
     for name in ("stseg", "numpy", "opencv-python-headless", "torch", "sam2", "ray", "pillow"):

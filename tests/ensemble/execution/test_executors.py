@@ -18,6 +18,8 @@ import pytest
 
 from ensemble.execution.driver import RunOutcome, run_pairs
 from ensemble.execution.executor import make_executor
+from ensemble.execution.inline import InlineExecutor
+from ensemble.execution.ray import RayExecutor
 from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import Attempt, LogEntry, MemberSpec, Pair
 from mose import InputError
@@ -110,6 +112,11 @@ SLEEPS = [f"sleep-0.05-{i}" for i in range(6)]
 @pytest.fixture(params=["inline", "ray"])
 def executor(request, ray_session) -> str:
     return request.param
+
+
+def test_an_executor_is_made_by_its_name():
+    assert isinstance(make_executor("inline", ToyJob()), InlineExecutor)
+    assert isinstance(make_executor("ray", ToyJob()), RayExecutor)
 
 
 def test_pairs_are_done_and_videos_finished(executor):
