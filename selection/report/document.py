@@ -1,17 +1,19 @@
-"""Pieces of HTML that the pages share: documents, tables, file names, escaping."""
+"""What the pages share: templates, file names, how scores are shown."""
 
 from __future__ import annotations
 
 import hashlib
-import html
-import json
 import re
-from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from selection.record import Forecast
+
+if TYPE_CHECKING:
+    import jinja2
+    from markupsafe import Markup
 
 COLOURS = ("#3b7ded", "#e07a1f", "#2e9e5b", "#c04f9c", "#9a7b3c", "#4a90a8", "#d04a3a", "#808080")
 """Of the candidates, in the run's order; legible on white and on near-black."""
@@ -36,21 +38,34 @@ def stills_folder(root: Path, video: str) -> Path:
     return root / "report" / "frames" / page_name(video)
 
 
-def document(title: str, body: str, data: Any = None, script: str | None = None) -> str:
-    """A whole page; ``data`` is what ``script`` (a file beside this one) draws from."""
-    code = ""
-    if script:
-        code = (
-            f'<script type="application/json" id="data">{embed(data)}</script>'
-            f"<script>{asset(script)}</script>"
-        )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="icon" href="data:,">'
-        f"<title>{escape(title)}</title><style>{asset('report.css')}</style></head>"
-        f"<body>{body}{code}</body></html>\n"
+def render(template: str, **values: object) -> str:
+    """A whole page from a file of ``templates``; every value is escaped."""
+    return _templates().get_template(template).render(**values)
+
+
+@lru_cache(maxsize=1)
+def _templates() -> jinja2.Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("selection.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.filters |= {"percent": percent, "interval": interval, "count": count}
+    environment.globals |= {"asset": asset, "colours": COLOURS}
+    return environment
+
+
+def asset(name: str) -> Markup:
+    """A script or a style sheet of this package, as it is."""
+    from markupsafe import Markup
+
+    return Markup(files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
 def write_page(path: Path, page: str) -> None:
@@ -58,44 +73,9 @@ def write_page(path: Path, page: str) -> None:
     path.write_text(page, encoding="utf-8", errors="xmlcharrefreplace")
 
 
-def embed(data: Any) -> str:
-    """JSON that may stand inside a script element: no ``<`` is left in it."""
-    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def asset(name: str) -> str:
-    """A file of this package."""
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def table(
-    heads: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    marked: Sequence[bool] = (),
-    caption: str = "",
-) -> str:
-    """An HTML table that scrolls sideways; ``heads`` are text, the cells HTML."""
-    head = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in heads)
-    body = ""
-    for number, (first, *rest) in enumerate(rows):
-        css = " class=chosen" if number < len(marked) and marked[number] else ""
-        cells = "".join(f"<td>{cell}</td>" for cell in rest)
-        body += f"<tr{css}><th scope=row>{first}</th>{cells}</tr>"
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return (
-        f'<div class=wide tabindex=0 role=region aria-label="{escape(caption or heads[0])}">'
-        f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def swatch(number: int) -> str:
-    """The colour of a candidate, as a small square."""
-    return f'<i class=swatch style="background:{COLOURS[number % len(COLOURS)]}"></i>'
-
-
-def escape(text: object) -> str:
-    """Text as HTML."""
-    return html.escape(str(text), quote=True)
+def count(number: int, noun: str) -> str:
+    """ "1 object", "3 objects"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def interval(forecast: Forecast) -> str:

@@ -2,22 +2,27 @@
 // The table of videos: sorted, filtered and paged. Text only ever enters as text.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  // Rows come as lists, so that the page stays small; from here on a row's values have names.
+  const videos = data.rows.map((row) => Object.fromEntries(data.columns.map((name, k) => [name, row[k]])));
   const PAGE = 50;
   const columns = [
-    { head: "video", value: (r) => r[0], text: true },
-    { head: "chosen", value: (r) => data.candidates[r[2]], text: true },
-    { head: "margin", value: (r) => r[3], digits: 1 },
-    { head: "agreement", value: (r) => r[4], digits: 1 },
-    { head: "objects", value: (r) => r[5] },
-    { head: "frames", value: (r) => r[6] },
-    { head: "presence changes", value: (r) => r[7] },
-    { head: "flags", value: (r) => r[8].length, show: (r) => r[8].map((k) => data.flags[k]).join(", ") },
+    { head: "video", value: (r) => r.name, text: true },
+    { head: "chosen", value: (r) => data.candidates[r.winner], text: true },
+    { head: "margin", value: (r) => r.margin, digits: 1 },
+    { head: "agreement", value: (r) => r.agreement, digits: 1 },
+    { head: "objects", value: (r) => r.objects },
+    { head: "frames", value: (r) => r.frames },
+    { head: "presence changes", value: (r) => r.changes },
+    { head: "flags", value: (r) => r.flags.length, show: (r) => r.flags.map((k) => data.flags[k]).join(", ") },
   ];
-  const scores = [
-    ...(data.expected ? ["expected J&F", "sure, %"] : []),
-    ...(data.labelled ? ["J&F", "lost"] : []),
-  ];
-  scores.forEach((head, k) => columns.push({ head, value: (r) => r[10 + k], digits: 1 }));
+  if (data.expected) {
+    columns.push({ head: "expected J&F", value: (r) => r.expected, digits: 1 });
+    columns.push({ head: "sure, %", value: (r) => r.probability, digits: 1 });
+  }
+  if (data.labelled) {
+    columns.push({ head: "J&F", value: (r) => r.truth, digits: 1 });
+    columns.push({ head: "lost", value: (r) => r.lost, digits: 1 });
+  }
   const state = { column: 0, down: false, page: 0 };
 
   const make = (tag, properties = {}, ...children) => {
@@ -81,15 +86,15 @@
     const flag = field("flag").value;
     const margin = field("margin").value === "" ? Infinity : Number(field("margin").value);
     const objects = Number(field("objects").value);
-    return data.rows.filter(
+    return videos.filter(
       (r) =>
-        r[0].toLowerCase().includes(text) &&
-        (winner === "" || r[2] === Number(winner)) &&
+        r.name.toLowerCase().includes(text) &&
+        (winner === "" || r.winner === Number(winner)) &&
         (flag === "" ||
-          (flag === "some" ? r[8].length > 0 : flag === "none" ? !r[8].length : r[8].includes(Number(flag)))) &&
-        r[3] <= margin &&
-        r[5] >= objects &&
-        (!field("changes").checked || r[7] > 0),
+          (flag === "some" ? r.flags.length > 0 : flag === "none" ? !r.flags.length : r.flags.includes(Number(flag)))) &&
+        r.margin <= margin &&
+        r.objects >= objects &&
+        (!field("changes").checked || r.changes > 0),
     );
   };
   const compare = (a, b) => {
@@ -100,8 +105,8 @@
     return state.down ? -order : order;
   };
   const still = (row, page) => {
-    if (row[9] < 0) return "";
-    const base = `frames/${encodeURIComponent(page)}/${String(row[9]).padStart(3, "0")}`;
+    if (row.thumbnail === null) return "";
+    const base = `frames/${encodeURIComponent(page)}/${String(row.thumbnail).padStart(3, "0")}`;
     return make(
       "span",
       { className: "still" },
@@ -116,8 +121,8 @@
     return column.digits === undefined ? String(value) : value.toFixed(column.digits);
   };
   const line = (row) => {
-    const page = row[1] || row[0];
-    const link = make("a", { href: `${encodeURIComponent(page)}.html` }, still(row, page), make("span", {}, row[0]));
+    const page = row.page || row.name;
+    const link = make("a", { href: `${encodeURIComponent(page)}.html` }, still(row, page), make("span", {}, row.name));
     const cells = columns.slice(1).map((column) => make("td", column.text || column.show ? { className: "text" } : {}, shown(column, row)));
     return make("tr", {}, make("th", { scope: "row", className: "video" }, link), ...cells);
   };

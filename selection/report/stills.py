@@ -18,9 +18,8 @@ from __future__ import annotations
 import colorsys
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -65,6 +64,25 @@ def still_size(height: int, width: int) -> tuple[int, int]:
     """(height, width) of the stills of a video; frames are made smaller, never larger."""
     scale = min(LONG_SIDE / max(height, width), 1.0)
     return max(round(height * scale), 1), max(round(width * scale), 1)
+
+
+@dataclass(frozen=True)
+class Stills:
+    """The stills of a video, as ``stills.json`` and the page's script know them.
+
+    frames          are indices in the video
+    stems           are the names of those frames
+    layers          are in the order of ``000.masks.png``
+    errors          are the candidates with an error map, in the order of ``000.maps.png``
+    height, width   are those of a still
+    """
+
+    frames: tuple[int, ...]
+    stems: tuple[str, ...]
+    layers: tuple[str, ...]
+    errors: tuple[str, ...]
+    height: int
+    width: int
 
 
 @dataclass
@@ -121,15 +139,9 @@ class StillsWriter:
 
     def close(self) -> None:
         """Write what the page has to know of the pictures."""
-        content = {
-            "frames": list(self.indices),
-            "stems": self.stems,
-            "layers": list(self.layers),
-            "errors": list(self.candidates) if self.labelled else [],
-            "height": self.size[0],
-            "width": self.size[1],
-        }
-        (self.folder / "stills.json").write_text(json.dumps(content), encoding="utf-8")
+        errors = tuple(self.candidates) if self.labelled else ()
+        stills = Stills(self.indices, tuple(self.stems), self.layers, errors, *self.size)
+        (self.folder / "stills.json").write_text(json.dumps(asdict(stills)), encoding="utf-8")
 
 
 def shrink(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -161,16 +173,23 @@ def write_layers(path: Path, layers: Sequence[np.ndarray], palette: bytes) -> No
     image.save(path, transparency=0, compress_level=4)
 
 
-def read_stills(folder: Path) -> dict[str, Any] | None:
+def read_stills(folder: Path) -> Stills | None:
     """What `StillsWriter.close` wrote, or None where there is nothing whole."""
     try:
-        content = json.loads((folder / "stills.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stored = json.loads((folder / "stills.json").read_text(encoding="utf-8"))
+        return Stills(
+            tuple(stored["frames"]),
+            tuple(stored["stems"]),
+            tuple(stored["layers"]),
+            tuple(stored["errors"]),
+            int(stored["height"]),
+            int(stored["width"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return content if isinstance(content, dict) else None
 
 
-def remake(folder: Path, root: Path, video: str, images: Path) -> dict[str, Any] | None:
+def remake(folder: Path, root: Path, video: str, images: Path) -> Stills | None:
     """Stills of a run directory that has none: without members, which are gone.
 
     Frames that cannot be read (a run directory on another machine) are left black. None where
@@ -193,10 +212,10 @@ def remake(folder: Path, root: Path, video: str, images: Path) -> dict[str, Any]
     return read_stills(folder)
 
 
-def write_selected(folder: Path, stills: Mapping[str, Any], masks: Path) -> None:
+def write_selected(folder: Path, stills: Stills, masks: Path) -> None:
     """The selected masks of the stills, from ``masks/<video>``; those up to date are kept."""
-    size = (int(stills["height"]), int(stills["width"]))
-    for number, stem in enumerate(stills["stems"]):
+    size = stills.height, stills.width
+    for number, stem in enumerate(stills.stems):
         source, target = masks / f"{stem}.png", folder / f"{number:03d}.selected.png"
         if not target.exists() or target.stat().st_mtime_ns < source.stat().st_mtime_ns:
             write_layers(target, [shrink(read_mask(source, binary=False), size)], _palette())

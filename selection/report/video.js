@@ -133,17 +133,17 @@
         legend,
       ),
     );
+    const nearest = (wanted) => {
+      const far = stills.frames.map((frame) => Math.abs(frame - wanted));
+      return far.indexOf(Math.min(...far));
+    };
     document.querySelectorAll("[data-frame]").forEach((button) =>
       button.addEventListener("click", () => {
-        const wanted = Number(button.dataset.frame);
-        let near = 0;
-        stills.frames.forEach((frame, n) => {
-          if (Math.abs(frame - wanted) < Math.abs(stills.frames[near] - wanted)) near = n;
-        });
-        show(near, state.layer);
+        show(nearest(Number(button.dataset.frame)), state.layer);
         root.scrollIntoView({ block: "nearest" });
       }),
     );
+    const asked = /^#frame=(\d+)$/.exec(location.hash);
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (/INPUT|SELECT|TEXTAREA/.test(document.activeElement.tagName)) return;
@@ -153,7 +153,7 @@
       else return;
       event.preventDefault();
     });
-    show(state.number, 0);
+    show(asked ? nearest(Number(asked[1])) : state.number, 0);
   }
 
   function comparison(root) {

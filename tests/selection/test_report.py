@@ -16,7 +16,9 @@ from mose.masks import write_mask
 from selection.evidence import Evidence
 from selection.record import Forecast, Provenance, read_record
 from selection.report import page_name, write_report
-from selection.report.flags import find_flags
+from selection.report.facts import VideoFacts
+from selection.report.first_looks import first_looks, to_gain
+from selection.report.flags import Flag, find_flags
 from selection.report.series import encode
 from selection.report.stills import StillsWriter
 
@@ -80,10 +82,17 @@ def data_of(path):
     return json.loads(text[start : text.index("</script>", start)])
 
 
+def rows_of(path):
+    """Video -> its row of the table, by the names of the columns."""
+    data = data_of(path)
+    rows = [dict(zip(data["columns"], row, strict=True)) for row in data["rows"]]
+    return {row["name"]: row for row in rows}
+
+
 def test_names_never_become_markup(run):
     index = write_report(run)
     page = run / "report" / f"{page_name(AWKWARD)}.html"
-    assert AWKWARD in [row[0] for row in data_of(index)["rows"]]
+    assert AWKWARD in rows_of(index)
     assert AWKWARD in read(page).text
     assert "a < b & c" in read(page).text
     for path in (index, page):
@@ -97,7 +106,7 @@ def test_links_lead_to_pages_that_exist_and_nothing_leaves_the_folder(run):
     for path in index.parent.glob("*.html"):
         for source in read(path).sources:
             assert source.startswith("data:") or (path.parent / unquote(source)).is_file()
-    pages = {row[1] or row[0] for row in data_of(index)["rows"]}
+    pages = {row["page"] or name for name, row in rows_of(index).items()}
     assert len(pages) == 3
     assert all((index.parent / f"{page}.html").is_file() for page in pages)
     assert "Selection report" in index.read_text()
@@ -120,9 +129,9 @@ def test_expected_scores_are_shown_where_there_are_any(run):
     record = read_record(run / "selection/calm.json")
     write_record(run, replace(record, forecast=forecast, forecast_by_object={5: forecast}))
     index = write_report(run)
-    rows = {row[0]: row for row in data_of(index)["rows"]}
-    assert rows["calm"][10:] == [65.4, 71.0]
-    assert rows["index"][10:] == [None, None]
+    rows = rows_of(index)
+    assert (rows["calm"]["expected"], rows["calm"]["probability"]) == (65.4, 71.0)
+    assert (rows["index"]["expected"], rows["index"]["probability"]) == (None, None)
     assert "Expected J&F, median 65.4" in read(index).text
     text = read(run / "report/calm.html").text
     assert "Expected J&F 65.4 (50.0 to 80.0); the best candidate with a probability of 71 %" in text
@@ -225,6 +234,32 @@ def test_flags_name_objects_that_change_places():
     (flag,) = find_flags(CALM, evidence)
     assert (flag.kind, flag.frame) == ("disputed identity", 4)
     assert flag.words == "object 3: m1 has it where the pseudo-label has object 8, on 3 frames"
+
+
+def facts_of(name, expected):
+    flags = (Flag("flicker", "object 5 comes and goes", 0.5, 7),)
+    forecast = Forecast(0.5, expected, 0.0, 1.0)
+    record = record_of(name, forecast=forecast, forecast_by_object={5: forecast})
+    return VideoFacts(record, flags, 0, (), None, None)
+
+
+def test_videos_to_look_at_first_are_few_and_those_that_can_gain_most():
+    videos = [facts_of(f"{k:02d}", k / 100) for k in range(30)]
+    videos[0] = replace(videos[0], flags=())
+    looks = first_looks(videos)
+    assert [look.video for look in looks] == [f"{k:02d}" for k in range(1, 7)]
+    assert (looks[0].frame, looks[0].estimate) == (7, 0.01)
+    assert len(first_looks([facts_of(f"{k}", 0.5) for k in range(100)])) == 10
+    assert len(first_looks(videos[:3])) == 1
+    assert first_looks(videos[:1]) == []
+
+
+def test_without_a_calibration_the_members_agreement_ranks():
+    row = record_of("v").candidates[0]
+    poor = replace(row, agreement_by_object={5: 0.2, 6: None})
+    plain = record_of("v", (5, 6), candidates=("m", "pseudo-label"))
+    record = replace(plain, candidates=(poor, plain.candidates[1]))
+    assert to_gain(record) == pytest.approx(0.8)
 
 
 def test_timelines_keep_every_dip():
