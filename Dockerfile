@@ -15,6 +15,7 @@ WORKDIR /source
 COPY requirements.txt .
 ARG TORCH_INDEX=""
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir "$(grep '^setuptools==' requirements.txt | cut -d ' ' -f 1)" \
         "$(grep '^wheel==' requirements.txt | cut -d ' ' -f 1)" \
     && python -m venv --system-site-packages /opt/stseg \
@@ -41,7 +42,7 @@ ENV PATH=/opt/stseg/bin:$PATH \
     STSEG_WEIGHTS=/weights \
     OMP_WAIT_POLICY=PASSIVE \
     PYTHONUNBUFFERED=1
-USER stseg
+USER 1000
 WORKDIR /home/stseg
 ENTRYPOINT ["stseg"]
 CMD ["--help"]
