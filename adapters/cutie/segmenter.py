@@ -86,8 +86,7 @@ class CutieSegmenter(Segmenter):
     ) -> None:
         super().__init__(weights, device, **options)
         assert self.weights is not None
-        self.notes: list[str] = []
-        network = load_network(self.weights, "cutie")
+        network = load_network(self.weights, "cutie", self.notes)
         self.network = ready(network, self.device, self.options, self.notes)
 
     def segment(self, video: Video) -> Iterator[FrameMasks]:

@@ -54,8 +54,7 @@ class LivosSegmenter(Segmenter):
     ) -> None:
         super().__init__(weights, device, **options)
         assert self.weights is not None
-        self.notes: list[str] = []
-        network = load_network(self.weights, "livos")
+        network = load_network(self.weights, "livos", self.notes)
         # Every pixel reads the whole state: nothing is chosen, so no last bit decides.
         self.network = ready(network, self.device, self.options, self.notes, decisive=())
 

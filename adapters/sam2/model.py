@@ -18,7 +18,14 @@ from torch import Tensor, nn
 from adapters.networks.resnet import ResNet
 from adapters.sam2.config import Sam2Config, discover
 from adapters.sam2.package import sam2_module
-from adapters.weights.checkpoints import describe, family_of, fill, load_state, stored_config
+from adapters.weights.checkpoints import (
+    describe,
+    family_of,
+    fill,
+    load_state,
+    plain_names,
+    stored_config,
+)
 from mose import InputError
 
 STOCK_SCALE, STOCK_BIAS = 20.0, -10.0
@@ -88,17 +95,22 @@ def uncompile(model: nn.Module) -> None:
 
 
 def load(
-    path: str | Path, *, name: str = "", optimised: bool = False
+    path: str | Path,
+    *,
+    name: str = "",
+    optimised: bool = False,
+    notes: list[str] | None = None,
 ) -> tuple[nn.Module, Sam2Config]:
     """A network in evaluation mode with the weights of a checkpoint, on the CPU.
 
     path   official, fine-tuned or small custom; ``.pt`` (weights under ``model``) or safetensors
     name   one of `adapters.sam2.config.OFFICIAL`, to insist on it
+    notes  is given a sentence where names were changed
 
     Weights of any precision become float32. Raises `InputError` for a checkpoint that is not
     there, cannot be read, or is none of SAM 2.
     """
-    state = to_official(load_state(path))["model"]
+    state = load_state(path, notes)
     if family_of(state) != "sam2":
         raise InputError(
             f"checkpoint {path} is no SAM 2 checkpoint, it {describe(state)}:"
@@ -128,15 +140,11 @@ def to_official(state: Mapping[str, Any]) -> dict[str, dict[str, Tensor]]:
 
     Returns ``{"model": {name: tensor}}`` without the prefixes that wrappers put on names.
     """
-    return {"model": {_plain(key): value for key, value in state.items()}}
+    return {"model": plain_names(state)[0]}
 
 
 def _for_inference(model: nn.Module) -> nn.Module:
     return model.requires_grad_(False).eval()
-
-
-def _plain(key: str) -> str:
-    return key.removeprefix("module.").replace("_orig_mod.", "")
 
 
 class ConvolutionalTrunk(ResNet):

@@ -117,7 +117,10 @@ class Sam2Segmenter(Segmenter):
 
         assert self.weights is not None
         model, self._config = load(
-            self.weights, name=self.options.network, optimised=self.options.compile
+            self.weights,
+            name=self.options.network,
+            optimised=self.options.compile,
+            notes=self.notes,
         )
         self._networks = {self._config.image_size: self._network(model, self._config)}
         for variant in self.options.variants():

@@ -120,6 +120,8 @@ class RaftFlow:
             ) from None
         import torch
 
+        from adapters.weights.checkpoints import fill, load_state
+
         weights = optical_flow.Raft_Large_Weights.DEFAULT
         path = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
         if not path.is_file():
@@ -127,9 +129,8 @@ class RaftFlow:
                 f"flow 'raft' needs its weights as {path}: get them from {weights.url},"
                 " or use flow 'dis'"
             )
-        state = torch.load(path, map_location=device, weights_only=True)
         self._network = optical_flow.raft_large(weights=None).eval().requires_grad_(False)
-        self._network.load_state_dict(state)
+        fill(self._network, load_state(path), path, "RAFT")
         self._network.to(device)
         self._device = device
 

@@ -120,7 +120,7 @@ class TMOSegmenter(Segmenter):
     def __init__(self, weights: str | Path | None = None, device: str = "cpu", **options: Any):
         super().__init__(weights, device, **options)
         assert self.weights is not None
-        network = load_network(self.weights, "tmo")
+        network = load_network(self.weights, "tmo", self.notes)
         self._flow: Flow = DenseFlow(self.options.preset)
         if self.options.flow == "raft":
             self._flow = RaftFlow(self.device)

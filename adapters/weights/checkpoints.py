@@ -15,13 +15,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mose import InputError
 
-WRAPPERS = ("model", "network", "state_dict", "weights", "model_state_dict")
-"""Keys under which training checkpoints keep the network's state."""
+WRAPPERS = (
+    "model", "network", "state_dict", "weights", "model_state_dict", "net", "module",
+    "ema", "model_ema", "ema_state_dict",
+)  # fmt: skip
+"""Keys under which training checkpoints keep the network's state, also one within another."""
+
+COMPILED, PARALLEL = "_orig_mod", "module"
+"""Parts of names that `torch.compile` and distributed training put in."""
+
+
+NUMPY_NUMBERS: list[Any] = [
+    np.float64(0).__reduce__()[0],
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in "?bhilqBHILQefd"),
+]
+"""What a pickle needs for numbers of numpy; none of it runs code of the file."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +81,13 @@ FAMILIES = {
 }
 
 
-def load_state(path: str | Path) -> dict[str, Tensor]:
+def load_state(path: str | Path, notes: list[str] | None = None) -> dict[str, Tensor]:
     """The tensors of a checkpoint, by their official names, on the CPU.
 
     path   ``.safetensors``, or anything that `torch.save` wrote. A training checkpoint
-           gives the network inside it; the ``module.`` of distributed training is dropped.
+           gives the network inside it, and names that training has changed become the
+           official ones, see `plain_names`
+    notes  is given a sentence where names were changed
 
     Raises `InputError`, one sentence, for a file that is missing, cut off, damaged, that
     holds code, or that holds no tensors.
@@ -79,15 +96,57 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"checkpoint {path} {what}: give the path of a weights file")
-    content = _read(path)
-    if isinstance(content, Mapping) and not _tensors(content):
-        inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)]
-        content = next((state for state in inner if _tensors(state)), content)
-    state = _tensors(content) if isinstance(content, Mapping) else {}
+    state = _network_state(_read(path))
     if not state:
         raise InputError(f"checkpoint {path} holds no tensors by name: give a network's weights")
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    plain, prefix = plain_names(state)
+    if notes is not None and list(plain) != list(state):
+        what = f"the prefix '{prefix}'" if prefix else f"'{COMPILED}.' of compiled parts"
+        notes.append(f"checkpoint {path}: {what} was taken off the names of its entries")
+    return plain
+
+
+def plain_names(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """A state dict by the names of its model, and the prefix that was taken off all of them.
+
+    `torch.compile` and trainers put prefixes before all names (``_orig_mod.``, ``module.``,
+    ``model.``, ``ema.``, one after the other). As many are taken off as it takes to tell the
+    model; of a model that is not known here, those of compiling and distributed training.
+    """
+    plain = {
+        ".".join(part for part in name.split(".") if part != COMPILED): tensor
+        for name, tensor in state.items()
+    }
+    if len(plain) < len(state):  # two names have become one
+        return dict(state), ""
+    prefix = ""
+    known = plain
+    while family_of(known) is None:
+        shared = {name.partition(".")[0] for name in known}
+        if len(shared) != 1 or any("." not in name for name in known):
+            return _without(plain, f"{PARALLEL}.")
+        part = f"{shared.pop()}."
+        prefix += part
+        known = {name.removeprefix(part): tensor for name, tensor in known.items()}
+    return known, prefix
+
+
+def _without(state: dict[str, Tensor], prefix: str) -> tuple[dict[str, Tensor], str]:
+    if not all(name.startswith(prefix) for name in state):
+        return state, ""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}, prefix
+
+
+def _network_state(content: object, depth: int = 3) -> dict[str, Tensor]:
+    """The tensors of a state dict, or of the one that a training checkpoint holds."""
+    if not isinstance(content, Mapping):
+        return {}
+    state = _tensors(content)
+    if family_of(plain_names(state)[0]) is not None or depth == 0:
+        return state
+    for key in WRAPPERS:
+        if inner := _network_state(content.get(key), depth - 1):
+            return inner
     return state
 
 
@@ -111,14 +170,15 @@ def describe(state: Mapping[str, Any]) -> str:
     return f"looks like no model known here ({len(state)} entries, the first is {first})"
 
 
-def load_network(path: str | Path, family: str) -> Any:
+def load_network(path: str | Path, family: str, notes: list[str] | None = None) -> Any:
     """The project's network of a family with the weights of a checkpoint, sizes taken from it.
 
     Every entry is used and none is missing, else `InputError` with the model that the
     checkpoint looks like. A network trained for single objects (masks without the plane of
-    the other objects) gets zero weights for that plane, as in the reference.
+    the other objects) gets zero weights for that plane, as in the reference. ``notes`` is
+    given a sentence where names were changed.
     """
-    state = load_state(path)
+    state = load_state(path, notes)
     title = FAMILIES[family].title
     if family_of(state) != family:
         raise InputError(
@@ -149,7 +209,7 @@ def stored_config(path: str | Path) -> Any:
 
         with safe_open(str(path), framework="pt") as file:
             return (file.metadata() or {}).get("config")
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = _read(Path(path))
     return content.get("config") if isinstance(content, Mapping) else None
 
 
@@ -216,7 +276,9 @@ def _read(path: Path) -> Any:
             from safetensors.torch import load_file
 
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # The best score beside the weights is often a number of numpy.
+        with torch.serialization.safe_globals(NUMPY_NUMBERS):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error):
             raise InputError(

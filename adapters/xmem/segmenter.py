@@ -105,7 +105,7 @@ class XMemSegmenter(Segmenter):
     ) -> None:
         super().__init__(weights, device, **options)
         assert self.weights is not None
-        network = load_network(self.weights, "xmem")
+        network = load_network(self.weights, "xmem", self.notes)
         self.network: XMem = ready(network, self.device, self.options, self.notes)
 
     def segment(self, video: Video) -> Iterator[FrameMasks]:

@@ -1,0 +1,105 @@
+"""Checkpoints as training leaves them: prefixes, wrappers and what lies beside the weights."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from adapters.weights.checkpoints import FAMILIES, WRAPPERS, load_network, load_state
+from adapters.weights.store import PRETRAINED
+
+PREFIXES = ("", "module.", "_orig_mod.", "model.", "ema.", "network.", "net.", "my_trainer.")
+BESIDE = {
+    "epoch": 3,
+    "best": np.float64(71.5),
+    "best32": np.float32(71.5),
+    "count": np.int64(7),
+    "note": "last",
+    "optimizer": {"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 0.1}]},
+    "hyper_parameters": {"size": [1, 2]},
+    "step": torch.tensor(5),
+    "nothing": None,
+}
+
+
+def weights(family: str) -> dict[str, torch.Tensor]:
+    """Entries as the family's checkpoints have them, with numbers of their own."""
+    names = [*FAMILIES[family].names, "vos.more.weight" if family == "tmo" else "more.weight"]
+    return {name: torch.full((2, 3), float(place)) for place, name in enumerate(names)}
+
+
+def mutated(seed: int, folder: Path) -> tuple[dict[str, torch.Tensor], Path]:
+    """A checkpoint, and the file in which some training has left it."""
+    rng = random.Random(seed)
+    state = weights(rng.choice(list(FAMILIES)))
+    prefix = "".join(rng.choice(PREFIXES) for _ in range(rng.randint(0, 3)))
+    named = {f"{prefix}{name}": tensor for name, tensor in state.items()}
+    if rng.random() < 0.2:
+        path = folder / f"{seed}.safetensors"
+        save_file(named, path)
+        return state, path
+    content: dict = dict(named)
+    if rng.random() < 0.3:
+        content |= {f"{prefix}version": 2, "callbacks": {}}
+    for _ in range(rng.randint(0, 3)):
+        beside = rng.sample(sorted(BESIDE), rng.randint(0, 3))
+        content = {rng.choice(WRAPPERS): content, **{key: BESIDE[key] for key in beside}}
+    path = folder / f"{seed}.pth"
+    torch.save(content, path)
+    return state, path
+
+
+def check(seed: int, folder: Path) -> None:
+    state, path = mutated(seed, folder)
+    notes: list[str] = []
+    loaded = load_state(path, notes)
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[name], state[name]) for name in state)
+    assert all(path.name in note for note in notes)
+    path.unlink()
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_what_training_leaves_is_read(seed, tmp_path):
+    check(seed, tmp_path)
+
+
+@pytest.mark.soak
+def test_a_thousand_ways_of_training(tmp_path):
+    for seed in range(50, 1050):
+        check(seed, tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "model.", "module._orig_mod.ema."])
+def test_a_network_with_changed_names_is_the_network_and_a_note_says_so(prefix, tmp_path):
+    shipped = PRETRAINED / "demo-xmem.safetensors"
+    state = load_state(shipped)
+    path = tmp_path / "trained.pth"
+    torch.save({"state_dict": {f"{prefix}{n}": t for n, t in state.items()}}, path)
+    notes: list[str] = []
+    expected = load_network(shipped, "xmem", notes).state_dict()
+    assert notes == []
+    loaded = load_network(path, "xmem", notes).state_dict()
+    assert all(torch.equal(loaded[name], expected[name]) for name in expected)
+    assert len(notes) == 1
+    assert "names of its entries" in notes[0]
+
+
+def test_parts_that_were_compiled_alone_are_read(tmp_path):
+    state = weights("xmem")
+    path = tmp_path / "parts.pth"
+    torch.save({name.replace(".res2", "._orig_mod.res2"): t for name, t in state.items()}, path)
+    notes: list[str] = []
+    assert load_state(path, notes).keys() == state.keys()
+    assert "_orig_mod." in notes[0]
+
+
+def test_unknown_networks_keep_their_names(tmp_path):
+    path = tmp_path / "unknown.pth"
+    torch.save({"net.a.weight": torch.ones(2), "net.b.weight": torch.ones(2)}, path)
+    assert list(load_state(path)) == ["net.a.weight", "net.b.weight"]
