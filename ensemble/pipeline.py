@@ -69,7 +69,8 @@ def announce(plan: Plan, directory: RunDirectory) -> None:
     """Say at once what is about to be done, and what there is to know before."""
     config = plan.job.config
     names = ", ".join(member.name for member in config.members)
-    tell(f"{len(plan.videos)} videos of {plan.job.dataset.root}, into {directory.root}")
+    data = config.data
+    tell(f"{len(plan.videos)} videos of {data.dataset}, split {data.split}, into {directory.root}")
     tell(f"{len(config.members)} members on {config.execution.device}: {names}")
     if plan.finished:
         tell(f"{len(plan.finished)} videos are finished already, and are kept")
