@@ -14,10 +14,10 @@ from selection.calibration import Calibration, load_calibration
 from selection.describe import SelectionSetup
 from selection.policies import SelectionOptions, policy_names
 from stseg.config import (
-    CONFIG_FOLDER,
     assign,
     assignment,
     build,
+    member_values,
     option,
     read_yaml,
     to_dict,
@@ -186,25 +186,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
 
 
 def member_config(value: Any, where: str) -> MemberConfig:
-    """A member from a mapping, or from the name of a file in ``configs/members``.
-
-    A mapping with ``extends: <name of such a file>`` changes what it says of that member; of
-    ``options`` those that it names.
-    """
+    """A member from what `stseg.config.member_values` takes."""
     if isinstance(value, MemberConfig):
         return value
-    if isinstance(value, str) or (isinstance(value, dict) and "extends" in value):
-        changes = {"extends": value} if isinstance(value, str) else dict(value)
-        name = changes.pop("extends")
-        path = CONFIG_FOLDER / "members" / f"{name}.yaml"
-        if not path.is_file():
-            known = [p.stem for p in (CONFIG_FOLDER / "members").glob("*.yaml")]
-            raise unknown("member", str(name), known, f" in {where}")
-        base = read_yaml(path)
-        if isinstance(options := changes.get("options", {}), dict):
-            changes["options"] = {**(base.get("options") or {}), **options}
-        value, where = {"name": name, **base, **changes}, f"{where}, member {name}"
-    return build(MemberConfig, value, where)
+    values, where = member_values(value, where)
+    return build(MemberConfig, values, where)
 
 
 def _override(values: dict[str, Any], text: str) -> None:

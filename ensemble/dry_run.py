@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adapters.weights.store import how_to_get, missing
 from ensemble.plan import Plan, calibration_notes
 from stseg.tables import format_table
 
@@ -31,4 +32,13 @@ def describe_plan(plan: Plan) -> str:
     ]
     lines += [f"unusable: {message}" for message in plan.broken.values()]
     lines += calibration_notes(plan.job)
+    lines += missing_weights(plan)
     return "\n".join(lines)
+
+
+def missing_weights(plan: Plan) -> list[str]:
+    """Which members lack published weights, and how to bring them here."""
+    members = plan.job.config.members
+    lacking = missing(dict.fromkeys(m.weights for m in members if m.weights))
+    names = ", ".join(checkpoint.name for checkpoint in lacking)
+    return [f"weights that are not here yet: {names}", *how_to_get(lacking)] if lacking else []

@@ -13,11 +13,12 @@ from typing import Any
 
 import yaml
 
-from stseg.errors import InputError
+from stseg.errors import InputError, unknown
 from stseg.options import Key, build, keys, one_of, option
 
 __all__ = [
     "CONFIG_FOLDER", "SET_HELP", "Key", "assign", "assignment", "build", "find_config", "keys",
+ "member_values",
     "merge", "one_of", "option", "read_yaml", "to_dict",
 ]  # fmt: skip
 
@@ -57,6 +58,29 @@ def find_config(path: str | Path) -> Path:
         if candidate.is_file():
             return candidate.resolve()
     raise InputError(f"configuration {path} does not exist: give a YAML file")
+
+
+def member_values(value: object, where: str) -> tuple[dict[str, Any], str]:
+    """What a configuration says of one member, and where, for messages.
+
+    value   a mapping, or the name of a file in ``configs/members``; a mapping with
+            ``extends: <name of such a file>`` changes what it says of that member, of
+            ``options`` those that it names
+    """
+    if not isinstance(value, str) and not (isinstance(value, Mapping) and "extends" in value):
+        if not isinstance(value, Mapping):
+            raise InputError(f"member {value!r} in {where} is neither a name nor a mapping")
+        return dict(value), where
+    changes = {"extends": value} if isinstance(value, str) else dict(value)
+    name = changes.pop("extends")
+    folder = CONFIG_FOLDER / "members"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        raise unknown("member", str(name), [p.stem for p in folder.glob("*.yaml")], f" in {where}")
+    base = read_yaml(path)
+    if isinstance(options := changes.get("options", {}), Mapping):
+        changes["options"] = {**(base.get("options") or {}), **options}
+    return {"name": name, **base, **changes}, f"{where}, member {name}"
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

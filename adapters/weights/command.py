@@ -9,6 +9,7 @@ from typing import Any
 
 from adapters.weights import store as weights
 from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, say
+from stseg.errors import InputError
 from stseg.progress import Progress
 from stseg.tables import format_table
 
@@ -56,6 +57,20 @@ def _fetch(names: Sequence[str]) -> int:
     return EXIT_OK
 
 
+def _fetch_all(names: Sequence[str], config: str | None) -> int:
+    """Fetch what is named and what a configuration needs; say what must come by hand."""
+    if not names and config is None:
+        raise InputError("nothing to fetch: give names, or --config FILE")
+    needed = weights.missing(weights.needed_by(config)) if config else []
+    by_hand = [checkpoint for checkpoint in needed if not checkpoint.address]
+    code = _fetch([*names, *(c.name for c in needed if c.address)])
+    for sentence in weights.how_to_get(by_hand):
+        say(sentence)
+    if config and not needed:
+        say(f"all weights of configuration {config} are here")
+    return EXIT_INCOMPLETE if by_hand else code
+
+
 def _verify(names: Sequence[str], known: Mapping[str, weights.Checkpoint]) -> int:
     wanted = [weights.find(name) for name in names]
     if not names:
@@ -77,7 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="what is known, and what of it is here")
     part = commands.add_parser("fetch", help="download; goes on where an earlier one stopped")
-    part.add_argument("names", nargs="+", metavar="NAME")
+    part.add_argument("names", nargs="*", metavar="NAME")
+    part.add_argument("--config", metavar="FILE", help="what the members of a run need, e.g. mose")
     part = commands.add_parser("verify", help="compare what is here with its hashes again")
     part.add_argument("names", nargs="*", metavar="NAME", help="default: all that is here")
     part = commands.add_parser("import", help="take a file that you already have")
@@ -92,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.command == "list":
         return _list(weights.catalogue())
     if args.command == "fetch":
-        return _fetch(args.names)
+        return _fetch_all(args.names, args.config)
     if args.command == "verify":
         return _verify(args.names, weights.catalogue())
     checkpoint = weights.find(args.name)

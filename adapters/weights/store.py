@@ -10,13 +10,14 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from adapters.weights.download import Address, Report, download
-from stseg.config import CONFIG_FOLDER
+from stseg.config import CONFIG_FOLDER, member_values, read_yaml
 from stseg.errors import InputError, unknown
 from stseg.files import locked, write_json
 
@@ -84,6 +85,32 @@ def find(name: str) -> Checkpoint:
     if name not in known:
         raise unknown("checkpoint", name, known)
     return known[name]
+
+
+def needed_by(config: str | Path) -> list[str]:
+    """What the members of a configuration name as their weights, each once, in order."""
+    members = read_yaml(config).get("members") or ()
+    named = [member_values(member, str(config))[0].get("weights") for member in members]
+    return list(dict.fromkeys(str(name) for name in named if name))
+
+
+def missing(names: Iterable[str]) -> list[Checkpoint]:
+    """Of these weights the published ones that are not here yet; no other is among them."""
+    known = catalogue()
+    wanted = [known[name] for name in names if name in known and not Path(name).is_file()]
+    return [c for c in wanted if not (cache_folder() / c.file).is_file()]
+
+
+def how_to_get(checkpoints: Sequence[Checkpoint]) -> list[str]:
+    """Sentences that say how to bring checkpoints here: one command, and pages for people."""
+    direct = [c.name for c in checkpoints if c.address]
+    lines = [f"python -m adapters.weights fetch {' '.join(direct)}"] if direct else []
+    return lines + [
+        f"get {c.name} by hand from {c.page}, then run python -m adapters.weights import FILE"
+        f" {c.name}"
+        for c in checkpoints
+        if not c.address
+    ]
 
 
 def cache_folder() -> Path:

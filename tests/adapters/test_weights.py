@@ -431,3 +431,30 @@ def test_the_command(server, cache, monkeypatch, capsys, tmp_path):
     (tmp_path / "net").write_bytes(NOISE)
     assert main(["import", str(tmp_path / "net"), "net"]) == 0
     assert weights.verify(net) == ""
+
+
+def test_what_a_configuration_needs_is_fetched(server, cache, monkeypatch, capsys, tmp_path):
+    net = published(server)
+    byhand = Checkpoint("byhand", "xmem", "b.pth", "MIT", page="https://example.org/b")
+    monkeypatch.setattr(weights, "catalogue", lambda: {"net": net, "byhand": byhand})
+    config = tmp_path / "run.yaml"
+    member = {"name": "a", "adapter": "xmem", "weights": "net"}
+    others = [{"extends": "demo-xmem", "weights": "byhand"}, "demo-tmo", {**member, "name": "b"}]
+    config.write_text(json.dumps({"members": [member, *others, {"name": "c", "adapter": "flow"}]}))
+    assert weights.needed_by(config) == ["net", "byhand", "demo-tmo"]
+    assert main(["fetch", "--config", str(config)]) == 1
+    assert "get byhand by hand from https://example.org/b" in capsys.readouterr().out
+    (cache / "b.pth").write_bytes(b"x")
+    assert weights.missing(weights.needed_by(config)) == []
+    assert main(["fetch", "--config", str(config)]) == 0
+    assert "all weights" in capsys.readouterr().out
+    with pytest.raises(InputError, match="nothing to fetch"):
+        main(["fetch"])
+
+
+def test_the_five_models_of_mose_come_with_one_command(cache):
+    lacking = weights.missing(weights.needed_by("mose"))
+    assert [c.adapter for c in lacking] == ["sam2", "cutie", "xmem", "livos", "tmo"]
+    assert weights.how_to_get(lacking) == [
+        f"python -m adapters.weights fetch {' '.join(c.name for c in lacking)}"
+    ]

@@ -232,7 +232,18 @@ def test_dry_run_prints_the_plan_and_writes_nothing(data, config, tmp_path, caps
     assert command.main(arguments(data, config, out, "--dry-run")) == 0
     printed = capsys.readouterr().out
     assert "8 pairs to run" in printed
+    assert "not here yet" not in printed
     assert not out.exists()
+
+
+def test_dry_run_says_which_weights_are_missing(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("STSEG_WEIGHTS", str(tmp_path / "empty"))
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump({"members": ["xmem", "cutie"]}))
+    assert command.main(arguments(data, path, tmp_path / "run", "--dry-run")) == 0
+    printed = capsys.readouterr().out
+    assert "weights that are not here yet: xmem, cutie-base-mega" in printed
+    assert "python -m adapters.weights fetch xmem cutie-base-mega" in printed
 
 
 @pytest.mark.parametrize("said", [False, True])
