@@ -7,9 +7,9 @@ import pytest
 from adapters.registry import get as get_adapter
 from adapters.registry import names as adapter_names
 from adapters.weights.store import catalogue, resolve
-from ensemble.config import CONFIG_FOLDER, RunConfig, load_config, member_config
+from ensemble.config import RunConfig, load_config, member_config
 from mose import InputError
-from stseg.config import build, to_dict
+from stseg.config import CONFIG_FOLDER, build, to_dict
 
 
 def write(path, text):
