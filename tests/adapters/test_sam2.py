@@ -289,10 +289,10 @@ class TestWhatIsMissing:
         small = {"objects": "small"}
         for options, part in (
             ({"merge": [small]}, "leaves objects without a configuration"),
-            ({"merge": [{"scale": 1}]}, "of option merge"),
-            ({"merge": [7]}, "expected mappings"),
-            ({"rcms_frames": -1}, "rcms_frames is -1"),
-            ({"rcms_quality": 2}, "rcms_quality is 2"),
+            ({"merge": [{"scale": 1}]}, "unknown option 'merge.scale'"),
+            ({"merge": [7]}, "merge of adapter 'sam2' is 7, expected a mapping"),
+            ({"rcms_frames": -1}, "rcms_frames of adapter 'sam2' is -1"),
+            ({"rcms_quality": 2}, "rcms_quality of adapter 'sam2' is 2"),
             ({"sigmoid_scale": 0.0}, "above 0"),
             ({"sigmoid_bias": "low"}, "expected a number"),
         ):
