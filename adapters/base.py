@@ -27,7 +27,7 @@ class FrameMasks:
     index        frame index, from 0
     object_ids   ids given on this frame or an earlier one, in the adapter's order; N of them
     presence     ``(N,) float32`` in [0, 1]: how sure the model is that the object is visible
-    confidence   ``(N,) float32`` in [0, 1]: how good it takes its mask to be
+    confidence   ``(N,) float32`` in [0, 1]: the model's own estimate of the quality of its mask
     native       what the model gives: ``(N, h, w) float32``, or ``(h, w) uint8`` ids where
                  ``expansion.rule`` is "labels"
     expansion    the model's rule from ``native`` to the video's size
@@ -41,7 +41,7 @@ class FrameMasks:
     expansion: Expansion
 
     def probabilities(self, height: int, width: int) -> np.ndarray:
-        """``(N, height, width) float32`` in [0, 1]; the background is what is missing to 1."""
+        """``(N, height, width) float32`` in [0, 1]; the background has the rest to 1."""
         if self.expansion.rule == "labels":
             ids = self.labels(height, width)
             planes = [ids == object_id for object_id in self.object_ids]
@@ -98,8 +98,8 @@ class Segmenter(ABC):
         """Load the model.
 
         Raises `InputError`, one sentence, for a missing, damaged or foreign checkpoint, an
-        unknown option, an absent dependency or a device that is not there. There is no
-        fall-back: never other weights, random weights, or silently the CPU.
+        unknown option, an absent dependency or a device that is not there. It never falls back to
+        other weights, random weights, or the CPU.
         """
         if self.needs_weights and weights is None:
             raise InputError(f"adapter '{self.name}' needs weights: give the path of a checkpoint")
@@ -120,14 +120,15 @@ class Segmenter(ABC):
     def segment(self, video: Video) -> Iterator[FrameMasks]:
         """One item per frame, in order, also for frames before the first given mask (N = 0).
 
-        Objects of a later prompt are in ``object_ids`` from that frame on. The frames on
-        which masks are given carry the model's own answer there; whoever saves masks puts
-        the given ones verbatim over it. Raises `InputError` for a video without prompts.
+        Objects of a later prompt are in ``object_ids`` from that frame on. On frames with given
+        masks, the item holds the model's own answer; the code that saves masks writes the given
+        ones over it. Raises `InputError` for a video without prompts.
         """
 
 
 def check_device(device: str) -> str:
-    """The device as given, if it is there; `InputError` otherwise. Imports torch only for GPUs."""
+    """Return the device if it is available; raise `InputError` otherwise. Imports torch only for
+    GPUs."""
     if device == "cpu":
         return device
     kind = device.split(":")[0]

@@ -1,4 +1,4 @@
-"""From what a model gives natively to masks at the video's size.
+"""Expands a model's native output to masks at the video's size.
 
 Every network predicts at a low resolution, and its reference implementation has its own
 order of upsampling, squashing and making objects exclusive. The order changes the masks,
@@ -57,7 +57,7 @@ class Expansion:
 
 
 def expand(native: np.ndarray, expansion: Expansion, height: int, width: int) -> np.ndarray:
-    """Probabilities ``(N, height, width) float32`` in [0, 1]; background is the rest to 1.
+    """Probabilities ``(N, height, width) float32`` in [0, 1]; the background has the rest to 1.
 
     ``native`` is ``(N, h, w) float32`` in the form that ``expansion.rule`` says (not
     "labels": ids have no probabilities of their own, see `FrameMasks.probabilities`).
@@ -157,7 +157,8 @@ class Places:
     height, width   of the frame
     rows, columns   ``(P,) int`` pixel coordinates in it
 
-    What they need is the same for all members whose maps have one size, and is found once.
+    The corners and weights are the same for all members whose maps have one size, and are computed
+    once.
     """
 
     def __init__(self, height: int, width: int, rows: np.ndarray, columns: np.ndarray):
@@ -220,7 +221,7 @@ class Corners:
 def expand_at(native: np.ndarray, expansion: Expansion, places: Places) -> np.ndarray:
     """`expand`, evaluated at some pixels only: ``(N, P) float32``.
 
-    Only what these pixels touch of the native map is worked on.
+    Only the part of the native map that these pixels need is computed.
     """
     if native.shape[0] == 0 or not len(places):
         return np.zeros((native.shape[0], len(places)), dtype=np.float32)

@@ -1,7 +1,7 @@
 """Optical flow: each object's soft mask carried from frame to frame. The floor to beat.
 
-DIS flow (Kroeger et al., ECCV 2016) from OpenCV; nothing is learned and nothing remembered
-but the previous frame, so errors add up and what is hidden is lost.
+DIS flow (Kroeger et al., ECCV 2016) from OpenCV. Nothing is learned, and only the previous frame is
+remembered, so errors add up and hidden objects are lost.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from mose import Video
 from stseg.config import option
 
 DRIFT = 0.4
-"""Confidence is the product of the consistent shares to this power: the rank of the product,
-brought to the scale of the IoU."""
+"""Confidence is the product of the consistent shares to this power, which brings it to the scale of
+the IoU without changing its order."""
 
 LEAST_CONFIDENCE = 0.05
 VISIBLE_SHARE = 0.1
-"""An object that keeps this share of the area it was given with counts as surely visible."""
+"""An object that keeps this share of its given area counts as certainly visible."""
 
 
 @dataclass(frozen=True)

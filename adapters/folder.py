@@ -1,6 +1,6 @@
-"""A folder or zip of masks as a model: anything made elsewhere can be a member.
+"""A folder or zip of masks as a model, so that masks made elsewhere can be a member.
 
-Two layouts, the video folders at the root or in wrapping folders::
+There are two layouts, with the video folders at the root or in wrapping folders::
 
     <video>/00000.png          palette or 8-bit grey PNGs of object ids
     <video>/<id>/00000.png     one 0/255 mask per object, e.g. SAM2's per-object output
@@ -22,7 +22,7 @@ from mose.results import Results, judge_mask, name_findings, wrapping
 from stseg.config import option
 
 UNKNOWN_QUALITY = 0.5
-"""Confidence of masks that say nothing of their own quality."""
+"""Confidence of masks that come without an estimate of their quality."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class FolderOptions:
 
 
 class FolderSegmenter(Segmenter):
-    """Serves the masks of a folder or zip, held against the rules of `mose.check`.
+    """Serves the masks of a folder or zip, checked by the rules of `mose.check`.
 
     Every frame must have its mask, of the frame's size and with given ids only; a
     per-object mask may be missing before its object is given. Pixels of an object on a
@@ -68,7 +68,7 @@ class FolderSegmenter(Segmenter):
             yield FrameMasks(index, ids, present, quality, mask, Expansion("labels"))
 
     def _masks(self, video: Video) -> _IdMasks | _ObjectMasks:
-        """The reader for the layout in which the video is there; its names are all checked."""
+        """The reader for the video's layout; all file names are checked."""
         prefix = f"{video.name}/"
         if not self._results.below(prefix):
             prefix = self._wrapping + prefix
@@ -155,7 +155,7 @@ def _read(
 
 
 def _refuse(results: Results, findings: Iterator[Finding] | list[Finding]) -> None:
-    """Raise `InputError` for the first finding that a server would not forgive."""
+    """Raise `InputError` for the first finding that a server would reject or score as zero."""
     for finding in findings:
         if finding.severity != NOTE:
             raise InputError(f"{results.path}: {finding.sentence}")

@@ -1,4 +1,4 @@
-"""Repeats the given masks: what any method must beat to have tracked anything."""
+"""Repeats the given masks: a method that does not beat this has tracked nothing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What there is to say of an adapter without importing it.
+"""Describes adapters without importing them.
 
-An adapter's class data are literals in its source, so they are read from there: the list of
-adapters imports no network, and names those whose dependencies are missing.
+An adapter's class data are literals, so they are read from its source. The list of adapters imports
+no network, and names the adapters whose dependencies are missing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Description:
 
     needs_weights   whether a checkpoint must be given
     extra           the extra of the distribution that it needs, or None
-    distribution    what is installed to have the adapter
+    distribution    the distribution that brings the adapter
     missing         distributions that its extra asks for and that are not installed
     """
 
@@ -63,8 +63,8 @@ def describe(name: str, target: str, distribution: str = DISTRIBUTION) -> Descri
 def class_data(module: str, class_name: str) -> dict[str, Any]:
     """The literals that a class assigns to `DESCRIBED`, following ``from ... import``.
 
-    Empty where the source is not there or the class is not in it: a broken third-party
-    adapter is listed all the same, and loading it says what is wrong.
+    Empty if the source or the class is missing: a broken third-party adapter is still listed, and
+    loading it says what is wrong.
     """
     path = _source(module)
     tree = ast.parse(path.read_text(encoding="utf-8")) if path else ast.Module([], [])
@@ -89,7 +89,7 @@ def _literals(node: ast.ClassDef) -> list[tuple[str, Any]]:
 
 
 def _source(module: str) -> Path | None:
-    """The file of a module. Only the top package is looked up: nothing is imported."""
+    """The file of a module. Only the top package is looked up, so nothing is imported."""
     top, *inner = module.split(".")
     spec = find_spec(top)
     if spec is None or not inner:

@@ -47,7 +47,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class MemberConfig:
-    """One member: an adapter with weights and options under a name."""
+    """A member: an adapter with weights and options under a name."""
 
     name: str = option(doc="Name of the member, unique in the run.")
     adapter: str = option(
@@ -119,7 +119,7 @@ class OutputConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that a run depends on."""
+    """Everything on which a run depends."""
 
     data: DataConfig = option(DataConfig, doc="Which videos.")
     members: tuple[MemberConfig, ...] = option(
@@ -157,7 +157,7 @@ class RunConfig:
 
 
 def selection_setup(config: RunConfig) -> SelectionSetup:
-    """What the selection has to know of a configuration."""
+    """What the selection needs to know of a configuration."""
     return SelectionSetup(
         config.fusion.rule, config.selection, calibration_of(config), config.calibration
     )

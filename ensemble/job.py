@@ -1,7 +1,7 @@
-"""What runs next to a model: decode, segment, store. And, per video, `finish`.
+"""The work beside a model: decode, segment, store; and, per video, `finish`.
 
-A `RunJob` is what the executors are given: picklable, without arrays, it makes member
-workers and finishes videos on whatever process or node it lands on.
+The executors are given a `RunJob`. It can be pickled and holds no arrays; it makes the workers of
+members and finishes videos, on any process or node.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class RunJob:
     config      the run's configuration
     dataset     the data set, with absolute paths
     root        run directory, absolute
-    member_keys member -> digest of what its predictions depend on beside the video
-    how         digest of what finished videos depend on beside the video
+    member_keys member -> hash of everything, besides the video, on which its predictions depend
+    how         hash of everything, besides the video, on which finished videos depend
     hashes      member -> sha256 of its weights, where it has any
     lease       token of the driver's lease; a result for a driver that lost it is left out
     """
@@ -94,8 +94,8 @@ class RunJob:
         return {**record.json(), "stamp": self.run.finished_stamp(video)}
 
     def _check_predictions(self, video: str, members: tuple[str, ...], fingerprint: str) -> None:
-        """Predictions of the video as it was before it changed are removed: all are to be of
-        the same frames. `CorruptPrediction` if there was one."""
+        """Remove predictions of the video as it was before it changed, so that all are of the same
+        frames. Raises `CorruptPrediction` if there was one."""
         old = [
             self.run.prediction(member, video)
             for member in members
@@ -123,7 +123,8 @@ class MemberWorker:
         return adapters.load(self.member.adapter, weights, device, **options)
 
     def _lighter(self, step: int, short_side: int) -> tuple[Segmenter, str]:
-        """The model for a step of the out-of-memory ladder, and what was done, in words."""
+        """The model for a step of the out-of-memory ladder, and a description of what is
+        lighter."""
         if step == 0:
             return self.segmenter, ""
         known = {f.name for f in dataclasses.fields(self.segmenter.Options)}

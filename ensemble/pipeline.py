@@ -79,7 +79,7 @@ def announce(plan: Plan, directory: RunDirectory) -> None:
 
 
 def absolute_paths(config: RunConfig) -> RunConfig:
-    """Files by their absolute paths: workers may run in another folder."""
+    """The configuration with absolute paths, because workers may run in another folder."""
     members = []
     for member in config.members:
         if member.weights and Path(member.weights).exists():

@@ -1,4 +1,5 @@
-"""Before anything runs: which videos and pairs there are, what is whole already, what it costs."""
+"""The plan of a run: which videos and pairs there are, which of them are complete, and what the
+rest costs."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from stseg.errors import unknown
 from stseg.files import digest, file_digest
 
 RESULT_VERSION = 1
-"""Part of every resume key: raised when a release changes what the same options give."""
+"""Part of every resume key. It is raised when a release changes the results of the same options."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class Plan:
 
     job         the work, as workers get it
     videos      names of all videos of the run, in order
-    inputs      what the videos look like, but for the broken ones
-    finished    videos that are whole
-    whole       member -> videos whose prediction is whole (of videos not finished)
+    inputs      what planning needs of each video, except the broken ones
+    finished    videos that are complete
+    whole       member -> videos whose prediction is complete (of videos that are not finished)
     pairs       what is left to run
-    broken      video -> sentence, for those that cannot be run at all
+    broken      video -> why it cannot be run at all, in a sentence
     """
 
     job: RunJob
@@ -53,10 +54,10 @@ def make_plan(
     lease: str = "",
     journal: Journal | None = None,
 ) -> Plan:
-    """Compare what is wanted with what is there. Decodes no frame.
+    """Compare what the run should make with what exists. Decodes no frame.
 
     lease    token of the driver's lease, which workers check before they write
-    journal   of the run directory; None: as its file has it
+    journal   of the run directory; None: read it from its file
     """
     journal = read_journal(run)[0] if journal is None else journal
     videos = choose_videos(dataset, config.data.videos)
@@ -81,7 +82,7 @@ def make_plan(
 
 
 def make_job(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str) -> RunJob:
-    """The work of a run, with what its resume keys are made of."""
+    """The work of a run, with the parts of its resume keys."""
     fetch = config.execution.fetch_weights
     hashes = {member.name: weights_hash(member, fetch) for member in config.members}
     member_keys = {
@@ -105,8 +106,8 @@ def make_job(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str)
 def calibration_notes(job: RunJob) -> tuple[str, ...]:
     """Sentences about members whose weights are not those that the calibration was measured with.
 
-    Their options may differ, as videos are enlarged as suits them; of weights that cannot be
-    found nothing is said, as their member fails when it starts.
+    Options may differ, because videos are enlarged as suits them. Weights that cannot be found are
+    not mentioned here, because their member fails when it starts.
     """
     calibration = calibration_of(job.config)
     if calibration is None:
@@ -134,7 +135,7 @@ def choose_videos(dataset: Dataset, patterns: Iterable[str]) -> tuple[str, ...]:
 def weights_hash(member: MemberConfig, fetch: bool = False) -> str | None:
     """sha256 of a member's weights; None without any, or where they cannot be found.
 
-    Missing weights are the member's failure when its worker starts, not the run's.
+    Missing weights fail the member when its worker starts, and not the run.
     """
     try:
         path = find_weights(member.weights, fetch)
@@ -144,7 +145,7 @@ def weights_hash(member: MemberConfig, fetch: bool = False) -> str | None:
 
 
 def open_data(config: RunConfig, runs: Path) -> Dataset:
-    """The data set of a run, with absolute paths; the built-in one is made where it is missing."""
+    """The data set of a run, with absolute paths; the built-in one is made if it is missing."""
     data = config.data
     root = Path(data.dataset)
     if data.dataset == BUILT_IN_DATASET:

@@ -1,7 +1,7 @@
-"""What of a run is whole already, found without opening every file of a large one.
+"""What a run has completed already, found without opening every file of a large run.
 
-A video, a prediction or a finished video that the run remembers (`storage.journal`) is taken as
-remembered while its files' sizes and times of modification say so; any other is looked at.
+A video, a prediction or a finished video that is in the run's journal (`storage.journal`) is
+trusted while the sizes and modification times of its files are unchanged. Any other is looked at.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ from stseg.files import PARTIAL
 from stseg.progress import progress
 
 LOOK_AT_ALL = 1000
-"""Runs of up to so many videos look at every file of theirs again at each start; of larger ones
-a video whose folders and given masks are as they were is taken as the run remembers it."""
+"""A run of up to this many videos looks at all of its files again at each start. In a larger run, a
+video is trusted if its folders and given masks have not changed."""
 LOOKERS = 8
-"""Videos looked at at a time: decoding masks and waiting for files leave Python's lock."""
+"""The number of videos that are looked at in parallel: decoding masks and waiting for files release
+Python's lock."""
 STAMPED_MASKS = 8
-"""So many of a video's given masks are stamped."""
+"""At most this many given masks of a video are stamped."""
 SETTLED = 2.0
-"""Seconds. What changed more recently may change again without a new time of modification."""
+"""Seconds. A file that changed more recently may change again without a new modification time."""
 
 
 def look_at_all(
     dataset: Dataset, videos: Sequence[str], journal: Journal
 ) -> tuple[dict[str, Input], dict[str, str]]:
-    """What each video looks like, and why those that cannot be run cannot."""
+    """What planning needs of each video, and for the others the reason why they cannot be run."""
     known = journal.inputs
     inputs: dict[str, Input] = {}
     broken: dict[str, str] = {}
@@ -63,7 +64,7 @@ def look_at_all(
 
 
 def _look_or_say_why(dataset: Dataset, name: str) -> Input | str:
-    """What a video looks like, or why it cannot be run."""
+    """What planning needs of a video, or the reason why it cannot be run."""
     try:
         return look_at(dataset, name)
     except (InputError, OSError) as error:
@@ -73,8 +74,8 @@ def _look_or_say_why(dataset: Dataset, name: str) -> Input | str:
 def look_at(dataset: Dataset, name: str) -> Input:
     """Open a video and look at all its files' names and sizes, and at its given masks.
 
-    Raises `InputError` for a video that cannot be run. Decodes no frame. An input without
-    stamps changed a moment ago: it is not to be remembered.
+    Raises `InputError` for a video that cannot be run. Decodes no frame. An input without stamps
+    changed a moment ago, and must not be kept in the journal.
     """
     folders = _folders(dataset, name)
     stamps = [_modified(folder) for folder in folders]
@@ -90,8 +91,8 @@ def look_at(dataset: Dataset, name: str) -> Input:
 
 
 def unchanged(dataset: Dataset, name: str, known: Input) -> bool:
-    """Whether a video's folders and given masks are as they were. A frame that was overwritten
-    in place does not show."""
+    """Whether a video's folders and given masks are unchanged. A frame that was overwritten in
+    place is not noticed."""
     folders = _folders(dataset, name)
     try:
         stamps = [_modified(folder) for folder in folders]
@@ -107,7 +108,8 @@ def _folders(dataset: Dataset, name: str) -> list[str]:
 
 
 def _modified(path: str) -> int:
-    """In nanoseconds; 0 where there is nothing: not every folder of masks has every video."""
+    """The modification time in nanoseconds; 0 if there is no such folder: not every folder of masks
+    has every video."""
     try:
         return os.stat(path).st_mtime_ns
     except FileNotFoundError:
@@ -130,9 +132,9 @@ def _path(folders: list[str], file: str) -> str:
 
 
 class StoredWork:
-    """What is whole in a run directory. Its large folders are listed once.
+    """Tells what is complete in a run directory. Its large folders are listed once.
 
-    clear   remove what killed writers left: only for whoever holds the run's lease
+    clear   remove what killed writers left; allowed only to the holder of the run's lease
     """
 
     def __init__(self, run: RunDirectory, job: RunJob, journal: Journal, clear: bool):
@@ -146,7 +148,7 @@ class StoredWork:
             listed(run.root / name, clear)
 
     def is_finished(self, video: str, fingerprint: str) -> bool:
-        """Whether a video needs nothing more."""
+        """Whether a video is finished under its present key."""
         if video not in self._masks:
             return False
         key = self._job.video_key(fingerprint)
@@ -161,7 +163,7 @@ class StoredWork:
         return all(self.is_whole(member, video, fingerprint) for member in self._predictions)
 
     def is_whole(self, member: str, video: str, fingerprint: str) -> bool:
-        """Whether a member's prediction need not be made again."""
+        """Whether a member's prediction of a video is complete under its present key."""
         if video not in self._predictions[member]:
             return False
         key = self._job.pair_key(member, fingerprint)
@@ -177,7 +179,7 @@ class StoredWork:
 
 
 def holds(known: Whole | None, key: str, look: Callable[[], tuple[int, ...]]) -> bool:
-    """Whether something was made under ``key`` and is as it was then."""
+    """Whether something was made under ``key`` and has not changed since."""
     if known is None or known.key != key:
         return False
     try:
@@ -189,8 +191,8 @@ def holds(known: Whole | None, key: str, look: Callable[[], tuple[int, ...]]) ->
 def note_done(journal: Journal, job: RunJob, inputs: Mapping[str, Input], entry: LogEntry) -> None:
     """Remember what an entry of the run's log says was done.
 
-    A key that is not the expected one tells that the video is not what it was when the run was
-    planned: it is to be looked at again.
+    A key other than the expected one means that the video has changed since the run was planned. It
+    will be looked at again.
     """
     if not isinstance(entry.message, Done) or entry.video is None:
         return
@@ -215,7 +217,7 @@ def clear_leftovers(run: RunDirectory, members: Iterable[str]) -> None:
 
 
 def listed(folder: Path, clear: bool = False) -> frozenset[str]:
-    """Names in a folder, read once; with ``clear`` what killed writers left is removed."""
+    """The names in a folder, read once; with ``clear``, what killed writers left is removed."""
     names: list[str] = []
     left: list[str] = []
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:

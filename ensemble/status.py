@@ -1,4 +1,4 @@
-"""How a run is doing, from its directory alone, while it runs or after.
+"""How far a run is, read from its directory alone, while it runs or afterwards.
 
 python -m ensemble.status runs/MOSE-valid
 """
@@ -31,7 +31,7 @@ class MemberStatus:
 
 @dataclass
 class Status:
-    """What the events of the latest invocation tell.
+    """The state of a run, from the events of its latest invocation.
 
     began, latest   wall clock of its plan and of its latest event, seconds since 1970
     ended           whether the invocation came to its end
@@ -50,7 +50,7 @@ class Status:
 
     @property
     def left(self) -> float | None:
-        """Seconds to go at the pace so far; None before anything is done."""
+        """Seconds left at the pace so far; None before anything is done."""
         total = sum(m.pairs for m in self.members.values()) + self.videos
         done = sum(m.done + m.given_up for m in self.members.values())
         done += self.finished + self.unfinished
@@ -99,7 +99,7 @@ def read_status(root: str | Path) -> Status:
 
 
 def replay(events: Iterable[Json]) -> Status:
-    """Fold events into a `Status`; a ``Plan`` event begins anew."""
+    """Make a `Status` of the events; a ``Plan`` event starts it anew."""
     status = Status()
     offset = 0.0
     frames: dict[str, int] = {}
@@ -138,7 +138,7 @@ def replay(events: Iterable[Json]) -> Status:
 
 
 def _events(lines: Iterable[str]) -> Iterable[Json]:
-    """Whole lines; the last one may be cut off where the driver was killed."""
+    """The complete lines; the last one may be cut off if the driver was killed."""
     for line in lines:
         try:
             event = json.loads(line)

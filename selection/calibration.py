@@ -1,4 +1,4 @@
-"""What was measured of an ensemble on a labelled split, as a JSON file in ``configs/priors``.
+"""The measurements of an ensemble on a labelled split, as a JSON file in ``configs/priors``.
 
 ``python -m selection.calibrate`` fits it; this module reads and applies it and needs no
 fitting library.
@@ -24,7 +24,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Calibration:
-    """Everything that a labelled split says of an ensemble.
+    """Everything that a labelled split tells about an ensemble.
 
     name          of the file
     source        where it comes from: data set, split, videos, hashes, date, command
@@ -53,7 +53,7 @@ class Calibration:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write to ``path``, whole or not at all."""
+        """Write to ``path``, completely or not at all."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, _lines(self.json()) + "\n")
@@ -197,7 +197,8 @@ def _rounded(values: Any) -> list[float]:
 
 
 def _lines(value: Any, indent: str = "") -> str:
-    """JSON with what is small on one line: readable, and a small change is a small difference."""
+    """JSON with small values on one line, so that it is readable and small changes make small
+    diffs."""
     if isinstance(value, dict):
         if all(not isinstance(item, (dict, list)) for item in value.values()):
             return json.dumps(value)

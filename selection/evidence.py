@@ -1,7 +1,7 @@
-"""What a run knows of one video: every candidate's scores, frame by frame and per object.
+"""The evidence of one video: every candidate's scores, frame by frame and per object.
 
-Made while the video is finished, stored beside the selection, and all that selectors, the
-study and the report need: nothing has to be run again to choose differently.
+It is made while the video is finished and stored beside the selection. Selectors, the study and the
+report need nothing else, so nothing has to run again to choose differently.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ class Evidence:
     overlap      ``(T, M, M) float32`` IoU of the members with each other, mean over objects;
                  NaN on frames without a known object
     true_area    ``(T, N) float32`` pixels of the object in the labels; NaN without
-    absent       ``(T, N) float32`` 1 where so many members see nothing of the object that it counts
+    absent       ``(T, N) float32`` 1 where enough members see nothing of the object for it to count
                  as absent, else 0; NaN before it is given
     cycle        ``(C, N) float32`` J&F, against the given masks, of a member's last masks
                  followed back to them; NaN where that was not run
-    memo         what was worked out of evidence that does not change any more
+    memo         keeps values computed from evidence that does not change any more
     """
 
     video: str
@@ -138,8 +138,9 @@ class Evidence:
         return mean_jf(self["truth_j"][:-1], self["truth_f"][:-1])
 
     def worth(self) -> np.ndarray:
-        """``(C, N)`` `truth` of what is written when a candidate is selected: nothing where the
-        object counts as absent, which is right where the labels have no object either."""
+        """``(C, N)`` `truth` of the masks that are written when a candidate is selected. Where the
+        object counts as absent they are empty, which is right if the labels have no object
+        either."""
         both = ((self["truth_j"] + self["truth_f"]) / 2)[:-1]
         gone = (self.absent[:-1] == 1)[:, None] & ~np.isnan(both)
         right = np.broadcast_to((self.true_area[:-1] == 0)[:, None], both.shape)

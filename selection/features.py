@@ -1,4 +1,4 @@
-"""What the recommender looks at: numbers that say how good a candidate may be, without labels.
+"""The features of the recommender: numbers that tell, without labels, how good a candidate may be.
 
 `FEATURES` documents them. All are means over the frames of one video on which the object is
 scored, per candidate and object.
@@ -52,8 +52,8 @@ RELATIVE = (
     "appearance",
     "appearance_low",
 )
-"""Features that are also given relative to the mean of the object's candidates: what tells
-candidates apart is not what tells easy objects from hard ones."""
+"""Features that are also given relative to the mean of the object's candidates, because good and
+bad candidates differ in other ways than easy and hard objects do."""
 
 NAMES = (*FEATURES, *(f"{name}_relative" for name in RELATIVE))
 
@@ -61,8 +61,8 @@ NAMES = (*FEATURES, *(f"{name}_relative" for name in RELATIVE))
 def features(evidence: Evidence) -> np.ndarray:
     """``(C, N, K) float64`` features of every candidate and object, in the order of `NAMES`.
 
-    Where there is nothing to say the mean of the object's other candidates stands, or 0.
-    Worked out once per evidence, which must be whole by then.
+    A missing value is replaced by the mean of the object's other candidates, or by 0. The features
+    are computed once per evidence, which must be complete by then.
     """
     if "features" not in evidence.memo:
         evidence.memo["features"] = _features(evidence)

@@ -49,7 +49,7 @@ def folds(count: int, parts: int = FOLDS, seed: int = 0) -> Iterator[tuple[np.nd
 
 
 def fit_prior(truths: Sequence[np.ndarray]) -> float:
-    """Mean J&F over all scored objects, shrunk a little to 0.5 so that it is never 0 or 1."""
+    """Mean J&F over all scored objects, moved slightly towards 0.5 so that it is never 0 or 1."""
     scores = np.concatenate([t[~np.isnan(t)] for t in truths] or [np.zeros(0)])
     return float((scores.sum() + 0.5) / (len(scores) + 1))
 
@@ -74,8 +74,9 @@ def fit_recommender(videos: Sequence[Evidence]) -> Recommender:
     """Ridge regression of the candidates' J&F on `selection.features` and on which candidate it
     is, and trees for how the candidates of an object differ.
 
-    Did it not know which candidate it is, a member that is far better than it looks beside the
-    others would be passed over. The strength of the penalty is the one with the least error in
+    Without knowing which candidate it is, the regression would pass over a member that is far
+    better than it looks beside the others. The strength of the penalty is the one with the least
+    error in
     cross-validation over videos; ``error`` is that error.
     """
     names = tuple(dict.fromkeys(name for evidence in videos for name in evidence.candidates))
@@ -118,7 +119,8 @@ def _means(which: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _grown(videos: Sequence[Evidence], gains: Mapping[str, float]) -> tuple[Tree, ...]:
-    """Trees of what candidates are worth beyond ``gains``, beside an object's other candidates."""
+    """Trees that predict what a candidate is worth beyond ``gains``, relative to the object's other
+    candidates."""
     from sklearn.ensemble import GradientBoostingRegressor
 
     rows, wanted = [], []
@@ -147,7 +149,8 @@ def tree_of(grown: Any, rate: float) -> Tree:
 
 
 def rows_of(evidence: Evidence, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """``(P, K)`` features and ``(P,)`` J&F, when selected, of every scored candidate and object.
+    """``(P, K)`` features of every scored candidate and object, and ``(P,)`` its J&F if it is
+    selected.
 
     After the features, a 1 for the candidate among ``names`` that it is.
     """

@@ -1,4 +1,5 @@
-"""Objects that take each other's place: within a candidate's masks, and between candidates."""
+"""Finds objects that take each other's place: within a candidate's masks, and between
+candidates."""
 
 from __future__ import annotations
 
@@ -9,13 +10,13 @@ import numpy as np
 from selection.evidence import Evidence
 
 ROWS = 180
-"""Rows of a frame that are looked at, about: places matter here, not outlines."""
+"""About this many rows of a frame are looked at: places matter here, not outlines."""
 MOST = 0.5
 """Share of a mask that must lie on another object."""
 REST = 0.1
 """Share of a mask that may still lie where the object was a frame before."""
 SMALL = 8
-"""Pixels, of those looked at, below which a mask has no place."""
+"""A mask with fewer of the sampled pixels than this has no place."""
 
 
 class IdentityWatch:

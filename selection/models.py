@@ -90,11 +90,12 @@ class Tree:
 class Recommender:
     """Expected J&F of every candidate.
 
-    A weighted sum says how good all candidates of an object are. How they differ is the mean of
-    what that sum says and of what trees say: either alone errs in places where the other does not.
+    A weighted sum predicts how good the candidates of an object are on the whole. How they differ
+    is the mean of two predictions, of that sum and of the trees, because each errs where the other
+    does not.
 
     linear    of `selection.features`
-    offsets   candidate -> what it is worth beyond what its features say of it
+    offsets   candidate -> its J&F beyond what its features predict
     trees     of the same features, summed: what a candidate is worth beyond ``gains``, the mean
               of an object's candidates taken off
     gains     candidate -> its mean J&F
@@ -118,13 +119,13 @@ class Recommender:
         return middle + (expected - middle + found - found.mean(axis=0)) / 2
 
     def stranger(self, candidates: Sequence[str]) -> str | None:
-        """The first candidate that was not there when this was fitted."""
+        """The first candidate that is unknown to the fit."""
         return next((n for n in candidates if self.offsets and n not in self.offsets), None)
 
 
 @dataclass(frozen=True)
 class Sureness:
-    """From what a selection knows to how sure it may be, see `selection.sureness`.
+    """Predicts from features of a selection how sure it is, see `selection.sureness`.
 
     probability    log odds that the selection is the best candidate
     expected       its J&F

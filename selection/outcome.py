@@ -1,4 +1,4 @@
-"""What a selection was worth where there are labels. Pure functions over an `Evidence`."""
+"""What a selection is worth, measured by labels. Pure functions over an `Evidence`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def selected_truth(evidence: Evidence, choice: Choice) -> np.ndarray:
 
 
 def false_presence(evidence: Evidence, choice: Choice) -> tuple[int, int]:
-    """(object-frames with false pixels, object-frames looked at): where the labels have no
+    """(object-frames with false pixels, all object-frames) of those on which the labels have no
     object and at least `ABSENT_BY` members call it absent."""
     _, area = selected_planes(evidence, choice)
     scored = ~np.isnan(evidence["agreement_j"][:, -1])

@@ -1,8 +1,8 @@
 """Selection policies: how the candidates of one video are scored.
 
-A policy gives a score per frame, candidate and object; the granularity, in
-`selection.selectors`, says how finely candidates may then be mixed. Several names with ``+``
-between them go by mean rank.
+A policy gives a score per frame, candidate and object; the granularity, in `selection.selectors`,
+says how finely candidates may then be mixed. Several policies joined by ``+`` are combined by mean
+rank.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from stseg.errors import InputError
 GRANULARITIES = ("video", "object", "segment")
 
 MAX_OUTSIDE = 5
-"""The recommender is not asked about a video with more features than this out of the range of
-those it was fitted on."""
+"""The recommender does not judge a video with more features than this outside the fitted range."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,11 @@ class SelectionOptions:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a policy says of one video.
+    """A policy's scores of one video.
 
     candidates   names of the C that it scores
     scores       ``(T, C, N)`` in [0, 1], NaN where there is nothing to score
-    fallbacks    what the policy could not do, and scored by agreement
+    fallbacks    reasons why the policy scored by agreement instead
     """
 
     candidates: tuple[str, ...]
@@ -125,8 +124,8 @@ def agreement(
 ) -> Scores:
     """Members by agreement with the pseudo-label, weighted by priors.
 
-    The score is ``(1 - a) * agreement + a * prior`` with ``a = prior_weight``: the pseudo-label
-    is itself uncertain, so what is known of the members keeps a say.
+    The score is ``(1 - a) * agreement + a * prior`` with ``a = prior_weight``: the pseudo-label is
+    itself uncertain, so the priors keep a share.
     """
     members = evidence.members
     jf = (evidence["agreement_j"] + evidence["agreement_f"])[:, : len(members)] / 2
@@ -144,10 +143,10 @@ def pseudo_label(
 def recommender(
     evidence: Evidence, options: SelectionOptions, calibration: Calibration | None
 ) -> Scores:
-    """Members and pseudo-label by the J&F that a fitted model expects of each, per object.
+    """Members and pseudo-label by the J&F that a fitted model expects, per object.
 
-    Over frames a member's score moves with its agreement. Falls back to `agreement` where no
-    model was fitted, and for a video unlike those that it was fitted on.
+    From frame to frame a member's score moves with its agreement. Falls back to `agreement` if no
+    model was fitted, and for a video unlike those of the fit.
     """
     model = calibration.recommender if calibration else None
     if model is None:
@@ -167,11 +166,11 @@ def recommender(
 
 
 def cycle(evidence: Evidence, options: SelectionOptions, calibration: Calibration | None) -> Scores:
-    """Members by how well their last masks, followed back, meet the given ones.
+    """Members by the overlap of their last masks, followed back, with the given masks.
 
-    The given masks are the only labels there are. A member that never moves comes back
-    perfectly, so the score is the geometric mean with the agreement, blended with the priors
-    like `agreement`, which stands in where members were not followed back.
+    The given masks are the only labels. A member that never moves comes back perfectly, so the
+    score is the geometric mean with the agreement, combined with the priors as in `agreement`.
+    Members that were not followed back are scored by `agreement`.
     """
     by_agreement = agreement(evidence, options, calibration)
     count = len(evidence.members)
@@ -215,8 +214,8 @@ def policy_names(policy: str) -> tuple[str, ...]:
 
 
 def policies_to_compare(videos: Iterable[Evidence], own: str) -> tuple[str, ...]:
-    """What a study and a calibration go through: every policy that applies to the evidence,
-    `agreement` with each other one that ranks, with all of them, and ``own``."""
+    """The policies that a study and a calibration evaluate: every one that applies to the evidence,
+    `agreement` combined with each other one that ranks and with all of them, and ``own``."""
     videos = list(videos)
     names = [p.name for p in POLICIES.values() if any(p.applies(video) for video in videos)]
     others = sorted(name for name in names if name != "agreement" and POLICIES[name].ranks)

@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 
 class Ground(Enum):
-    """What a selection rests on."""
+    """The grounds of a selection."""
 
     ONLY_CANDIDATE = auto()
     SEVERAL_CANDIDATES = auto()
@@ -21,7 +21,7 @@ class Ground(Enum):
 
 
 class FallbackCause(Enum):
-    """Why a policy scored by agreement in place of what it is for."""
+    """Why a policy scored by agreement instead of its own way."""
 
     NO_RECOMMENDER = "no recommender was fitted"
     UNKNOWN_CANDIDATE = "the recommender does not know {}"
@@ -50,7 +50,7 @@ class Reason:
     prior        is the winner's expected J&F, in [0, 1]
     objects      are the ids that each candidate gives: candidate -> ids
     candidate, object_id   were chosen by hand; no id: for the whole video
-    fallbacks    are what the policy could not do
+    fallbacks    are the reasons why the policy scored by agreement instead
     """
 
     ground: Ground

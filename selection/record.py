@@ -17,7 +17,7 @@ from selection.spans import ObjectSpans, Ranges, spans_between, stored_plan
 from stseg.errors import InputError
 
 VERSION = 2
-"""Of the form on disk. A record without a version has the first form, which lacks nothing but
+"""The version of the form on disk. A record without a version has the first form, which lacks only
 that number."""
 
 Json: TypeAlias = dict[str, Any]
@@ -40,7 +40,7 @@ ROW_OPTIONAL = {"score", "confidence", "truth", "truth_objects"}
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a calibration says of a selection beforehand; all in [0, 1].
+    """What a calibration expects of a selection; all in [0, 1].
 
     probability   that it is the best candidate
     expected      its J&F
@@ -91,7 +91,7 @@ class CandidateRow:
     truth_by_object: ScoreByObject = field(default_factory=dict)
 
     def json(self) -> Json:
-        """As it is stored: what is unknown is left out."""
+        """As it is stored; unknown values are left out."""
         stored: Json = {
             "name": self.name,
             "prior": self.prior,
@@ -124,7 +124,7 @@ class CandidateRow:
 
 @dataclass(frozen=True)
 class SelectedTruth:
-    """What a selection was worth, by the labels.
+    """What a selection is worth, measured by the labels.
 
     oracle      names the candidate that is the best in hindsight
     by_object   is the J&F of the selection
@@ -138,10 +138,10 @@ class SelectedTruth:
 class Provenance:
     """What a video was made from; no later choice changes it.
 
-    key               is the resume key under which the video is whole
+    key               is the resume key under which the video counts as complete
     height, width     are those of the frames, None where they are not known
     missing_members   gave no prediction
-    reduced_members   ran with less than their options ask for: name -> what was done, in words
+    reduced_members   ran in lighter settings than their options say: name -> a description of them
     seconds           is how long finishing the video took, None where it is not known
     """
 
@@ -165,7 +165,7 @@ class SelectionRecord:
     scores               are the policy's, by candidate
     margin               is how far the winner's score is above the next one
     reason               is one sentence
-    plan                 is what each object is written from
+    plan                 tells which candidate each object is taken from
     absent               are frames on which an object counts as absent, by object id
     candidates           are in the run's order, the pseudo-label last
     disputed             is the mean share of pixels on which the members differ

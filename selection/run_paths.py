@@ -27,7 +27,7 @@ FOLDERS = ("predictions", "pseudo-labels", "masks", "selection/timelines")
 """Made when a run begins."""
 
 WRITTEN = (".", "pseudo-labels", "selection", "selection/timelines", "report", "report/frames")
-"""Folders in which a killed writer may have left something, beside predictions and masks."""
+"""Folders, besides predictions and masks, in which a killed writer may have left files."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Choice:
     plan     object id -> `Spans`
     absent   object id -> ranges of frames, half open, on which the members agree that it is not
              there: nothing of it is written, whatever the candidate has
-    table    object id -> score of each candidate, NaN where the object is nowhere scored
+    table    object id -> score of each candidate, NaN if the object is not scored on any frame
     """
 
     winner: str
@@ -71,7 +71,8 @@ def select(
     options: SelectionOptions | None = None,
     calibration: Calibration | None = None,
 ) -> Choice:
-    """What ``options`` select for one video, with what a calibration adds."""
+    """The selection for one video under ``options``, with the help of a calibration if there is
+    one."""
     options = options or SelectionOptions()
     scored = score(evidence, options, calibration)
     candidates, scores = scored.candidates, scored.scores
@@ -117,7 +118,8 @@ def select(
 
 
 def prefer(scores: np.ndarray, priors: np.ndarray, tie: float) -> int:
-    """The best score; within ``tie`` of it the best prior, then the better score, the first."""
+    """The index of the best score. Among scores within ``tie`` of it, the best prior wins, then the
+    better score, then the first."""
     near = scores >= scores.max() - tie
     return min(range(len(scores)), key=lambda i: (not near[i], -priors[i], -scores[i]))
 
@@ -132,7 +134,7 @@ def ranges(frames: np.ndarray) -> Ranges:
 def switch_path(scores: np.ndarray, cost: float, default: int) -> list[tuple[int, int]]:
     """The best sequence of candidates for one object, as (first frame, candidate).
 
-    scores    ``(T, C)``; frames that are NaN count for nobody
+    scores    ``(T, C)``; frames with NaN do not count
     cost      of each change
     default   the candidate where nothing is scored
 
@@ -160,9 +162,9 @@ def switch_path(scores: np.ndarray, cost: float, default: int) -> list[tuple[int
 def compose(choice: Choice, index: int, labels: Mapping[str, np.ndarray]) -> np.ndarray:
     """The selected ids of one frame, ``(H, W) uint8``.
 
-    labels   candidate -> its ids on the frame, for every candidate of the plan; with more than
-             one, the pseudo-label's too: it settles pixels that two objects of different
-             candidates claim, where it gives them to one of the claimants
+    labels   candidate -> its ids on the frame, for every candidate of the plan; if there are
+             several, those of the pseudo-label too. If two objects of different candidates claim a
+             pixel, the pseudo-label decides, provided that it gives the pixel to one of them
     """
     merged = _merged(choice, index, labels)
     missing = choice.missing(index)

@@ -60,8 +60,8 @@ def calibration_error(stated: np.ndarray, came_true: np.ndarray) -> float:
 
 
 def error_of_chance(stated: np.ndarray, draws: int = 200, seed: int = 0) -> float:
-    """The calibration error that true statements would show on so few: its mean where things
-    come true exactly as often as stated."""
+    """The calibration error that perfectly calibrated probabilities would show on so few videos:
+    its mean if events happen exactly as often as stated."""
     rng = np.random.default_rng(seed)
     found = [calibration_error(stated, rng.random(len(stated)) < stated) for _ in range(draws)]
     return float(np.mean(found))

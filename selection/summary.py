@@ -1,4 +1,4 @@
-"""The run in numbers: from the videos' selection records to summary.json, CSV and a table."""
+"""The run in numbers: makes summary.json, CSV and a table from the videos' selection records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stseg.tables import format_table
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to.
+    """The summary of a run.
 
     videos       number of videos written
     chosen       candidate -> number of videos it was selected for

@@ -1,8 +1,8 @@
 """How sure a selection is: the probability that it is the best, and the J&F to expect.
 
-Both come from a calibration that was fitted on a labelled split
-(`python -m selection.calibrate`), from the features below; the interval holds a stated share
-of the true values on videos that the fit had not seen.
+A calibration that was fitted on a labelled split (`python -m selection.calibrate`) predicts both
+from the features below. The interval holds a stated share of the true values on videos that the fit
+has not seen.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ BEST_WITHIN = 0.001
 def sure_features(evidence: Evidence, choice: Choice) -> np.ndarray:
     """``(N, K)`` features of the selection, per object, in the order of `SURE_FEATURES`.
 
-    A video's are their means. Objects that change candidates over time are seen through the
-    candidate that has most of their frames.
+    The features of a video are the means over its objects. An object that changes candidates over
+    time has the features of the candidate with most of its frames.
     """
     values = features(evidence)
     at = [list(FEATURES).index(name) for name in TAKEN]
@@ -73,7 +73,8 @@ def how_sure(
     choice: Choice,
     calibration: Calibration | None,
 ) -> tuple[Forecast | None, dict[int, Forecast]]:
-    """Of the video and of each object; None and nothing without a calibration for the policy."""
+    """The forecasts of the video and of each object; None and an empty mapping without a
+    calibration for the policy."""
     if calibration is None or not evidence.object_ids:
         return None, {}
     values = sure_features(evidence, choice)
@@ -87,13 +88,13 @@ def how_sure(
 
 
 def keys(options: SelectionOptions) -> tuple[str, str]:
-    """Where a calibration has what was fitted for videos and for objects."""
+    """The keys under which a calibration holds the fits for videos and for objects."""
     how = f"{options.policy}/{options.granularity}"
     return f"{how}/video", f"{how}/object"
 
 
 def state(model: Sureness, values: np.ndarray) -> Forecast:
-    """What a fitted model says of ``(K,)`` features."""
+    """The forecast of a fitted model for ``(K,)`` features."""
     probability = 1.0 / (1.0 + np.exp(-float(model.probability(values))))
     expected = float(np.clip(model.expected(values), 0.0, 1.0))
     low, high = float(model.low(expected)), float(model.high(expected))

@@ -1,8 +1,8 @@
-"""Put another candidate's masks in place of what was selected, and take that back.
+"""Replaces the selected masks by those of another candidate, and restores them.
 
-Members' masks come from the stored predictions (``--keep-soft``); the pseudo-label's are always
-there. What the run itself had selected is kept under ``overridden/`` at the first override of a
-video, so that it can be restored. Every change is a line of ``overrides.jsonl``.
+The masks of members come from the stored predictions (``--keep-soft``); the pseudo-label is always
+there. At the first override of a video the run's own selection is kept under ``overridden/``, so
+that it can be restored. Every change is a line of ``overrides.jsonl``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ from stseg.files import read_json, write_json
 
 @dataclass(frozen=True)
 class Override:
-    """One wish: ``candidate`` for the video, or for one object; None restores the run's own."""
+    """One override: ``candidate`` for the video, or for one object; None restores the run's own
+    selection."""
 
     video: str
     candidate: str | None
@@ -48,7 +49,7 @@ class Override:
 def apply_overrides(root: str | Path, wishes: Sequence[Override]) -> list[dict[str, Any]]:
     """Rewrite masks, records, summary, zip and report of the run in ``root``.
 
-    Returns the lines added to the log. All wishes are checked before anything is written.
+    Returns the lines added to the log. All overrides are checked before anything is written.
     Raises `InputError` for a folder that is no run, a video, candidate or object that is not
     there, and for a member whose predictions were not kept.
     """
@@ -64,7 +65,7 @@ def apply_overrides(root: str | Path, wishes: Sequence[Override]) -> list[dict[s
 
 
 def check(run: RunDirectory, wish: Override) -> None:
-    """Raise `InputError` where a wish cannot be fulfilled."""
+    """Raise `InputError` if an override cannot be applied."""
     record = record_of(run, wish.video)
     if wish.candidate is None:
         if not run.overridden_record(wish.video).is_file():
@@ -89,7 +90,7 @@ def check(run: RunDirectory, wish: Override) -> None:
 
 
 def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override) -> dict[str, Any]:
-    """Fulfil one wish; returns its line of the log."""
+    """Apply one override; returns its line of the log."""
     before = record_of(run, wish.video)
     if wish.candidate is None:
         restore(run, wish.video)
@@ -123,7 +124,7 @@ def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override
 
 
 def new_plan(record: SelectionRecord, wish: Override) -> ObjectSpans:
-    """The plan of a record with the wish in it."""
+    """The plan of a record with the override in it."""
     plan = dict(record.plan)
     for object_id in plan:
         if wish.candidate is not None and wish.object_id in (None, object_id):
@@ -137,7 +138,7 @@ def used(plan: ObjectSpans) -> set[str]:
 
 
 def choose(record: SelectionRecord, wish: Override, plan: ObjectSpans) -> Choice:
-    """The choice that a plan by hand comes to; its winner has most objects and frames."""
+    """The choice that a changed plan amounts to; its winner has most objects and frames."""
     winner = most_used(chain.from_iterable(plan.values()), str(wish.candidate))
     reason = Reason(Ground.BY_HAND, candidate=str(wish.candidate), object_id=wish.object_id)
     absent = {
@@ -179,7 +180,7 @@ def restore(run: RunDirectory, video: str) -> None:
 
 
 def rewrite_results(config: RunConfig, run: RunDirectory) -> None:
-    """Everything that is made from all records: CSV, summary, zip, report."""
+    """Rewrite everything that is made from all records: CSV, summary, zip, report."""
     records = read_records(run.root)
     stored = (read_json(run.failures) or {}).get("failures", [])
     failures = [Failure.parse(row) for row in stored]

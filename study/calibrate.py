@@ -1,4 +1,4 @@
-"""Measure an ensemble on a labelled split, and store what follows for its use without labels.
+"""Measure an ensemble on a labelled split, and store what helps to choose without labels.
 
     python -m selection.calibrate --run RUN --labels Annotations --name mine
 
@@ -89,7 +89,7 @@ def calibrate(
     name: str = "calibration",
     processes: int | None = None,
 ) -> tuple[Calibration, list[str]]:
-    """The calibration of the run in ``root``, and what to tell of it."""
+    """The calibration of the run in ``root``, and the lines to print about it."""
     from ensemble.fusion.frame_loop import FusionSetup
     from study.stored_runs import gather, open_study
 
@@ -124,8 +124,8 @@ def measure_members(
 def fit(
     videos: Sequence[Evidence], measured: Calibration, own: SelectionOptions
 ) -> tuple[Calibration, list[str]]:
-    """Recommender and how sure, added to what was measured; and a table of what they are worth,
-    in cross-validation over videos."""
+    """The calibration with the recommender and the forecasts added, and a table of what they are
+    worth in cross-validation over videos."""
     given = calibrations(videos, None)
     base = baselines(videos)
     best, oracle = mean_score(base.members[base.best]), mean_score(base.oracle_video)
@@ -159,7 +159,7 @@ def fit(
 
 
 def fit_both(videos: Sequence[Evidence], choices: Sequence[Choice]) -> tuple[Sureness, Sureness]:
-    """How sure of videos and of objects, from selections that labels judge."""
+    """Forecasts for videos and for objects, fitted on selections with labels."""
     rows, truths, best = [], [], []
     whole, whole_truth, whole_best = [], [], []
     for evidence, choice in zip(videos, choices, strict=True):
@@ -182,7 +182,7 @@ def fit_both(videos: Sequence[Evidence], choices: Sequence[Choice]) -> tuple[Sur
 
 
 def source_of(opened: Study) -> dict[str, Any]:
-    """Where a calibration comes from: enough to know whether it still fits."""
+    """Where a calibration comes from, in enough detail to know whether it still fits."""
     from ensemble.storage.predictions import read_manifest
     from stseg.files import digest
 

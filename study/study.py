@@ -1,4 +1,5 @@
-"""What fusion and selection are worth: every rule, policy and granularity on one labelled run.
+"""Measures what fusion and selection are worth: every rule, policy and granularity on one labelled
+run.
 
     python -m selection.study RUN --labels Labels
 

@@ -1,8 +1,8 @@
 """Cutie's memory of past frames: tokens that are read by similarity.
 
 Objects that arrive on the same frame share a bucket, and every bucket has keys of its own.
-A bucket keeps the frame on which its objects arrived for ever. Of the later memory frames it
-keeps the newest ones, or, with long-term memory, turns old ones into prototypes (XMem,
+A bucket always keeps the frame on which its objects arrived. Of the later memory frames it keeps
+the newest ones, or, with long-term memory, turns old ones into prototypes (XMem,
 Cheng and Schwing 2022, Sec. 3.3).
 
 All storage is allocated once per bucket; its size does not depend on the video's length.
@@ -30,7 +30,7 @@ from mose import InputError
 from stseg.config import option
 
 NEW_LIFE = 1e-7
-"""Life of a token that was never read, above 0 so that its usage is defined."""
+"""Life of a token that was never read; above 0, so that its usage is defined."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Bucket:
         return readout(self.values[:, self.start : self.end], weights, columns)
 
     def _consolidate(self) -> None:
-        """Old frames, but the first, become prototypes of the long-term memory."""
+        """Turn old frames, except the first, into prototypes of the long-term memory."""
         limits = self.options.long_term
         if self.long_tokens >= limits.max_num_tokens - limits.num_prototypes:
             self._forget()
@@ -176,7 +176,7 @@ class Bucket:
         self.end = later + kept
 
     def _forget(self) -> None:
-        """Long-term memory is full: the most read tokens stay, most read first."""
+        """Reduce a full long-term memory: the most read tokens stay, the most read first."""
         kept = min(self.options.long_term.kept_tokens, self.long_tokens)
         if self.options.long_term.count_usage:
             span = slice(self.start, self.first)

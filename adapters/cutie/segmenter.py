@@ -1,8 +1,8 @@
 """Cutie (Cheng et al. 2024) as an adapter: the inference algorithm of its reference.
 
-Differences that change no number: storage is allocated once, a readout touches only the
-tokens that it reads, and what depends on the image alone is computed for several frames at
-once. Where the reference fails, this does not: fewer memory tokens than ``top_k``, fewer
+Some differences do not change the results: storage is allocated once, a readout touches only the
+tokens that it reads, and what depends on the image alone is computed for several frames at once. In
+these cases the reference fails and this does not: fewer memory tokens than ``top_k``, fewer
 candidates than prototypes, a full long-term memory without usage counts.
 """
 

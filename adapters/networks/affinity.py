@@ -73,8 +73,8 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def top_k_softmax(scores: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
     """Softmax over the ``k`` largest of each row (None: all): weights and columns ``(Q, k')``.
 
-    The reference exponentiates without subtracting the maximum; subtracting it is the same
-    number and does not underflow to 0 / 0 for a query that resembles nothing.
+    The reference exponentiates without subtracting the maximum. Subtracting it gives the same
+    result, and does not underflow to 0 / 0 for a query that resembles nothing.
     """
     if k is None:
         columns = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)

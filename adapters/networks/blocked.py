@@ -1,8 +1,7 @@
 """ResNets on a CPU in oneDNN's own layout of memory from the first convolution to the last.
 
-Torch computes a convolution of contiguous tensors in that layout and lays every map out anew
-before and after; here that is done once. The sums, and so their rounding, are the same. For
-inference only.
+Torch computes a convolution of contiguous tensors in that layout and converts every map before and
+after; here that is done once. The sums and their rounding are the same. For inference only.
 """
 
 from __future__ import annotations

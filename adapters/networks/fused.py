@@ -1,7 +1,7 @@
 """ResNets on a CPU with norm, ReLU and the sum of the two paths inside the convolutions.
 
-Each convolution then writes its output once, instead of three or four passes over maps that
-no cache holds. The sums are those of the separate operations with the norms folded. For
+Each convolution then writes its output once, instead of making three or four passes over maps that
+are larger than the caches. The sums are those of the separate operations with the norms folded. For
 inference only.
 """
 
@@ -26,8 +26,8 @@ def available() -> bool:
 class FusedConv2d(nn.Module):
     """Takes the place of a convolution; with ``relu``, of that and the ReLU after it.
 
-    How the filters should lie in memory depends on the size of the input: laid out for no size
-    in particular, small maps take twice as long. So they are laid out when a size first comes.
+    The best memory layout of the filters depends on the size of the input; with a general layout,
+    small maps take twice as long. So the filters are laid out when a size first occurs.
     """
 
     weight: Tensor
@@ -66,8 +66,7 @@ class FusedConv2d(nn.Module):
 class FusedBlock(nn.Module):
     """Takes the place of a residual block whose norms are folded.
 
-    Without a projection its input is overwritten by its output: within a stage nothing else
-    reads it.
+    Without a projection, its output overwrites its input, which nothing else reads within a stage.
     """
 
     def __init__(self, block: BasicBlock | Bottleneck):

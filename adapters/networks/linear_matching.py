@@ -1,7 +1,7 @@
 """Gated linear matching: a memory of constant size (LiVOS, Liu et al. 2024, section 3.2).
 
-Linear attention keeps ``sum of key x value`` over all frames instead of the frames
-themselves. Before a frame is added, what was there fades by a gate that the frame sets.
+Linear attention keeps ``sum of key x value`` over all frames instead of the frames themselves.
+Before a frame is added, the sum so far fades by a gate that the frame sets.
 
 What is read is divided by a normaliser:
 
@@ -26,7 +26,7 @@ from adapters.networks.affinity import tokens
 
 NORMALISERS = ("frame", "place", "regression")
 LEAST_WEIGHT = 1e-6
-"""Of what is remembered at a place; less is nothing."""
+"""The least weight of memory at a place; less counts as nothing."""
 RIDGE = 2e-5
 """Of the regression, as a share of the largest channel's sum of squares: where all places look the
 same, products of keys have rank 1, and with 3e-6 float32 already takes them for indefinite."""
@@ -66,7 +66,7 @@ class LinearState:
         )
 
     def extended(self, objects: int) -> LinearState:
-        """With a new group of ``objects`` objects of which nothing is known yet."""
+        """The state with a new group of ``objects`` objects, about which nothing is known yet."""
         group = self.groups.new_full((objects,), self.key_sums.shape[1])
         return LinearState(
             _longer(self.matrix, objects),

@@ -25,7 +25,7 @@ from adapters.networks.object_transformer import OFFICIAL_NAMES
 from adapters.networks.ops import normalise
 
 OPEN = 4.0
-"""Logit of the gates of a network that has learnt nothing: a frame leaves 98 % of the state."""
+"""Logit of the gates of an untrained network: a frame leaves 98 % of the state."""
 
 
 class ImageFeatures(NamedTuple):

@@ -15,7 +15,7 @@ class Naming:
     pairs   ``(ours, official)``; in both, ``#`` stands for a number and ``~`` for the rest
             of the name, in the same order on the two sides. The first match wins.
 
-    A name that no template matches stays as it is, for strict loading to complain of.
+    A name that no template matches stays as it is, so that strict loading reports it.
     """
 
     def __init__(self, pairs: Iterable[tuple[str, str]]):

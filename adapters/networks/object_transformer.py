@@ -188,7 +188,7 @@ def attention_area(logits: Tensor, queries: int, selector: Tensor | None = None)
 
     A pixel belongs to an object that no other object and not the background beats, so a tie
     belongs to all that share it. The first half of the queries sees what belongs to the
-    object, the second half the rest; whoever would see nothing sees everything.
+    object, the second half the rest; a query that would see nothing sees everything.
     """
     probabilities = logits.detach().float().sigmoid()
     if selector is not None:

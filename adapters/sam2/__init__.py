@@ -1,7 +1,7 @@
 """SAM 2 and 2.1 (Ravi et al. 2024) as a member, on the building blocks of package ``sam2``.
 
 config      what a network is made of: from a checkpoint's shapes, a name, or stored with it
-package     importing ``sam2`` without letting it touch Hydra's global state
+package     imports ``sam2`` without letting it touch Hydra's global state
 model       `build` a module, `load` a checkpoint into it, `to_official` and back
 network     a module on a device: encode a frame, take a mask, follow objects, make memory
 lean        work that the package repeats, done once

@@ -1,9 +1,9 @@
-"""What a SAM 2 network is made of, and how to find it out from a checkpoint.
+"""The configuration of a SAM 2 network, and how it is found from a checkpoint.
 
-The shapes of the weights tell everything but four things: the working size, the number of
-attention heads, and which blocks of the image encoder attend how far. For the official
-networks (and whatever was fine-tuned from them) these follow from embedding size and depth.
-A network of other sizes says them itself: a JSON object under ``config`` in the header of a
+The shapes of the weights tell everything except the working size, the number of attention heads,
+and which blocks of the image encoder attend how far. For the official networks, and those
+fine-tuned from them, these follow from embedding size and depth. A network of other sizes carries
+them with it: a JSON object under ``config`` in the header of a
 safetensors file, or an entry ``config`` beside ``model`` in a ``.pt`` file.
 """
 
@@ -159,7 +159,7 @@ def discover(
     stored   the configuration stored with the weights, if any
     name     one of `OFFICIAL`, to insist on it
 
-    What is named goes before what is stored, and that before what the shapes tell. Raises
+    A name has precedence over what is stored, and that over what the shapes tell. Raises
     `InputError` where the shapes are not those of a SAM 2 network, contradict what is named
     or stored, or leave something open.
     """

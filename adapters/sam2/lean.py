@@ -1,4 +1,4 @@
-"""Taking repeated work out of the package's modules without changing a bit of their answers."""
+"""Removes repeated work from the package's modules; their answers stay the same to the bit."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What one object remembers of the frames it was followed through; bounded.
+"""The bounded memory of one object: what it keeps of the frames on which it was followed.
 
 As in SAM 2 (Ravi et al. 2024, Sec. 4): the frame with the given mask and the most recent
-ones as feature maps, and object pointers of more frames. `Memory` drops what can never be
-looked at again, so it does not grow with the video.
+ones as feature maps, and object pointers of more frames. `Memory` drops what can never be read
+again, so it does not grow with the video.
 
 Reliable conditioned memory (RCMS, the baseline of MOSEv2, Ding et al. 2025): when an object
 is predicted absent for the first time, the most recent reliable frames before that become
@@ -70,11 +70,11 @@ class Memory:
         self._watching = reliable > 0
 
     def condition(self, moment: Moment) -> None:
-        """Keep a frame with a given mask for good."""
+        """Keep a frame with a given mask permanently."""
         self._conditioning.append(moment)
 
     def remember(self, moment: Moment, *, visible: bool, quality: float) -> None:
-        """Keep a frame through which the object was followed, as long as it is of use.
+        """Keep a frame on which the object was followed, as long as it can be read.
 
         visible   whether the object score says that the object is there
         quality   of its mask, in [0, 1]
@@ -101,7 +101,7 @@ class Memory:
         self._watching = False
 
     def view(self, now: int) -> View:
-        """What frame ``now`` can look at."""
+        """The part of memory that frame ``now`` reads."""
         pointers = [(moment.index, moment.pointer) for moment in self._conditioning]
         pointers += reversed(self._recent_pointers)  # the package's order: sums round by it
         return View(

@@ -29,7 +29,8 @@ from adapters.weights.checkpoints import (
 from mose import InputError
 
 STOCK_SCALE, STOCK_BIAS = 20.0, -10.0
-"""With which the published networks were trained to feed masks back into memory."""
+"""The scale and bias with which the published networks were trained to feed masks back into
+memory."""
 
 
 def build(

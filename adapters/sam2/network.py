@@ -113,7 +113,7 @@ class Network:
 
     @property
     def batch(self) -> int:
-        """Objects in one batch that pay: enough to fill a GPU, or a CPU's caches."""
+        """The best number of objects in one batch: enough to fill a GPU, or a CPU's caches."""
         tokens = (self.config.image_size // 16) ** 2
         return GPU_BATCH if self._on_gpu else max(1, CPU_TOKENS // tokens)
 

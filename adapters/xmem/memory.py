@@ -28,7 +28,7 @@ from adapters.networks.affinity import (
 from mose import InputError
 
 NEW_LIFE = 1e-7
-"""Life of a token that was never read, above 0 so that its usage is defined."""
+"""Life of a token that was never read; above 0, so that its usage is defined."""
 
 SCORES_AT_ONCE = 4 << 20
 """Similarities that are held at once; queries are read in batches of this many numbers."""

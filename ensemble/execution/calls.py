@@ -1,4 +1,4 @@
-"""Calling a job and putting into words how it went; used on both sides of a process border."""
+"""Calls a job and describes how it ended; used on both sides of the border between processes."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class CallResult(NamedTuple):
 
 
 class MemberHolder:
-    """What a worker's process holds: the job, and one member at a time."""
+    """The content of a worker's process: the job, and one member at a time."""
 
     def __init__(self, job: Job):
         self._job = job
         self._worker: JobWorker | None = None
 
     def load(self, member: str) -> CallResult:
-        """Let go of the present member and load another."""
+        """Release the present member and load another one."""
         if self._worker is not None:
             self._worker = None
             _release_memory()
@@ -74,7 +74,8 @@ def _call(call: Callable[[], JobRecord]) -> CallResult:
 
 
 def classify(error: BaseException) -> FailureKind:
-    """The kind of a job's failure. Torch's errors are known by name: it may not be there."""
+    """The kind of a job's failure. Torch's errors are recognised by name, because torch may not be
+    installed."""
     if isinstance(error, InputError):
         return FailureKind.INPUT
     if isinstance(error, CorruptPrediction):
@@ -109,7 +110,7 @@ def _release_memory() -> None:
 
 
 def _limit_threads() -> None:
-    """Hold libraries that are loaded by now to the cores that this worker was given."""
+    """Limit the libraries that are loaded by now to the cores that this worker was given."""
     threads = os.environ.get("OMP_NUM_THREADS")
     if threads is None or not threads.isdigit():
         return

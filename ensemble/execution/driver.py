@@ -29,12 +29,12 @@ from ensemble.scheduling.scheduler import Scheduler
 from stseg.errors import InputError
 
 LONGEST_WAIT = 1.0
-"""Seconds; so often at least Python may handle a signal."""
+"""Seconds after which Python gets to handle a signal, at the latest."""
 
 
 @dataclass
 class RunOutcome:
-    """What became of a run.
+    """The outcome of a run.
 
     done       (member, video) -> the record of its job, for the pairs done in this run
     given_up   the pairs that were given up, in order
@@ -53,7 +53,7 @@ class RunOutcome:
 
     @property
     def whole(self) -> bool:
-        """Nothing was given up."""
+        """Whether nothing was given up."""
         return not (self.given_up or self.unfinished or self.stopped)
 
 
@@ -70,8 +70,8 @@ def run_pairs(
 ) -> RunOutcome:
     """Run all pairs and finish their videos; returns when everything is done or given up.
 
-    done      pairs that are whole already; videos that have only such are finished too
-    finish    what finishing a video needs of a worker (name `FINISH`); default one core
+    done      pairs that are complete already; videos that have only such pairs are finished, too
+    finish    the resources that a worker needs to finish a video (name `FINISH`); default one core
     fence     prefix of the attempts' tokens
     on_event  gets every event and action, in order
 

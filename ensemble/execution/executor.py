@@ -1,8 +1,8 @@
-"""Who executes what the scheduler decides, behind one interface.
+"""The executors, behind one interface: they carry out what the scheduler decides.
 
-`InlineExecutor` does everything in this process, one thing at a time; `RayExecutor` on the
-workers of a Ray cluster (module `ensemble.execution.ray`, which with those that it imports is
-alone in importing Ray). Neither knows anything about models: the work comes as a `Job`.
+`InlineExecutor` does everything in this process, one thing at a time. `RayExecutor` uses the
+workers of a Ray cluster; only its module, `ensemble.execution.ray`, and those that it imports
+import Ray. Neither knows anything about models: the work is given as a `Job`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Job(Protocol):
     """The work of a run. Picklable and small: every worker gets a copy of its own."""
 
     def check(self) -> None:
-        """Raise `mose.InputError` where this process cannot take part: what it needs of the
-        file system is not there. Asked once on every node of a cluster, before anything runs."""
+        """Raise `mose.InputError` if this process cannot take part, because files that it needs are
+        not there. Asked once on every node of a cluster, before anything runs."""
 
     def start(self, member: str) -> JobWorker:
         """Load a member; `mose.InputError` says that it can never work."""
@@ -53,7 +53,7 @@ class Executor(Protocol):
         """The clock of this executor's events, seconds."""
 
     def perform(self, action: Action) -> None:
-        """Begin an action; what comes of it is an event."""
+        """Begin an action; its result is reported as an event."""
 
     def wait(self, timeout: float) -> list[Event]:
         """The events since the last call; waits for the first one for at most ``timeout``."""

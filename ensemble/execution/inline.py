@@ -1,4 +1,4 @@
-"""Everything in this process, one thing at a time: for debugging, and where Ray cannot run."""
+"""Runs everything in this process, one thing at a time: for debugging, and where Ray cannot run."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 ``lease.json`` names the driver that owns a run: host, process, a token and a heartbeat. A
 second driver is refused while the first one lives; a dead one's lease is taken over. Workers
-carry the token of their driver: one that outlives it finds another token and must not write
-(fencing), so a late write of a stale worker never lands.
+carry the token of their driver. A worker that outlives its driver finds another token and must not
+write (fencing), so late results of a dead driver's workers never appear.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ LEASE = "lease.json"
 HEARTBEAT = 5.0
 """Seconds between renewals."""
 STALE = 30.0
-"""A lease that was not renewed for so long belongs to a dead driver (on another host; on this
-one the process itself is asked)."""
+"""Seconds without a renewal after which the driver of a lease counts as dead, if it ran on another
+host; on this host the process itself is looked up."""
 
 
 class Fenced(InputError):
-    """The run has another driver by now: nothing may be written for the old one."""
+    """Raised because the run has another driver by now: nothing may be written for the old one."""
 
 
 @contextlib.contextmanager
@@ -69,8 +69,8 @@ def refuse_second(root: str | Path, stale: float = STALE) -> None:
 def check(root: str | Path, token: str) -> None:
     """Raise `Fenced` unless the run's lease still carries ``token`` (an empty one: no lease).
 
-    Where there is no lease at all the folder is not the driver's: it is not shared with this
-    node, or the run is over.
+    If there is no lease at all, this is not the driver's folder: it is not shared with this node,
+    or the run is over.
     """
     if not token:
         return
@@ -108,7 +108,7 @@ def _alive(lease: Json, path: Path, stale: float) -> bool:
 
 
 def _runs(pid: int, started: str) -> bool:
-    """Whether the very process runs, and not another one that got its number later."""
+    """Whether this very process still runs, and not another one that got its number later."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -119,7 +119,7 @@ def _runs(pid: int, started: str) -> bool:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in the kernel's ticks; empty where that cannot be told."""
+    """When a process started, in the kernel's ticks; empty if that is not known."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return "" if fields[0] == "Z" else fields[19]

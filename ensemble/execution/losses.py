@@ -8,7 +8,7 @@ from ensemble.scheduling.messages import Loss
 
 
 def how_lost(error: BaseException) -> Loss:
-    """What Ray's exception says of a worker's end.
+    """How Ray's exception says that a worker ended.
 
     `OutOfMemoryError`, of the memory monitor, is no `RayActorError`.
     """
@@ -24,7 +24,7 @@ def how_lost(error: BaseException) -> Loss:
 
 
 def in_a_line(error: BaseException) -> str:
-    """The telling part of the many lines that Ray says."""
+    """The informative part of Ray's long message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" ^\t")]
     telling = [line for line in lines if "because" in line or "exit detail:" in line]
     if getattr(error, "actor_init_failed", False) or not telling:

@@ -9,7 +9,7 @@ FINISHING = "finish"
 
 
 class Metrics:
-    """Counts what workers begin and how it ends.
+    """Counts the pairs that workers begin, and how they end.
 
     Ray gives each name its prefix ``ray_``; the tag ``member`` says whose the pairs are.
 
@@ -34,7 +34,7 @@ class Metrics:
         self._count(member, 1)
 
     def ended(self, worker: int, reason: str | None, seconds: float = 0.0) -> None:
-        """A worker is no longer busy, if it was; ``reason`` None: what it did is done."""
+        """A worker is no longer busy; ``reason`` says why its pair failed, None that it is done."""
         member = self._busy.pop(worker, None)
         if member is None:
             return

@@ -91,7 +91,7 @@ class _Actor:
 
 
 def _check_node(pickled_job: bytes) -> str:
-    """What hinders this node from taking the work; nothing if all is well."""
+    """The reason why this node cannot take the work; empty if it can."""
     try:
         cloudpickle.loads(pickled_job).check()
     except Exception as error:
@@ -151,7 +151,8 @@ class RayExecutor:
         return time.monotonic()
 
     def check(self, members: Sequence[MemberSpec]) -> None:
-        """Compare every request with the nodes: Ray itself would wait for ever in silence.
+        """Compare every request with the nodes, because Ray itself would wait for ever without a
+        word.
 
         On a cluster every node also says whether it can take the work.
         """
@@ -239,7 +240,7 @@ class RayExecutor:
                 yield Capacity(now, room)
 
     def _understand(self, worker: int, what: str, done: Future[Any]) -> Iterator[Event]:
-        """The event that an answer stands for; none for a worker that is gone already."""
+        """The event that a worker's answer means; none if the worker is gone already."""
         if worker not in self._actors:
             return
         now = self.now()

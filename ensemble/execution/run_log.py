@@ -1,4 +1,4 @@
-"""What a run shows while it works: one line per stage, from the scheduler's events."""
+"""Shows the progress of a run: one line per stage, from the scheduler's events."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from ensemble.scheduling.messages import MemberSpec, Shape
 
 
 def specs_of(config: RunConfig) -> list[MemberSpec]:
-    """What the members' workers need."""
+    """The resources that the members' workers need."""
     on_gpu = config.execution.device != "cpu"
     return [
         MemberSpec(
@@ -36,8 +36,8 @@ def executor_of(config: RunConfig, job: RunJob) -> Executor:
 
 
 def wanted_room(config: RunConfig) -> Shape | None:
-    """What to ask a cluster that grows for: ``execution.gpus``, and the cores for workers on all
-    of them and for finishing beside them. None where nothing is asked for."""
+    """The resources to ask a growing cluster for: ``execution.gpus``, and cores for a worker on
+    each of them and for finishing videos. None if nothing is asked for."""
     gpus = config.execution.gpus
     if not gpus:
         return None

@@ -1,4 +1,4 @@
-"""Workers, nodes and time that exist only as numbers: for tests and for plans of large runs."""
+"""Simulated workers, nodes and time: for tests and for planning large runs."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from stseg.failures import FailureKind
 
 @dataclass(frozen=True)
 class Fate:
-    """How a start, a load or an item goes: done after ``seconds`` unless a failure or loss is
-    named; infinitely many stand for one that hangs."""
+    """How a start, a load or an item ends: it is done after ``seconds``, unless a failure or loss
+    is named; infinite seconds stand for one that hangs."""
 
     seconds: float
     failure: FailureKind | None = None
@@ -106,7 +106,7 @@ class SimulatedExecutor:
         self._heap.clear()
 
     def check(self, members: Sequence[MemberSpec]) -> None:
-        """Nothing: a simulation may well be of members that do not fit."""
+        """Checks nothing: a simulation may well have members that do not fit."""
 
     def now(self) -> float:
         return self._now

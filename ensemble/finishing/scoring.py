@@ -1,4 +1,4 @@
-"""What is noted of every candidate while a video's frames pass by: fills an `Evidence`."""
+"""Fills an `Evidence` with what is measured of every candidate, frame by frame."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BINS = 8
 
 
 class Colours:
-    """How much the colours inside a mask are those of the object as it was given.
+    """Compares the colours inside a mask with those of the object as it was given.
 
     The Bhattacharyya coefficient, in [0, 1], of two joint RGB histograms: a measure of
     tracking without ground truth (Erdem, Sankur and Tekalp, 2004).
@@ -102,7 +102,7 @@ class Scorer:
     def add_fusion(
         self, index: int, known: Sequence[int], frames: Sequence[FrameMasks], fused: Fused
     ) -> None:
-        """Note what the members say of a frame as a whole, and their weights in its fusion."""
+        """Record what the members say of a frame as a whole, and their weights in its fusion."""
         evidence = self.evidence
         evidence.disputed[index] = fused.disputed
         if known:
@@ -128,7 +128,7 @@ class Scorer:
         truth: Regions | None,
         first_row: int = 0,
     ) -> None:
-        """Score candidates for themselves and against the labels, on every frame.
+        """Measure each candidate's masks by themselves and against the labels, on every frame.
 
         ``first_row`` is the row of the first of them in the evidence.
         """

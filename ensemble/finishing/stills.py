@@ -1,4 +1,4 @@
-"""The report's stills of one video, made while the members' predictions are at hand."""
+"""The report's pictures of one video, made while the members' predictions are open."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def making_stills(
 ) -> Iterator[StillsWriter | None]:
     """A writer whose stills appear when the block ends without an exception.
 
-    None where no report is wanted; stills of an earlier run of the video are removed then, as
-    they show other masks.
+    None if no report is wanted; then the pictures of an earlier run of the video are removed,
+    because they show other masks.
     """
     folder = run.stills(video.name)
     if not wanted:
@@ -80,10 +80,10 @@ def picture(video: Video, index: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def at_size(frame: StoredFrame, size: tuple[int, int]) -> StoredFrame:
-    """A frame whose masks are asked for at (height, width) ``size`` only.
+    """A frame whose masks are wanted at (height, width) ``size`` only.
 
-    The network's working size shrinks along, so that soft masks are not made large to be made
-    small again.
+    The network's working size shrinks with it, so that soft masks are not enlarged only to be
+    reduced again.
     """
     ids = shrink(frame.ids, size)
     rule, padded, window = frame.expansion.rule, frame.expansion.padded, frame.expansion.window

@@ -62,7 +62,7 @@ def finish_video(
 ) -> SelectionRecord:
     """Make everything of one video from the predictions of ``members``; returns its record.
 
-    key   under which the video is whole
+    key under which the video counts as complete
 
     Raises `InputError` where no member gave a prediction, and `CorruptPrediction` where a
     stored one does not read back.
@@ -96,8 +96,8 @@ def finish_video(
 
 
 def open_prediction(folder: Path, stack: ExitStack) -> Prediction:
-    """Open a prediction until ``stack`` ends; one that turns out damaged is removed, so that
-    the pair is not whole any more and is run again."""
+    """Open a prediction until ``stack`` ends. One that turns out to be damaged is removed, so that
+    its pair is run again."""
     try:
         prediction = Prediction(folder)
     except CorruptPrediction:
@@ -114,7 +114,7 @@ def open_prediction(folder: Path, stack: ExitStack) -> Prediction:
 
 
 def fuse_video(context: FinishingContext, members: VideoMembers, labels: Labels | None) -> Evidence:
-    """Write the pseudo-label of a video and return what was seen on the way."""
+    """Write the pseudo-label of a video and return the evidence that was collected on the way."""
     video, run = members.video, context.run
     evidence = blank_evidence(video, members.names, members.priors)
     scorer = Scorer(evidence, Colours(video))
@@ -144,7 +144,7 @@ def score(
     candidates: Sequence[Regions],
     truth: np.ndarray | None,
 ) -> None:
-    """Note everything of one frame; ``candidates`` end with the pseudo-label."""
+    """Record everything about one frame; ``candidates`` end with the pseudo-label."""
     index, scored = frame.index, frame.scored
     scorer.add_fusion(index, frame.known, pseudo.frames, pseudo.fused)
     labels = Regions(truth) if truth is not None else None
@@ -185,7 +185,7 @@ def selected_frames(
 
 
 def label_reader(dataset: Dataset, name: str, video: Video) -> Labels:
-    """Reads the true ids of a video's frames, as far as there are any."""
+    """Makes a function that reads the true ids of a video's frames, if there are any."""
     folder = dataset.labels_folder(name)
 
     def read(index: int) -> np.ndarray | None:

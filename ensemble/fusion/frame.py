@@ -38,7 +38,7 @@ class Fused:
 
     ids        ``(height, width) uint8``
     areas      ``(M + 1, N) int64`` pixels of each member's masks, then of the pseudo-label's
-    weights    ``(M, N) float64``: the say that each member had, 0 where it was left out
+    weights    ``(M, N) float64``: the weight that each member had, 0 where it was left out
     disputed   share of the pixels inside the joint box on which members differ
     overlaps   ``(N, M, M) float64`` IoU of the members' masks with each other
     absent     ``(N,) bool``: the objects that `ensemble.fusion.rules.absent` calls so
@@ -53,7 +53,7 @@ class Fused:
 
 
 class Gathered:
-    """What the members say of one frame, in the form that every rule needs; made once.
+    """What the members say of one frame, in the form that every rule needs; computed once.
 
     frames       one per member, all of the same frame
     regions      their masks at one size, which is the pseudo-label's
@@ -156,9 +156,9 @@ class Gathered:
         return Points(np.stack(sampled), choices, rows, columns)
 
     def _copies(self, views: Views) -> np.ndarray:
-        """How many members say what each one says, to the last probability.
+        """For each member, the number of members with exactly the same masks and probabilities.
 
-        Members that only give labels may well agree to the pixel and are no copies for it.
+        Members that give labels only may agree on every pixel without being copies.
         """
         copies = np.ones(len(self.frames), dtype=np.int64)
         soft = [frame.expansion.rule != "labels" for frame in self.frames]
@@ -206,7 +206,7 @@ def survey(
     priors: np.ndarray,
     confidence: np.ndarray,
 ) -> Views:
-    """`Views` from the members' masks, not looking for copies."""
+    """`Views` from the members' masks, without a search for copies."""
     members, count = len(regions), len(object_ids)
     areas = np.zeros((members, count), dtype=np.int64)
     boxes = np.zeros((members, count, 4), dtype=np.int64)

@@ -1,7 +1,7 @@
 """Fusion rules: what the members say of some pixels -> the probabilities of the pseudo-label.
 
-Pure functions. A rule sees arrays whose first axes are members (M) and objects (N); whatever
-follows is pixels. `ensemble.fusion.frame` puts to them the pixels on which members differ.
+Pure functions. The first axes of a rule's arrays are members (M) and objects (N); the others are
+pixels. `ensemble.fusion.frame` calls a rule with the pixels on which members differ.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ensemble.fusion.staple import estimate_truth
 from stseg.config import option
 
 MIN_CONFIDENCE = 0.05
-"""A member that is sure of nothing still has a small say."""
+"""A member without any confidence still keeps this much of its weight."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Views:
     areas        ``(M, N) int64`` pixels of each mask
     boxes        ``(M, N, 4) int64`` top, bottom, left, right, half open; zeros where empty
     overlaps     ``(N, M, M) float64`` IoU of the members' masks; 1 where both are empty
-    copies       ``(M,) int64`` how many members say exactly the same of the frame, itself
-                 included: together they have the say of one
+    copies       ``(M,) int64`` how many members, itself included, say exactly the same of the
+                 frame: together they weigh as much as one
     trust        ``(M, N) float64`` in (0, 1]: how far each member is believed about each object
     """
 
@@ -102,9 +102,10 @@ Rule = Callable[[Views, Points, FusionOptions], tuple[np.ndarray, np.ndarray]]
 
 
 def prior_weights(priors: np.ndarray) -> np.ndarray:
-    """The say of a member by its expected J&F p: the odds p / (1 - p).
+    """The weight of a member with the expected J&F p: the odds p / (1 - p).
 
-    Grows faster than p: members are very unequal, and a vote of equals loses to the best.
+    It grows faster than p, because members are very unequal, and a vote of equals loses to the best
+    member.
     """
     p = np.clip(np.asarray(priors, dtype=np.float64), 0.01, 0.99)
     return p / (1.0 - p)
@@ -146,8 +147,8 @@ def boxes(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndar
 def staple(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarray, np.ndarray]:
     """STAPLE (Warfield et al. 2004) per object, on the disputed pixels only.
 
-    Each member's sensitivity and specificity are estimated from the members themselves; the
-    priors have no say. On the whole frame the background would drown both.
+    Each member's sensitivity and specificity are estimated from the members themselves, without the
+    priors. On the whole frame the background would dominate both.
     """
     count = views.areas.shape[1]
     chosen = _one_hot(points.choices, count) > 0
@@ -158,7 +159,8 @@ def staple(views: Views, points: Points, options: FusionOptions) -> tuple[np.nda
 def pixel_check(
     views: Views, points: Points, options: FusionOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The member of the best prior, refined by the weighted mean of all where it is unsure."""
+    """The member with the best prior, replaced by the weighted mean of all members where it is
+    unsure."""
     weights = _by_prior(views) * np.maximum(views.confidence, MIN_CONFIDENCE)
     first = points.probabilities[int(views.priors.argmax())]
     background = 1.0 - first.sum(axis=0)
@@ -201,7 +203,7 @@ def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def bounded(fused: np.ndarray) -> np.ndarray:
     """``(N, P)`` probabilities scaled down where they sum to more than 1 over objects.
 
-    Weights differ by object, so means of distributions need not be one.
+    Weights differ by object, so the mean of distributions need not be a distribution.
     """
     return fused / np.maximum(fused.sum(axis=0), 1.0)
 
@@ -230,8 +232,8 @@ def visible(areas: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def absent(views: Views, absent_by: int) -> np.ndarray:
     """``(N,) bool``, True where at least ``absent_by`` members that are believed see nothing.
 
-    Most members go on with something when an object leaves, and outweigh those that notice. Where
-    three of seven notice and are wrong, the others' masks are hardly ever right either.
+    Most members keep some mask when an object leaves, and together they outweigh those that notice.
+    If three of seven say so and are wrong, the masks of the others are hardly ever right either.
     """
     if not absent_by:
         return np.zeros(views.areas.shape[1], dtype=bool)
@@ -242,7 +244,7 @@ def absent(views: Views, absent_by: int) -> np.ndarray:
 def gate(views: Views, weights: np.ndarray, points: Points, margin: float) -> np.ndarray:
     """``(N, P) bool``: pixels inside the weighted average of the members' boxes.
 
-    Members that do not see the object have no box and no say here. The average is widened
+    Members that do not see the object have no box and do not count here. The average is widened
     by ``margin`` of its own size on each side.
     """
     say = weights * (views.areas > 0)

@@ -1,8 +1,9 @@
-"""How far a member is believed about an object, from the one label that there always is.
+"""How far a member is believed about an object, judged by the given mask, the one label that every
+video has.
 
-On the frame after an object was given it is still about where it was. A member whose mask does
-not meet the given one there, while another member's does, has lost the object at once, whatever
-its prior and its confidence say, and has little say about it from then on.
+One frame after an object was given, it is still nearly where it was. If a member's mask does not
+overlap the given one there, while another member's does, the member has lost the object at once.
+From then on its weight for this object is small, whatever its prior and confidence say.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ from mose import Video
 from selection.metrics import Regions, iou
 
 MET = 0.3
-"""IoU with the given mask, one frame later, of the best member: below, nothing is concluded."""
+"""IoU of the best member with the given mask, one frame later. If it is lower, nothing is
+concluded."""
 
 FAR_BELOW = 0.5
 """A member with less than this share of the best member's IoU has lost the object."""
 
 LITTLE = 0.02
-"""What its say is multiplied by."""
+"""The factor on the weight of such a member."""
 
 
 class Trust:
-    """Grows with a video: shown every frame in order, it judges each object once."""
+    """Takes every frame of a video in order, and judges the members once per object."""
 
     def __init__(self, video: Video, members: int):
         self._video, self._members = video, members

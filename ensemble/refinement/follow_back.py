@@ -1,9 +1,9 @@
-"""Following members back: the one check against a true mask that needs no labels.
+"""Following members back: the only check against a true mask that needs no labels.
 
-Each member is run over the video backwards, from its own last mask of every object, and what
-reaches the frame on which the object was given is scored against the given mask. These are
-extra pairs, after the others: only of videos of which `agreement` is unsure, and only as far
-as ``selection.cycle_budget`` goes.
+Each member runs over the video backwards, from its own last mask of every object. The mask that
+arrives at the frame on which the object was given is scored against the given mask. These are extra
+pairs, which run after the others: only for videos on which `agreement` is unsure, and only within
+``selection.cycle_budget``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ensemble.scheduling.messages import Attempt, JobRecord
 
 NOT_FOLLOWING = ("folder",)
-"""Adapters that only serve masks: there is nothing to run backwards."""
+"""Adapters that only serve stored masks, and cannot be run backwards."""
 
 
 def follow_back(
@@ -54,7 +54,7 @@ def follow_back(
 ) -> int:
     """Run the extra pairs of a run whose videos are finished, select again, print the cost.
 
-    Returns the number of extra pairs. What was followed back before is not run again.
+    Returns the number of extra pairs. Videos that were followed back before are not run again.
     """
     followers = [m.name for m in config.members if m.adapter not in NOT_FOLLOWING]
     margins = {
@@ -96,7 +96,7 @@ def follow_back(
 
 
 def open_margin(run: RunDirectory, name: str, options: SelectionOptions) -> float | None:
-    """The margin of `agreement` on a finished video that was not followed back; None else."""
+    """The margin of `agreement` on a finished video that was not followed back; otherwise None."""
     path = run.evidence_path(name)
     if not path.is_file() or run.record(name) is None:
         return None
@@ -194,7 +194,7 @@ class BackwardWorker(MemberWorker):
 
 
 def read_scores(run: RunDirectory, evidence: Evidence, members: Sequence[str]) -> None:
-    """Put the stored scores of members into an evidence, in place; NaN where there are none."""
+    """Put the stored scores of the members into an evidence, in place; NaN if there are none."""
     for member in members:
         scores = (read_json(run.cycle_score(member, evidence.video)) or {}).get("scores", {})
         row = evidence.candidates.index(member)

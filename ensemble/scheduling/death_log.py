@@ -1,4 +1,4 @@
-"""Whose fault a worker's death is: the item's, or the surroundings'."""
+"""Decides who is to blame for a worker's death: its item, or the surroundings."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ class _Death(NamedTuple):
 class DeathLog:
     """Recent deaths of workers.
 
-    A worker that dies alone is its item's fault. Something else kills where another worker,
-    with another video or none, dies at the same moment; or where one dies within some seconds
-    whose item cannot be the reason either: because it had none, or a first one of a member
-    that is known to work.
+    If a worker dies alone, its item is to blame. Something else is to blame if another worker, with
+    another video or none, dies at the same moment; or if one dies within some seconds whose item
+    cannot be the reason, because it had none, or because its member is known to work.
     """
 
     def __init__(self, limits: RunLimits):

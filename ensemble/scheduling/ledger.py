@@ -1,5 +1,5 @@
-"""What becomes of items: settled, tried again after a while, given up. Used by the scheduler
-only, which says what happened to them."""
+"""Keeps account of the items: settled, tried again later, or given up. Used by the scheduler only,
+which tells it what happened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stseg.failures import FailureKind
 
 @dataclass
 class OpenVideo:
-    """How many pairs of a video are open, and which members have a whole prediction."""
+    """How many pairs of a video are open, and which members have a complete prediction."""
 
     open: int = 0
     units: float = 0.0
@@ -76,7 +76,7 @@ class Ledger:
     # What happened to an item.
 
     def done(self, item: Item, seconds: float) -> None:
-        """It is whole."""
+        """The item is complete."""
         item.pool.measure(item.units, seconds)
         self.open -= 1
         if not self._is_finish(item):
@@ -84,7 +84,7 @@ class Ledger:
             self._pair_settled(item.video)
 
     def raised(self, item: Item, message: str, now: float) -> None:
-        """It raised an exception that may have been chance."""
+        """The item raised an exception, which may not happen again."""
         item.errors += 1
         if item.errors >= self._limits.errors:
             self.give_up(item, FailureKind.ERROR, message)
@@ -92,7 +92,7 @@ class Ledger:
             self._retry(item, FailureKind.ERROR, message, now, self.backoff(item.errors))
 
     def short_of_memory(self, item: Item, message: str, now: float, delay: float = 0.0) -> None:
-        """It needs a further step down the ladder."""
+        """The item needs the next step of the out-of-memory ladder."""
         item.step += 1
         if item.step > self._limits.ladder:
             self.give_up(item, FailureKind.MEMORY, message)
@@ -100,7 +100,7 @@ class Ledger:
             self._retry(item, FailureKind.MEMORY, message, now, delay)
 
     def lost(self, item: Item, loss: Loss, message: str, now: float) -> None:
-        """Its worker is gone."""
+        """The item's worker is gone."""
         if loss == "node":
             self._blame_nobody(item, message, now)
         elif loss == "died":
@@ -116,7 +116,7 @@ class Ledger:
             self._retry(item, FailureKind.MEMORY, message, now, self.backoff(1))
 
     def charge(self, item: Item, message: str, now: float) -> None:
-        """It was itself to blame for the end of its worker."""
+        """The item itself was to blame for the end of its worker."""
         item.suspect += 1
         item.quarantined = True
         if item.suspect >= self._limits.suspect:
@@ -125,7 +125,7 @@ class Ledger:
             self._retry(item, FailureKind.SUSPECT, message, now, self.backoff(2 * item.suspect - 1))
 
     def give_up(self, item: Item, category: FailureKind, message: str) -> None:
-        """It is not tried again."""
+        """Give the item up."""
         self.open -= 1
         self._emit(GiveUp(item.pool.spec.name, item.video, category, message, item.attempts))
         if not self._is_finish(item):
@@ -140,7 +140,8 @@ class Ledger:
             self._retry(item, FailureKind.INFRASTRUCTURE, message, now, delay)
 
     def _judge(self, item: Item, died_at: float, now: float) -> None:
-        """Its worker died a while ago: by now it is known who else did."""
+        """Decide about an item whose worker died a while ago, now that it is known which others
+        died."""
         item.died_at = None
         item.quarantined |= item.deaths > 1
         if self.deaths.speaks_for(item, died_at):
@@ -172,11 +173,11 @@ class Ledger:
             item.pool.add(item)
 
     def next_release(self) -> float:
-        """When the next delayed item is due; infinity without one."""
+        """When the next delayed item is due; infinity if there is none."""
         return self._delayed[0][0] if self._delayed else float("inf")
 
     def release(self, now: float) -> None:
-        """Let the delayed items go whose time has come."""
+        """Queue the delayed items that are due."""
         while self._delayed and self._delayed[0][0] <= now:
             item = heapq.heappop(self._delayed)[2]
             if not item.delayed:
@@ -190,7 +191,7 @@ class Ledger:
     # Members and videos.
 
     def stop_member(self, pool: Pool, message: str) -> None:
-        """Nothing of this member is tried any more."""
+        """Stop a member: give up all of its items."""
         pool.stopped = message
         self._emit(StopMember(pool.spec.name, message))
         for item in pool.drain():
@@ -210,7 +211,7 @@ class Ledger:
             self._close(name, video)
 
     def _close(self, name: str, video: OpenVideo) -> None:
-        """Every pair of the video is settled: finish it, if there is something to finish."""
+        """Every pair of the video is settled: finish the video, if any member has a prediction."""
         finish = self._pools[FINISH]
         if video.members and finish.stopped is None:
             self._new(finish, name, video.units)

@@ -1,4 +1,4 @@
-"""The words between the scheduler and whoever executes: specifications, events, actions.
+"""The messages between the scheduler and the executors: specifications, events, actions.
 
 All of them are small frozen dataclasses of plain values, so that a run's events and
 actions can be written as JSON lines.
@@ -24,7 +24,7 @@ because the node ran out of memory."""
 
 @dataclass(frozen=True)
 class Shape:
-    """What one worker holds while it lives."""
+    """The resources that one worker holds while it lives."""
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -65,7 +65,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What a job is told about the try it makes.
+    """What a job is told about its attempt.
 
     number   from 1
     step     of the out-of-memory ladder: 0 is the member as configured, each further step
@@ -83,7 +83,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Capacity:
-    """What there is to run on. ``workers`` bounds their number, None does not."""
+    """The resources to run on. ``workers`` limits the number of workers; None does not."""
 
     time: float
     room: Shape
@@ -121,7 +121,7 @@ class LoadFailed:
 
 @dataclass(frozen=True)
 class Done:
-    """The worker's pair or finish is whole; it took ``seconds``."""
+    """The worker's pair or finish is complete; it took ``seconds``."""
 
     time: float
     worker: int
@@ -151,7 +151,7 @@ class WorkerLost:
 
 @dataclass(frozen=True)
 class Tick:
-    """Nothing happened but time."""
+    """Only time has passed."""
 
     time: float
 
@@ -207,7 +207,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Retry:
-    """To be known: the item will be tried again, not before ``at``."""
+    """For the log: the item will be tried again, not before ``at``."""
 
     member: str
     video: str
@@ -218,7 +218,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class GiveUp:
-    """To be known: the item is not tried again. ``member`` is `FINISH` for the video itself."""
+    """For the log: the item is given up. ``member`` is `FINISH` for the video itself."""
 
     member: str
     video: str
@@ -229,7 +229,7 @@ class GiveUp:
 
 @dataclass(frozen=True)
 class StopMember:
-    """To be known: the breaker took the member out."""
+    """For the log: the breaker stopped the member."""
 
     member: str
     message: str

@@ -1,4 +1,4 @@
-"""One member's queue and what has been measured of it. Used by the scheduler only."""
+"""One member's queue and its measured cost. Used by the scheduler only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import MemberSpec
 
 QUARANTINE_SHARE = 8
-"""At most one worker in so many runs a quarantined item, but always one may."""
+"""At most one worker in this many runs a quarantined item; one always may."""
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Quarantine:
 
 @dataclass(eq=False, slots=True)
 class Item:
-    """A pair, or a video to finish, and what has gone wrong with it so far."""
+    """A pair, or a video to finish, with its failures so far."""
 
     sequence: int
     pool: Pool
@@ -46,7 +46,7 @@ class Item:
 
     @property
     def charged(self) -> int:
-        """How often it was itself to blame for the end of a worker."""
+        """How often the item itself was to blame for the end of a worker."""
         return self.suspect + self.memory_kills
 
 
@@ -155,7 +155,7 @@ class Pool:
         return max(self._limits.deadline_floor, self._limits.deadline_factor * expected)
 
     def need(self) -> float:
-        """Seconds of queued work per worker, were there one worker more."""
+        """Seconds of queued work per worker if there were one more worker."""
         return self._queued_units * self.seconds_per_unit / (self.workers + 1)
 
     def wants_worker(self, now: float) -> bool:

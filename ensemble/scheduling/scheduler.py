@@ -44,7 +44,8 @@ from ensemble.scheduling.workers import Worker, Workforce
 from stseg.failures import FailureKind
 
 SCAN_INTERVAL = 30.0
-"""Deadlines follow the measured cost; they are looked at again at least so often (seconds)."""
+"""Deadlines follow the measured cost; seconds after which they are looked at again, at the
+latest."""
 
 
 class Scheduler:
@@ -52,7 +53,7 @@ class Scheduler:
 
     members   what can run, in the order in which `Finish` lists them
     pairs     what is to be done
-    done      (member, video) that are whole already: they count for `Finish` only
+    done      (member, video) that are complete already: they count for `Finish` only
     finish    what a worker needs to finish a video
     fence     prefix of the attempts' tokens; differs between drivers of one run
     """
@@ -91,13 +92,13 @@ class Scheduler:
         return self._ledger.open == 0
 
     def wake_at(self) -> float:
-        """When something is due even if nothing happens; infinity if nothing is."""
+        """When something is due even if no event arrives; infinity if nothing is."""
         starts = [pool.not_before for pool in self._pools if pool.waiting]
         starts = [time for time in starts if time > self._now]
         return min([self._next_scan, self._ledger.next_release(), *starts])
 
     def handle(self, *events: Event) -> list[Action]:
-        """Take in what happened, in order, and say what is to be done."""
+        """Take the events in order, and return the actions."""
         for event in events:
             self._now = max(self._now, event.time)
             if isinstance(event, Capacity):
@@ -202,7 +203,7 @@ class Scheduler:
                 self._stop(worker, "its member was given up")
 
     def _expect(self, time: float) -> None:
-        """Something is to be over by ``time``."""
+        """Set a deadline: something must be over by ``time``."""
         self._next_scan = min(self._next_scan, time)
 
     def _scan_deadlines(self) -> None:
@@ -243,7 +244,8 @@ class Scheduler:
     # Who does what.
 
     def _employ(self) -> None:
-        """Give the idle work, let those without any take over a member or go, start others."""
+        """Give work to idle workers, let those without work take over a member or end, and start
+        others."""
         for shape, idle in self._workers.idle.items():
             members = self._members.get(shape, [])
             able = self._workers.can_finish(shape)
@@ -298,7 +300,7 @@ class Scheduler:
             self._expect(self._due(worker))
 
     def _neediest(self, pools: Iterable[Pool]) -> Pool | None:
-        """The pool with most work per worker, among those that a further worker would help."""
+        """The pool with the most work per worker, among those that one more worker would help."""
         wanting = [pool for pool in pools if pool.wants_worker(self._now)]
         return max(wanting, key=Pool.need, default=None)
 

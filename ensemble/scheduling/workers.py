@@ -1,4 +1,4 @@
-"""The workers that are there, and whether there is room for more. Used by the scheduler only."""
+"""The workers, and whether there is room for more. Used by the scheduler only."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Workforce:
     def has_room(self, shape: Shape, idle_gone: bool = False) -> bool:
         """Whether a worker of this shape can be started (or could, were the idle ones gone).
 
-        A core is kept for finishing videos where no worker could do it.
+        A core is kept free for finishing videos if no worker could do it.
         """
         workers, able, used = len(self.workers), self._able, self._used
         if idle_gone:

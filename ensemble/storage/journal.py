@@ -1,9 +1,9 @@
-"""What a run directory holds, remembered in one file, so that large runs resume in seconds.
+"""The journal: what a run directory holds, kept in one file, so that large runs resume in seconds.
 
-``resume.jsonl`` is append-only. The driver adds a line for every video that it has looked at,
-every prediction and every finished video. A line is believed only while what it tells of is as
-it was then, by size and time of modification; everything else is looked at itself, so that a
-missing, torn or outdated line costs time and nothing else.
+``resume.jsonl`` is append-only. The driver adds a line for every video that it has looked at, every
+prediction and every finished video. A line counts only while the files that it describes have the
+size and modification time of then; otherwise the files themselves are looked at. So a missing, torn
+or outdated line costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Input(NamedTuple):
 
 
 class Whole(NamedTuple):
-    """Under which resume key something was made, and how its files looked then, see
+    """The resume key under which something was made, and the stamp of its files at that time, see
     `RunDirectory.prediction_stamp` and `RunDirectory.finished_stamp`."""
 
     key: str
@@ -52,7 +52,7 @@ class Whole(NamedTuple):
 
 @dataclass
 class Journal:
-    """The content of ``resume.jsonl``; what is noted goes into the file, too, if it is open.
+    """The content of ``resume.jsonl``; new entries are also written to the file if it is open.
 
     inputs   video -> what it looked like
     pairs    member -> video -> its prediction
@@ -71,7 +71,7 @@ class Journal:
         self._write("input", video, *found)
 
     def forget_input(self, video: str) -> None:
-        """It is not what it was: look at it again next time."""
+        """Forget a video that has changed, so that it is looked at again."""
         if self.inputs.pop(video, None) is not None:
             self._write("input", video)
 
@@ -101,7 +101,7 @@ class Journal:
                 self.file.flush()
 
     def take_in(self, line: str) -> None:
-        """One line of the file; `ValueError` and the like where it is none."""
+        """Take one line of the file; raises `ValueError` or the like for a broken one."""
         kind, name, *rest = json.loads(line)
         if kind == "input":
             if rest:
@@ -122,7 +122,7 @@ class Journal:
         return len(self.inputs) + len(self.videos) + sum(map(len, self.pairs.values()))
 
     def lines(self) -> Iterator[str]:
-        """The shortest file that says the same."""
+        """The lines of the shortest file with the same content."""
         for name, found in self.inputs.items():
             yield json.dumps(("input", name, *found), separators=(",", ":"))
         for member, wholes in self.pairs.items():

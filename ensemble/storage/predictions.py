@@ -1,7 +1,7 @@
 """A prediction on disk: one member's output on one video.
 
-A prediction is a folder that appears whole or not at all (it is written under a temporary
-name and renamed)::
+A prediction is a folder that appears when it is complete or not at all (it is written under a
+temporary name and renamed)::
 
     predictions/<member>/<video>/
       manifest.json     who made it from what: member, weights hash, options, fingerprint, ...
@@ -160,7 +160,7 @@ class Prediction:
 
 
 def read_manifest(folder: str | Path) -> Json | None:
-    """The manifest of a whole prediction in ``folder``, or None if there is none."""
+    """The manifest of a complete prediction in ``folder``, or None if there is none."""
     folder = Path(folder)
     try:
         manifest = json.loads((folder / "manifest.json").read_text())

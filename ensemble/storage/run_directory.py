@@ -35,7 +35,7 @@ class RunDirectory(RunPaths):
             return None
 
     def finished(self, video: str, key: str) -> SelectionRecord | None:
-        """The selection record of a video that is whole and was made under ``key``."""
+        """The selection record of a video that is complete and was made under ``key``."""
         record = self.record(video)
         if record is None or record.provenance.key != key:
             return None
@@ -44,19 +44,20 @@ class RunDirectory(RunPaths):
         return record if whole else None
 
     def whole_pair(self, member: str, video: str, key: str) -> Json | None:
-        """The manifest of a prediction that is whole and was made under ``key``."""
+        """The manifest of a prediction that is complete and was made under ``key``."""
         manifest = read_manifest(self.prediction(member, video))
         return manifest if manifest and manifest.get("key") == key else None
 
     def prediction_stamp(self, member: str, video: str) -> tuple[int, ...]:
-        """Changes when a prediction does: size and time of its frames. `OSError` without one."""
+        """Size and modification time of a prediction's frames, which change when it does. `OSError`
+        if there is none."""
         # A plain string: a path's joints take longer than the look at the file.
         found = os.stat(f"{self.root}/predictions/{member}/{video}/{FRAMES}")
         return found.st_size, found.st_mtime_ns
 
     def finished_stamp(self, video: str) -> tuple[int, ...]:
-        """Changes when anything of a finished video does: its record, or a file that comes or
-        goes among its masks. `OSError` where there is none."""
+        """Changes with anything of a finished video: its record, or the number of its masks.
+        `OSError` if there is none."""
         record = os.stat(f"{self.root}/selection/{video}.json")
         masks = os.stat(f"{self.root}/masks/{video}")
         pseudo_labels = os.stat(f"{self.root}/pseudo-labels/{video}")
@@ -77,11 +78,11 @@ def existing_run(root: str | Path) -> RunDirectory:
 
 
 def open_run(root: str | Path, config: Json, images: Path, overwrite: bool) -> RunDirectory:
-    """Create a run directory, or take up the one that is there.
+    """Create a run directory, or continue the one that exists.
 
     Raises `InputError` where ``root`` holds something that is no run, or a run over another
-    data set or split; with ``overwrite`` a run there is removed first. ``images`` is where the
-    frames are, for whoever draws them later.
+    data set or split; with ``overwrite`` an existing run is removed first. ``images`` is the folder
+    of the frames, which the report and the exports read later.
     """
     root = Path(root)
     if root.exists() and not root.is_dir():
@@ -112,7 +113,7 @@ def open_run(root: str | Path, config: Json, images: Path, overwrite: bool) -> R
 
 
 def environment() -> Json:
-    """Versions of what the numbers depend on."""
+    """Versions of the software on which the numbers depend."""
     versions = {}
     for name in ("stseg", "numpy", "opencv-python-headless", "torch", "sam2", "ray", "pillow"):
         try:

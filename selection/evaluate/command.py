@@ -90,7 +90,7 @@ def evaluate(
 
 
 def _run(tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, VideoScores, list[str]]]:
-    """Every task with its scores and notes, as they come."""
+    """Every task with its scores and notes, in the order in which they are done."""
     workers = min(workers, len(tasks))
     if workers <= 1:
         for task in tasks:
@@ -150,7 +150,7 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
 class _Reader:
     """Reads the masks of one video; masks of 0 and 255 only (DAVIS 2016) become 0 and 1.
 
-    The first mask that is not empty tells, because 255 in masks of ids is void.
+    The first mask that is not empty decides, because 255 in masks of ids is void.
     """
 
     def __init__(self, masks: Masks):

@@ -112,7 +112,7 @@ def _truth_root(truth: Path) -> Path:
 
 
 def _find(path: Path, videos: Mapping[str, Masks] | None = None) -> dict[str, Masks]:
-    """Video -> its masks, inside the folders that wrap all of them."""
+    """Video -> its masks, looked up inside the folders that wrap all of them."""
     results = Results(path)
     prefix = wrapping(results.names, videos or ())
     found = {}

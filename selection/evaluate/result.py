@@ -111,7 +111,7 @@ class Evaluation:
         return "\n".join(lines) + "\n"
 
     def save(self, json: str | Path | None = None, csv: str | Path | None = None) -> None:
-        """Write the named files, each whole or not at all."""
+        """Write the named files, each completely or not at all."""
         if json is not None:
             write_text(Path(json), _dump(self.json()))
         if csv is not None:

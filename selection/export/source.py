@@ -1,4 +1,4 @@
-"""What exports read of a run: videos, their objects and frames, the selected masks."""
+"""The part of a run that exports read: videos, their objects and frames, the selected masks."""
 
 from __future__ import annotations
 

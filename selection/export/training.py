@@ -1,4 +1,4 @@
-"""The selected masks as training data: how much each is to be trusted, and what to leave out.
+"""The selected masks as training data, with a weight for each and a mask of what to leave out.
 
 ::
 
@@ -28,8 +28,8 @@ UNSURE = 0.5
 def write_training(run: RunMasks, target: Path, unsure: float = UNSURE) -> int:
     """Write the layout above into ``target``, an empty folder; returns the number of masks.
 
-    Ignored are pixels on which the selected masks and the pseudo-label differ, and an object's
-    whole mask on frames on which its weight is below ``unsure``.
+    Pixels on which the selected masks and the pseudo-label differ are ignored, and so is an
+    object's whole mask on frames on which its weight is below ``unsure``.
     """
     weights: dict[str, dict[str, dict[str, float]]] = {}
     count = 0
@@ -66,7 +66,7 @@ def video_weights(run: RunMasks, video: VideoMasks) -> dict[str, dict[str, float
 
 
 def frame_weights(evidence: Evidence) -> np.ndarray:
-    """``(T, N)`` in [0, 1]: how well the members agree with the pseudo-label, each with its say.
+    """``(T, N)`` in [0, 1]: how well the members agree with the pseudo-label, each by its weight.
 
     The J&F of the members, averaged by their weights in the fusion; 1 where there is nothing to
     compare (a given mask).

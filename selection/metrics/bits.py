@@ -1,7 +1,6 @@
 """Binary masks as bits: 64 pixels a word, so that counting and shifting them is cheap.
 
-An object in a 1080p frame is some ten kilobytes this way and stays in the processor's
-cache, whatever is asked about it.
+An object in a 1080p frame takes about ten kilobytes this way and stays in the processor's cache.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class BitPlane:
         return int(np.bitwise_count(mine.words & theirs.words).sum())
 
     def without(self, other: BitPlane) -> BitPlane:
-        """The pixels that ``other`` has not, in a plane as small as they allow."""
+        """The pixels that ``other`` lacks, in the smallest plane that holds them."""
         rest = BitPlane(self.words.copy(), self.top, self.first)
         rest.within(other).words &= ~other.within(self).words
         rows = np.flatnonzero(rest.words.any(axis=1))

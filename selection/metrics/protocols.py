@@ -32,7 +32,7 @@ vos-benchmark  as davis, but an object counts from the first frame on which it i
 
 
 class Regions:
-    """An id mask and what is asked about its objects, computed once.
+    """An id mask and the properties of its objects, each computed once.
 
     ``areas`` maps the ids that are present to their pixel counts, ascending by id.
     """
@@ -220,7 +220,7 @@ class VideoScorer:
         return {i: self._series[i] for i in sorted(self._true)}
 
     def scores(self) -> dict[int, ObjectScores | None]:
-        """What the protocol says of every object; None for one that it does not count."""
+        """The protocol's scores of every object; None for one that it does not count."""
         return {i: conclude(series, self.protocol) for i, series in self.series().items()}
 
 

@@ -50,7 +50,7 @@ def read_evidence(root: Path, video: str) -> Evidence | None:
 
 
 def make_stills(root: Path, video: str, images: Path) -> Stills | None:
-    """The stills of a video with its selected masks up to date."""
+    """Bring the pictures of a video up to date with its selected masks."""
     folder = stills_folder(root, video)
     stills = read_stills(folder) or remake(folder, root, video, images)
     if stills is not None:

@@ -24,8 +24,8 @@ _HASHED = re.compile(r".*-[0-9a-f]{8}")
 def page_name(video: str) -> str:
     """The file name, without suffix, of a video's page: the video's own where that is safe.
 
-    Other names (and "index") get what is safe of them and a hash, so that two videos never
-    share a page.
+    Other names (and "index") are reduced to safe characters and get a hash, so that two videos
+    never share a page.
     """
     if _PLAIN.fullmatch(video) and not _HASHED.fullmatch(video) and video.lower() != "index":
         return video
@@ -69,7 +69,7 @@ def asset(name: str) -> Markup:
 
 
 def write_page(path: Path, page: str) -> None:
-    """Write a page; what UTF-8 cannot hold (names that are no text) as character references."""
+    """Write a page; characters that UTF-8 cannot hold become character references."""
     path.write_text(page, encoding="utf-8", errors="xmlcharrefreplace")
 
 

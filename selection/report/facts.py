@@ -98,7 +98,7 @@ class VideoFacts:
         flags: Sequence[Flag],
         stills: Stills | None,
     ) -> VideoFacts:
-        """Reduced from everything that is known of a video."""
+        """Made from everything that is known about a video."""
         changes, overlap = 0, None
         members: tuple[str, ...] = ()
         if evidence is not None:
@@ -131,7 +131,8 @@ class VideoFacts:
 
     @property
     def regret(self) -> float | None:
-        """What the best candidate would have gained; 0 where a mixture was better still."""
+        """What the best candidate would have gained; 0 if a mixture of candidates was even
+        better."""
         row = self.record.candidate(self.record.truth.oracle) if self.record.truth else None
         if self.selected_truth is None or row is None or row.truth is None:
             return None

@@ -1,4 +1,4 @@
-"""What in a video deserves a look, found in its `Evidence`. Pure functions."""
+"""Finds what in a video deserves a look, from its `Evidence`. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LOW_AGREEMENT = 0.6
 LOW_OVERLAP = 0.5
 """Mean IoU of two members below which the video is flagged."""
 FLICKERS = 4
-"""Changes between there and gone from which on an object flickers."""
+"""An object flickers from this many changes between present and absent on."""
 JUMP = 2.5
-"""Times by which an area grows or shrinks from one frame to the next to be sudden."""
+"""A change of area by this factor from one frame to the next is sudden."""
 SMALL = 64
-"""Pixels below which an area may jump unnoticed."""
+"""Areas below this many pixels may jump unnoticed."""
 DISPUTED_FRAMES = 0.1
 """Share of frames on which members dispute whether an object is there."""
 
@@ -80,12 +80,13 @@ def selected_rows(record: SelectionRecord, evidence: Evidence) -> np.ndarray:
 
 
 def taken(plane: np.ndarray, rows: np.ndarray, column: int) -> np.ndarray:
-    """``(T,)`` of a ``(T, C, N)`` plane: one object as the selected candidates have it."""
+    """``(T,)`` values of one object in a ``(T, C, N)`` plane, as the selected candidates have
+    them."""
     return plane[np.arange(len(plane)), rows[:, column], column]
 
 
 def members_differ(evidence: Evidence) -> list[Flag]:
-    """Members that have little in common, over the whole video."""
+    """Members whose masks overlap little, over the whole video."""
     pairs = evidence.overlap
     if np.isnan(pairs).all() or len(evidence.members) < 2:
         return []
@@ -99,7 +100,7 @@ def members_differ(evidence: Evidence) -> list[Flag]:
 
 
 def low_agreement(object_id: int, agreement: np.ndarray) -> list[Flag]:
-    """An object whose selected masks are far from the pseudo-label; ``(T,)`` J&F."""
+    """An object whose selected masks agree little with the pseudo-label; ``(T,)`` J&F."""
     if np.isnan(agreement).all():
         return []
     mean = float(np.nanmean(agreement))

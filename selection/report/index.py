@@ -1,4 +1,4 @@
-"""The index page: is the run good, and which videos need eyes."""
+"""The index page: how good the run is, and which videos need a look."""
 
 from __future__ import annotations
 
@@ -188,7 +188,8 @@ def histogram(title: str, values: Sequence[float], top: float) -> Histogram:
 
 
 def losses(videos: Sequence[VideoFacts]) -> list[Loss]:
-    """With labels: where the selection lost most against the best candidate."""
+    """The videos on which the selection lost most against the best candidate, if there are
+    labels."""
     lost = [
         Loss(video.name, page_name(video.name), regret, video.record.winner, truth.oracle)
         for video in videos

@@ -20,7 +20,8 @@ def points_per_line(frames: int, lines: int) -> int:
 
 
 def reduce(values: np.ndarray, points: int) -> np.ndarray:
-    """``(T,)`` -> ``(min(T, points),)``: the lowest of each stretch, so that no dip is lost."""
+    """``(T,)`` -> ``(min(T, points),)``: the lowest value of each stretch, so that no dip is
+    lost."""
     if len(values) <= points:
         return values
     with warnings.catch_warnings():

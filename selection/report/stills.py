@@ -119,7 +119,7 @@ class StillsWriter:
 
         frame    ``(H, W, 3) uint8`` RGB
         layers   name -> ``(h, w) uint8`` ids at any size: the candidates first and in order,
-                 then whatever else is worth a look; the same names for every still
+                 then any others; the same names for every picture
         truth    ``(H, W) uint8`` true ids
         """
         number = len(self.stems)
@@ -138,7 +138,7 @@ class StillsWriter:
         write_layers(self.folder / f"{number:03d}.maps.png", maps, _map_palette())
 
     def close(self) -> None:
-        """Write what the page has to know of the pictures."""
+        """Write what the page needs to know about the pictures."""
         errors = tuple(self.candidates) if self.labelled else ()
         stills = Stills(self.indices, tuple(self.stems), self.layers, errors, *self.size)
         (self.folder / "stills.json").write_text(json.dumps(asdict(stills)), encoding="utf-8")
@@ -174,7 +174,7 @@ def write_layers(path: Path, layers: Sequence[np.ndarray], palette: bytes) -> No
 
 
 def read_stills(folder: Path) -> Stills | None:
-    """What `StillsWriter.close` wrote, or None where there is nothing whole."""
+    """What `StillsWriter.close` wrote, or None if it is missing or broken."""
     try:
         stored = json.loads((folder / "stills.json").read_text(encoding="utf-8"))
         return Stills(
@@ -190,7 +190,7 @@ def read_stills(folder: Path) -> Stills | None:
 
 
 def remake(folder: Path, root: Path, video: str, images: Path) -> Stills | None:
-    """Stills of a run directory that has none: without members, which are gone.
+    """Make pictures for a run directory that has none, without the members, whose masks are gone.
 
     Frames that cannot be read (a run directory on another machine) are left black. None where
     there are no masks at all.

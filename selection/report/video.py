@@ -1,4 +1,4 @@
-"""A video's page: which masks were chosen, why, and what there is to see."""
+"""A video's page: which masks were chosen, why, and a viewer of all masks."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def numbered(noun: str, ids: Sequence[str]) -> str:
 
 
 def override_commands(root: Path, record: SelectionRecord) -> list[str]:
-    """The commands that put another candidate's masks in."""
+    """The commands that put another candidate's masks in place."""
     return [
         shlex.join(["python", "-m", "selection.override", str(root), record.video, row.name])
         for row in record.candidates
