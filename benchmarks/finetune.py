@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from adapters.weights.store import resolve
-from finetune.command import video_score
-from finetune.holdout import evaluator
+from finetune.holdout import evaluator, video_score
 from finetune.launch import TrainingJob, train_here
-from finetune.recipe import Recipe, load_recipe
+from finetune.recipe import Recipe
+from finetune.stages import load_recipe
 from finetune.trainer import configured_processor
 from mose.dataset import open_dataset
 

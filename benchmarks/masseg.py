@@ -18,8 +18,7 @@ from statistics import fmean, stdev
 from adapters.weights.store import resolve
 from benchmarks.finetune import parser_of, tuning
 from finetune.clip_options import AugmentOptions
-from finetune.command import video_score
-from finetune.holdout import evaluator
+from finetune.holdout import evaluator, video_score
 from finetune.launch import TrainingJob, train_here
 from finetune.recipe import Recipe
 from finetune.trainer import configured_processor

@@ -23,7 +23,7 @@ from finetune.data.sources import open_clips
 from finetune.losses import hard_iou
 from finetune.models import make_network
 from finetune.objective import total_loss
-from finetune.recipe import load_recipe
+from finetune.stages import load_recipe
 from finetune.training_options import LossOptions
 from finetune.unroll import unroll
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--seed", type=int, default=777)
     parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=C", help="of finetune/absences, clips"
+        "--set", action="append", default=[], metavar="A.B=C", help="of finetune/demo_cutie, clips"
     )
     chosen = parser.parse_args()
     print(f"{'weights':40}    loss     IoU  shown though away")
@@ -44,7 +44,7 @@ def main() -> None:
         path = resolve(weights)
         family = family_of(load_state(path))
         given = [f"network={family}", f"weights={path}", "device=cpu", f"seed={chosen.seed}"]
-        recipe = load_recipe("finetune/absences", [*given, *chosen.set])
+        recipe = load_recipe("finetune/demo_cutie", [*given, *chosen.set])
         batches = BatchMaker(
             open_clips(recipe.data), recipe.augment, recipe.data.objects, 1, recipe.seed
         )

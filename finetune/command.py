@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune.recipe import Recipe, load_recipe
+from finetune.recipe import Recipe
+from finetune.stages import Stage, folders_of, load_recipe, load_stages, plan_stages
 from stseg.cli import EXIT_INTERRUPTED, EXIT_OK, CommandParser, say
 from stseg.config import SET_HELP
-from stseg.progress import Progress
 
 if TYPE_CHECKING:
-    import numpy as np
+    from finetune.launch import TrainingJob
 
 HELP = """\
 A data set of a recipe has one of these layouts, with a label for every frame:
@@ -26,6 +25,11 @@ A data set of a recipe has one of these layouts, with a label for every frame:
 The output folder gets state.pth (to resume from), log.csv, validation.csv, and the weights
 last.* and best.*, as .safetensors and .pth, under the names of the published checkpoints.
 Several workers, one GPU each: --set device=cuda --set launch.workers=4.
+
+A recipe with stages (configs/finetune/demo_*.yaml) trains them in order, each into a folder of
+the output folder. Stages of other recipes that it starts from lie beside the output folder and
+are trained first where they are not there. --set stages.NAME.key=... changes one stage, other
+keys all of them.
 """
 
 
@@ -37,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help=SET_HELP)
     parser.add_argument("--output", help="folder of checkpoints (runs/finetune/<recipe>)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--stage", metavar="NAME", help="of a recipe with stages: train this one")
+    parser.add_argument("--until", metavar="NAME", help="of a recipe with stages: end after it")
     parser.add_argument(
-        "--dry-run", action="store_true", help="measure two steps; say what it would need"
+        "--dry-run", action="store_true", help="measure a few steps; say what it would need"
     )
     parser.add_argument(
         "--contact-sheet",
@@ -46,51 +52,106 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="write a picture of training clips as augmented, and nothing else",
     )
     chosen = parser.parse_args(arguments)
-    recipe = load_recipe(chosen.config, chosen.set)
+    if chosen.stage and chosen.until:
+        parser.error("give --stage or --until, not both")
+    stages: tuple[Stage, ...] = ()
+    if load_stages(chosen.config, chosen.set):
+        stages = plan_stages(chosen.config, chosen.set, chosen.stage or chosen.until)
+        stages = stages[-1:] if chosen.stage else stages
+        recipe = stages[-1].recipe
+    elif chosen.stage or chosen.until:
+        parser.error(f"{chosen.config} has no stages: leave --stage and --until out")
+    else:
+        recipe = load_recipe(chosen.config, chosen.set)
     name = Path(chosen.config).stem
     output = Path(chosen.output or recipe.output or Path("runs") / "finetune" / name)
     if chosen.contact_sheet:
-        from finetune.data.contact_sheet import write_contact_sheet
-
-        write_contact_sheet(recipe, Path(chosen.contact_sheet))
-        say(f"wrote {chosen.contact_sheet}")
-        return EXIT_OK
+        return draw_clips(recipe, Path(chosen.contact_sheet))
     if chosen.dry_run:
-        from finetune.estimate import estimate
-
-        report_precision(recipe)
-        say(estimate(recipe))
-        return EXIT_OK
+        return tell_needs(recipe, stages)
+    if stages:
+        return train_recipe(stages, name, output, chosen.resume)
     return train(recipe, output, chosen.resume)
 
 
+def draw_clips(recipe: Recipe, path: Path) -> int:
+    """Draw the contact sheet of a recipe."""
+    from finetune.data.contact_sheet import write_contact_sheet
+
+    write_contact_sheet(recipe, path)
+    say(f"wrote {path}")
+    return EXIT_OK
+
+
+def tell_needs(recipe: Recipe, stages: Sequence[Stage]) -> int:
+    """Measure and print what a training, or every stage of one, would need."""
+    from finetune.estimate import estimate, estimate_stages
+
+    report_precision(recipe)
+    for line in estimate_stages(stages) if stages else [estimate(recipe)]:
+        say(line)
+    return EXIT_OK
+
+
 def train(recipe: Recipe, output: Path, resume: bool) -> int:
-    """Train, with progress on standard error; returns the exit code."""
+    """Train once, with progress on standard error; returns the exit code."""
     from finetune.failures import STATE
-    from finetune.launch import TrainingJob, train_here, train_on_ray
+    from finetune.holdout import video_score
+    from finetune.launch import TrainingJob
     from finetune.log import best_score
     from mose import InputError
 
     if not resume and (output / STATE).exists():
         raise InputError(f"{output} holds a training: add --resume, or give another --output")
     report_precision(recipe)
-    shown = TrainingProgress(recipe.steps)
-    task = TrainingJob(recipe, output, resume, video_score)
     try:
-        if recipe.launch.on_ray:
-            train_on_ray(task, cluster, shown)
-        else:
-            train_here(task, shown)
+        train_shown(TrainingJob(recipe, output, resume, video_score))
     except KeyboardInterrupt:
-        kept = f"{output / STATE} is the last checkpoint: go on with --resume"
-        sys.stderr.write(f"\ninterrupted at step {shown.step}; {kept}\n")
         return EXIT_INTERRUPTED
-    shown.close()
     best = best_score(output)
     if best is not None:
         say(f"best J&F on the hold-out {best:.1f}: {output / 'best.safetensors'}")
     say(f"weights of the last step: {output / 'last.safetensors'}")
     return EXIT_OK
+
+
+def train_recipe(stages: Sequence[Stage], name: str, output: Path, resume: bool) -> int:
+    """Train stages of the recipe ``name`` that are not trained yet; returns the exit code."""
+    from finetune.failures import STATE
+    from finetune.holdout import video_score
+    from finetune.stage_runs import train_stages
+    from mose import InputError
+
+    folders = folders_of(stages, name, output)
+    ours = [folders.folder(stage.name) for stage in stages if stage.name.recipe == name]
+    if not resume and any((folder / STATE).exists() for folder in ours):
+        raise InputError(f"{output} holds a training: add --resume, or give another --output")
+    report_precision(stages[-1].recipe)
+    try:
+        train_stages(stages, folders, video_score, train_shown)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    say(f"weights of the last stage: {folders.left(stages[-1].name)}")
+    return EXIT_OK
+
+
+def train_shown(job: TrainingJob) -> None:
+    """Train with progress on standard error, where a recipe says; Ctrl-C passes through."""
+    from finetune.failures import STATE
+    from finetune.launch import train_here, train_on_ray
+    from finetune.progress import TrainingProgress
+
+    shown = TrainingProgress(job.recipe.steps)
+    try:
+        if job.recipe.launch.on_ray:
+            train_on_ray(job, cluster, shown)
+        else:
+            train_here(job, shown)
+    except KeyboardInterrupt:
+        kept = f"{job.output / STATE} is the last checkpoint: go on with --resume"
+        sys.stderr.write(f"\ninterrupted at step {shown.step}; {kept}\n")
+        raise
+    shown.close()
 
 
 def report_precision(recipe: Recipe) -> None:
@@ -99,43 +160,6 @@ def report_precision(recipe: Recipe) -> None:
 
     if recipe.amp and not mixed_precision(recipe):
         say("amp is off: this processor has no instructions for bfloat16")
-
-
-CLOCK_FROM_SECONDS = 600.0
-"""Seconds from which on the end of a training is told as an hour."""
-
-
-class TrainingProgress:
-    """The progress of a training, with the hour of its end where that is far.
-
-    The first report tells from where it went on.
-    """
-
-    def __init__(self, steps: int):
-        self.steps = steps
-        self.step = 0
-        self._progress: Progress | None = None
-        self._first, self._start = 0, 0.0
-
-    def __call__(self, step: int, note: str) -> None:
-        if self._progress is None:
-            # Steps are counted from the first one on: what came before took no time of ours.
-            self._progress = Progress(self.steps - step + 1, "training")
-            self.step, self._first, self._start = step - 1, step, time.time()
-        note = f"step {step}, {note}{self._end(step, time.time())}"
-        self._progress.advance(step - self.step, note)
-        self.step = step
-
-    def _end(self, step: int, now: float) -> str:
-        if step == self._first:
-            return ""
-        left = (now - self._start) / (step - self._first) * (self.steps - step)
-        end = time.strftime("%a %H:%M", time.localtime(now + left))
-        return f", ends {end}" if left > CLOCK_FROM_SECONDS else ""
-
-    def close(self) -> None:
-        if self._progress is not None:
-            self._progress.close()
 
 
 @contextmanager
@@ -150,16 +174,3 @@ def cluster(recipe: Recipe) -> Iterator[None]:
     else:
         with embedded_ray(max(usable_cores(), launch.workers * launch.cpus)):
             yield
-
-
-def video_score(found: list[np.ndarray], true: list[np.ndarray]) -> float:
-    """Mean J&F of the objects of a video, in [0, 1], as DAVIS counts."""
-    from statistics import fmean
-
-    from selection.metrics import VideoScorer
-
-    scorer = VideoScorer("davis")
-    for prediction, truth in zip(found, true, strict=True):
-        scorer.add(prediction, truth)
-    objects = [scores["J&F"] or 0.0 for scores in scorer.scores().values() if scores is not None]
-    return fmean(objects) if objects else 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from finetune.workers import WorkerGroup
 from mose import InputError, Video
 from mose.masks import read_mask
 from mose.synthetic import make_clip
+from selection.metrics import VideoScorer
 
 VideoScore = Callable[[list[np.ndarray], list[np.ndarray]], float]
 """J&F of a video's predicted and true id masks, first and last frame left out."""
@@ -41,9 +43,9 @@ def evaluator(
         segmenter = adapters.load(recipe.network, weights, recipe.device, **options.options)
         scores = []
         for video, truth in labelled_videos(options, share):
-            found = [f.labels(video.height, video.width) for f in segmenter.segment(video)]
-            if len(found) > 2:
-                scores.append(score(found[1:-1], truth[1:-1]))
+            masks = [f.labels(video.height, video.width) for f in segmenter.segment(video)]
+            if len(masks) > 2:
+                scores.append(score(masks[1:-1], truth[1:-1]))
         total, count = workers.sum([sum(scores), len(scores)], recipe.device)
         if not count:
             raise InputError("the hold-out has no video of three frames or more: give longer ones")
@@ -68,3 +70,12 @@ def labelled_videos(
         video = dataset.video(name)
         folder = dataset.labels_folder(name)
         yield video, [read_mask(folder / f"{frame}.png") for frame in video.frame_names]
+
+
+def video_score(predicted: list[np.ndarray], true: list[np.ndarray]) -> float:
+    """Mean J&F of the objects of a video, in [0, 1], as DAVIS counts."""
+    scorer = VideoScorer("davis")
+    for prediction, truth in zip(predicted, true, strict=True):
+        scorer.add(prediction, truth)
+    objects = [scores["J&F"] or 0.0 for scores in scorer.scores().values() if scores is not None]
+    return fmean(objects) if objects else 1.0

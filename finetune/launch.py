@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from adapters.weights.store import resolve
 from finetune.failures import check_recipe_device, describe_checkpoint
 from finetune.holdout import VideoScore
 from finetune.recipe import Recipe
@@ -31,15 +32,21 @@ WORKER_TIMEOUT = 4 * 3600
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What a worker needs to know."""
+    """What a worker needs to know.
+
+    resume   goes on from the output folder's checkpoint
+    score    J&F of a video of the hold-out
+    locate   finds what the recipe starts from
+    """
 
     recipe: Recipe
     output: Path
     resume: bool
     score: VideoScore
+    locate: Callable[[str], Path] = resolve
 
 
-def train_here(task: TrainingJob, report: Report | None = None) -> None:
+def train_here(job: TrainingJob, report: Report | None = None) -> None:
     """Train in this process, alone or as one of the workers of a process group.
 
     Raises `InputError` and `OSError` as `finetune.trainer.Trainer.run` does.
@@ -48,17 +55,17 @@ def train_here(task: TrainingJob, report: Report | None = None) -> None:
     from finetune.trainer import Trainer, configured_processor
     from finetune.workers import current_group
 
-    recipe, group = task.recipe, current_group()
+    recipe, group = job.recipe, current_group()
     check_recipe_device(recipe)
     with configured_processor(recipe):
-        evaluate = evaluator(recipe, task.score, group) if recipe.validation.every else None
-        trainer = Trainer(recipe, task.output, evaluate, group)
-        if task.resume:
+        evaluate = evaluator(recipe, job.score, group) if recipe.validation.every else None
+        trainer = Trainer(recipe, job.output, evaluate, group, job.locate)
+        if job.resume:
             trainer.resume()
         trainer.run(report)
 
 
-def train_on_ray(task: TrainingJob, cluster: Cluster, report: Report | None = None) -> None:
+def train_on_ray(job: TrainingJob, cluster: Cluster, report: Report | None = None) -> None:
     """Train on the recipe's number of Ray Train workers.
 
     The output folder must be the same for all of them: on several machines, a shared one.
@@ -73,15 +80,15 @@ def train_on_ray(task: TrainingJob, cluster: Cluster, report: Report | None = No
             f"Ray Train cannot be imported ({str(error).splitlines()[0]}): pip install"
             " 'stseg[train]', or train with launch.mode=inline"
         ) from None
-    launch = task.recipe.launch
-    gpu = task.recipe.device.startswith("cuda")
-    output = task.output.resolve()
+    launch = job.recipe.launch
+    gpu = job.recipe.device.startswith("cuda")
+    output = job.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
-    with cluster(task.recipe), log_reported(output, report):
-        _check_resources(ray.cluster_resources(), task.recipe)
+    with cluster(job.recipe), log_reported(output, report):
+        _check_resources(ray.cluster_resources(), job.recipe)
         trainer = TorchTrainer(
             _work,
-            train_loop_config={"task": replace(task, output=output), "folder": os.getcwd()},
+            train_loop_config={"job": replace(job, output=output), "folder": os.getcwd()},
             torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=WORKER_TIMEOUT),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=launch.workers,
@@ -110,13 +117,13 @@ def _work(config: dict[str, Any]) -> None:
 
     # Relative paths of the recipe are those of the command.
     os.chdir(config["folder"])
-    task: TrainingJob = config["task"]
-    if not task.recipe.threads:
-        torch.set_num_threads(task.recipe.launch.cpus)
+    job: TrainingJob = config["job"]
+    if not job.recipe.threads:
+        torch.set_num_threads(job.recipe.launch.cpus)
     device = ray.train.torch.get_device()
-    if task.recipe.device.startswith("cuda"):
-        task = replace(task, recipe=replace(task.recipe, device=str(device)))
-    train_here(task)
+    if job.recipe.device.startswith("cuda"):
+        job = replace(job, recipe=replace(job.recipe, device=str(device)))
+    train_here(job)
 
 
 def _run_in_thread(fit: Callable[[], Any]) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,21 @@ OWN = {"sam2": "finetune.sam2_network:make_sam2"}
 makes a network of it that can learn from nothing."""
 
 
-def make_network(recipe: Recipe) -> nn.Module:
+Locate = Callable[[str], Path]
+"""Finds the file of what a recipe calls weights; `adapters.weights.store.resolve` or more."""
+
+
+def make_network(recipe: Recipe, locate: Locate = resolve) -> nn.Module:
     """The recipe's network, in training mode, on its device."""
     if recipe.weights is not None:
-        path = resolve(recipe.weights)
+        path = locate(recipe.weights)
         network: nn.Module = (
             _modules("sam2")[0].load_sam2(path, recipe.data.size)
             if recipe.network == "sam2"
             else load_network(path, recipe.network)
         )
         if recipe.encoders is not None:
-            load_shared_weights(network, resolve(recipe.encoders), (IMAGE_ENCODER, MASK_ENCODER))
+            load_shared_weights(network, locate(recipe.encoders), (IMAGE_ENCODER, MASK_ENCODER))
     else:
         module, network_class = _modules(recipe.network)
         kind = _config_class(module, recipe.network)
@@ -48,11 +52,11 @@ def make_network(recipe: Recipe) -> nn.Module:
             network = network_class(config)
             taken = ""
             if recipe.warm_start is not None:
-                taken = load_shared_weights(network, resolve(recipe.warm_start))
+                taken = load_shared_weights(network, locate(recipe.warm_start))
             if recipe.network in OWN and taken != recipe.network:
                 module.start(network)
             if recipe.keys is not None:
-                start_keys_from(network, resolve(recipe.keys), recipe)
+                start_keys_from(network, locate(recipe.keys), recipe)
     # Half of the work is convolutions, which run faster on pixels with neighbouring channels.
     network = network.train().to(recipe.device)
     for parameter in network.parameters():

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from finetune.clip_options import SYNTHETIC, AugmentOptions, DataOptions
@@ -17,7 +16,7 @@ from finetune.training_options import (
     UnrollOptions,
 )
 from mose import InputError
-from stseg.config import assign, build, one_of, read_yaml, to_dict
+from stseg.config import one_of, to_dict
 
 TRAINING = "training"
 NETWORKS = ("xmem", "cutie", "livos", "tmo", "sam2")
@@ -63,8 +62,8 @@ class Recipe:
     """A training run.
 
     network      xmem, cutie, livos, tmo or sam2
-    weights      checkpoint to start from, a path or a name from configs/weights.yaml;
-                 nothing: random weights of the sizes below
+    weights      checkpoint to start from: a path, a name from configs/weights.yaml or, in a recipe
+                 of stages, ``recipe:stage``; nothing: random weights of the sizes below
     sizes        of a network that starts from random weights: fields of its configuration
     warm_start   with sizes: checkpoint of any model; what has the same name and shape in it
                  starts from there (encoders are shared between models)
@@ -141,14 +140,6 @@ class Recipe:
         if self.network in COARSE and self.data.size % 32:
             name = COARSE[self.network]
             raise InputError(f"data.size is {self.data.size}, {name} needs a multiple of 32")
-
-
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe, its parents, and ``key.sub=value`` overrides."""
-    values = read_yaml(path)
-    for override in overrides:
-        assign(values, override)
-    return build(Recipe, values, str(path))
 
 
 def fingerprint(recipe: Recipe) -> str:

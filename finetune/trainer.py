@@ -20,15 +20,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from adapters.weights.store import resolve
 from finetune.data.batches import BatchMaker, ClipBatch, ordered_batches
 from finetune.data.sources import open_clips
 from finetune.failures import STATE, describe_weights, explain_failure
 from finetune.log import LOG, SCORE, VALIDATION, StepLog, TensorBoardLog
 from finetune.models import (
+    Locate,
     make_network,
     stored_config,
     torch_bytes,
@@ -86,12 +89,30 @@ def mixed_precision(recipe: Recipe) -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in BFLOAT16)
 
 
+def read_state(output: Path, recipe: Recipe) -> dict[str, Any]:
+    """The checkpoint from which a training goes on; `InputError` without a fitting one."""
+    path = output / STATE
+    if not path.is_file():
+        raise InputError(f"{output} holds no {STATE} to resume from: leave --resume out")
+    try:
+        state = torch.load(path, map_location=recipe.device, weights_only=True)
+    except Exception as error:
+        raise InputError(
+            f"checkpoint {path} cannot be read ({str(error).splitlines()[0]}):"
+            " remove the folder and start anew"
+        ) from None
+    if state["recipe"] != fingerprint(recipe):
+        raise InputError(f"{path} was made by another recipe: give the same one, or another output")
+    return state
+
+
 class Trainer:
     """Trains one network as a recipe says.
 
     evaluate   scores a checkpoint, the same for all workers; None: no validation, and no best
                checkpoint
     group      the workers that share every batch; all take the same steps, rank 0 writes
+    locate     finds what the recipe starts from
     """
 
     def __init__(
@@ -100,11 +121,12 @@ class Trainer:
         output: Path,
         evaluate: Evaluate | None = None,
         group: WorkerGroup | None = None,
+        locate: Locate = resolve,
     ):
         self.recipe, self.output, self.evaluate = recipe, output, evaluate
         self.group = group or WorkerGroup()
         self.mixed = mixed_precision(recipe)
-        self.network = make_network(recipe)
+        self.network = make_network(recipe, locate)
         if self.group.size > 1:
             shared_norms(self.network)
         groups = parameter_groups(self.network, recipe.optimiser)
@@ -118,20 +140,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Go on from the output folder's checkpoint; `InputError` without a fitting one."""
-        path = self.output / STATE
-        if not path.is_file():
-            raise InputError(f"{self.output} holds no {STATE} to resume from: leave --resume out")
-        try:
-            state = torch.load(path, map_location=self.recipe.device, weights_only=True)
-        except Exception as error:
-            raise InputError(
-                f"checkpoint {path} cannot be read ({str(error).splitlines()[0]}):"
-                " remove the folder and start anew"
-            ) from None
-        if state["recipe"] != fingerprint(self.recipe):
-            raise InputError(
-                f"{path} was made by another recipe: give the same one, or another output"
-            )
+        state = read_state(self.output, self.recipe)
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average = state["average"]

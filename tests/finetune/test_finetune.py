@@ -18,7 +18,8 @@ from finetune.command import train
 from finetune.data.augment import augment
 from finetune.data.batches import BatchMaker, ordered_batches
 from finetune.data.sources import open_clips
-from finetune.recipe import NETWORKS, Recipe, load_recipe
+from finetune.recipe import NETWORKS, Recipe
+from finetune.stages import load_recipe
 from finetune.trainer import Trainer, configured_processor
 from mose import InputError, Video
 from stseg.config import CONFIG_FOLDER, build

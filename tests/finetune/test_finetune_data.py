@@ -15,7 +15,7 @@ from finetune.clip_options import AugmentOptions, DataOptions
 from finetune.data.batches import BatchMaker
 from finetune.data.compose import occlude_object, paste_object
 from finetune.data.sources import FolderClips, SyntheticClips, open_clips
-from finetune.holdout import evaluator, labelled_videos
+from finetune.holdout import evaluator, labelled_videos, video_score
 from finetune.models import make_network, official_state, write_weights
 from finetune.recipe import ValidationOptions
 from mose import InputError
@@ -89,7 +89,7 @@ def test_fine_tuning_from_a_checkpoint_keeps_best_and_last(
     names = {path.name for path in tmp_path.iterdir()}
     assert {"best.pth", "best.safetensors", "last.pth", "last.safetensors"} <= names
     assert not any(name.startswith("candidate") for name in names)
-    score = evaluator(tuning(davis, start), command.video_score)
+    score = evaluator(tuning(davis, start), video_score)
     assert score(tmp_path / "best.safetensors") == pytest.approx(best)
     assert score(tmp_path / "last.safetensors") == pytest.approx(rows[-1][1])
     before, after = load_file(start), load_file(tmp_path / "last.safetensors")
@@ -115,7 +115,7 @@ def test_the_hold_out_is_prompted_once_and_scored_as_davis_does(davis):
         assert list(video.prompts) == [0]
         assert len(truth) == FRAMES
         assert set(np.unique(truth[0])) == {0, 1}
-        assert command.video_score(truth[1:-1], truth[1:-1]) == 1
+        assert video_score(truth[1:-1], truth[1:-1]) == 1
     assert names == ["bear", "bus"]
     synthetic = list(labelled_videos(ValidationOptions(1, count=2, frames=4, size=64, objects=1)))
     assert len(synthetic) == 2

@@ -12,7 +12,7 @@ import yaml
 from test_finetune import SIZES, read_log, recipe
 from test_finetune_data import write_videos
 
-from finetune import command, trainer
+from finetune import command, progress, trainer
 from finetune.failures import explain_failure, is_out_of_memory
 from finetune.trainer import Trainer
 from mose import InputError
@@ -133,7 +133,7 @@ def test_a_killed_process_that_makes_clips(monkeypatch, capsys, tmp_path):
                 child.kill()
 
     monkeypatch.setattr(
-        command.TrainingProgress, "__call__", lambda self, step, note: kill(step, note)
+        progress.TrainingProgress, "__call__", lambda self, step, note: kill(step, note)
     )
     sentence, code = ended(monkeypatch, capsys, values, tmp_path)
     assert code == 2
@@ -184,10 +184,10 @@ def test_a_device_that_is_not_there(monkeypatch, capsys, tmp_path):
 
 def test_progress_tells_when_a_long_training_ends(monkeypatch, capsys):
     now = [1e9]
-    monkeypatch.setattr(command.time, "time", lambda: now[0])
-    monkeypatch.setattr(command.time, "strftime", lambda form, at: f"{form} {at}")
-    monkeypatch.setattr(command.time, "localtime", lambda seconds: seconds - 1e9)
-    shown = command.TrainingProgress(1000)
+    monkeypatch.setattr(progress.time, "time", lambda: now[0])
+    monkeypatch.setattr(progress.time, "strftime", lambda form, at: f"{form} {at}")
+    monkeypatch.setattr(progress.time, "localtime", lambda seconds: seconds - 1e9)
+    shown = progress.TrainingProgress(1000)
     told = []
     for step in (401, 402, 403):
         shown(step, "loss 1")
