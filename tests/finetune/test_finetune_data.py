@@ -80,6 +80,7 @@ def test_fine_tuning_from_a_checkpoint_keeps_best_and_last(
     davis, start, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(command, "load_recipe", lambda path, overrides: tuning(davis, start))
+    monkeypatch.setattr(command, "load_stages", lambda path, overrides: ())
     assert command.main(["--config", "none", "--output", str(tmp_path)]) == 0
     with open(tmp_path / "validation.csv", newline="") as file:
         rows = [(int(r["step"]), float(r["J&F"])) for r in csv.DictReader(file)]

@@ -23,6 +23,7 @@ from stseg.config import to_dict
 def ended(monkeypatch, capsys, values, output, *more):
     """The sentence and the exit code of a training's command."""
     monkeypatch.setattr(command, "load_recipe", lambda path, overrides: values)
+    monkeypatch.setattr(command, "load_stages", lambda path, overrides: ())
     line = ["--config", "none", "--output", str(output), *more]
     with pytest.raises(SystemExit) as end:
         run_command(lambda _: command.main(line))

@@ -9,10 +9,11 @@ from safetensors import safe_open
 from test_finetune import SIZES, recipe
 
 from adapters.weights.checkpoints import load_network, load_state
-from finetune import ship
+from finetune import card, ship
+from finetune.card import Card
 from finetune.models import make_network, stored_config, write_weights
 from finetune.recipe import ValidationOptions
-from finetune.ship import write_card, write_half
+from finetune.ship import write_half
 from mose import InputError
 
 
@@ -20,17 +21,14 @@ def test_a_card_tells_what_it_is_of(tmp_path):
     network = make_network(recipe("xmem")).eval()
     write_weights(tmp_path / "xmem", "xmem", network.state_dict())
     target = tmp_path / "half.safetensors"
-    count, size = write_half("xmem", tmp_path / "xmem.safetensors", target)
-    assert count == sum(t.numel() for t in network.state_dict().values())
-    assert size == target.stat().st_size
-    card = write_card(
-        recipe("xmem"), "configs/x.yaml", "mine", count, size, {"clips": 50.04}, "less"
-    )
-    assert "| note | less |" in card
-    assert "| clips | 50.0 |" in card
-    assert "--config configs/x.yaml" in card
-    assert "--name mine --clips DIR" in card
-    assert "| note |" not in write_card(recipe("xmem"), "x.yaml", "mine", 1, 1, {})
+    shipped = write_half("xmem", tmp_path / "xmem.safetensors", target)
+    assert shipped.parameters == sum(t.numel() for t in network.state_dict().values())
+    assert shipped.bytes == target.stat().st_size
+    made = Card("mine", recipe("xmem"), "configs/x.yaml", shipped, {"clips": 50.04}, "less")
+    assert "| note | less |" in made.text()
+    assert "| clips | 50.0 |" in made.text()
+    assert "--config configs/x.yaml" in made.text()
+    assert "| note |" not in replace(made, note=None).text()
 
 
 def test_half_precision_keeps_what_shapes_do_not_tell(tmp_path):
@@ -63,8 +61,6 @@ def test_the_mean_of_two_checkpoints_is_shipped(tmp_path):
     counts = [t for t in mean.values() if not t.is_floating_point()]
     assert counts
     assert all((t == 1).all() for t in counts)
-    card = write_card(recipe("xmem"), "x.yaml", "mine", 1, 1, {}, average="runs/x.safetensors")
-    assert "--clips DIR \\\n    --average runs/x.safetensors" in card
 
 
 def test_the_mean_of_two_networks_is_refused(tmp_path):
@@ -81,8 +77,8 @@ def test_the_mean_of_two_networks_is_refused(tmp_path):
 def test_a_recipe_for_a_gpu_is_shipped_from_a_cpu(tmp_path, monkeypatch):
     """Scored on the videos that options are chosen by, and on those that come after them."""
     short = ValidationOptions(count=1, frames=4, size=64, objects=1)
-    monkeypatch.setattr(ship, "SYNTHETIC", short)
-    monkeypatch.setattr(ship, "OTHERS", replace(short, first=1, count=2))
+    monkeypatch.setattr(card, "SYNTHETIC", short)
+    monkeypatch.setattr(card, "OTHERS", replace(short, first=1, count=2))
     network = make_network(recipe("xmem"))
     write_weights(tmp_path / "xmem", "xmem", network.state_dict())
     config = tmp_path / "x.yaml"
@@ -91,6 +87,6 @@ def test_a_recipe_for_a_gpu_is_shipped_from_a_cpu(tmp_path, monkeypatch):
     output = tmp_path / "shipped"
     options = ["--name", "mine", "--output", str(output), "--set", "device=cpu"]
     assert ship.main([*given, *options]) == 0
-    card = (output / "mine.md").read_text(encoding="utf-8")
-    assert re.search(r"\| 1 synthetic videos \| \d", card)
-    assert re.search(r"\| 2 other synthetic videos \| \d", card)
+    text = (output / "mine.md").read_text(encoding="utf-8")
+    assert re.search(r"\| 1 synthetic videos \| \d", text)
+    assert re.search(r"\| 2 other synthetic videos \| \d", text)

@@ -108,6 +108,7 @@ def test_ray_train_with_two_workers(tmp_path, capsys, monkeypatch):
     config.write_bytes(b"")
     values = together("tmo", data=videos)
     monkeypatch.setattr(command, "load_recipe", lambda path, overrides: values)
+    monkeypatch.setattr(command, "load_stages", lambda path, overrides: ())
     assert command.main(["--config", str(config), "--output", str(tmp_path / "one")]) == 0
     values = together("tmo", data=videos, launch={"workers": 2})
     assert command.main(["--config", str(config), "--output", "two"]) == 0
