@@ -273,7 +273,7 @@ def test_motion_blur_runs_along_one_direction_through_a_clip():
 
 
 def test_absent_kornia_is_one_sentence(monkeypatch):
-    from finetune import augment
+    from finetune.data import augment
 
     monkeypatch.setitem(__import__("sys").modules, "kornia.augmentation", None)
     with pytest.raises(InputError, match=r"pip install 'stseg\[train\]'"):
