@@ -21,6 +21,7 @@ if str(ROOT) not in sys.path:
 from adapters import registry  # noqa: E402
 from ensemble.config import MemberConfig, RunConfig  # noqa: E402
 from finetune.recipe import Recipe  # noqa: E402
+from stseg.commands import GROUPS  # noqa: E402
 from stseg.options import keys  # noqa: E402
 
 FIELD = re.compile(r"^(\w[\w, ]*?) {2,}(\S.*)$")
@@ -35,7 +36,25 @@ def pages() -> dict[str, str]:
         "configuration.md": configuration(),
         "adapters.md": adapter_options(),
         "recipes.md": recipes(),
+        "commands.md": commands(),
     }
+
+
+def commands() -> str:
+    """Every command, by what a person wants to do."""
+    intro = """\
+# Commands
+
+Every command runs as a module from the repository, and as `stseg NAME` where the package is
+installed; both are the same code. `--help` describes the options, and draws the folders that are
+read and written. [Exit codes](failures.md) are the same for all of them.
+"""
+    parts = [intro]
+    for title, group in GROUPS.items():
+        rows = [f"| `stseg {c.name}` | `python -m {c.module}` | {c.summary} |\n" for c in group]
+        head = "| command | as a module | what it does |\n|---|---|---|\n"
+        parts.append(f"\n## {title.capitalize()}\n\n{head}{''.join(rows)}")
+    return NOTE + "".join(parts)
 
 
 def configuration() -> str:

@@ -19,6 +19,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stseg.commands import find_command
+from stseg.failures import FailureKind
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     page
@@ -35,6 +38,8 @@ FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL
 CODE = re.compile(r"`([^`\n]+)`")
 FILES = (".py", ".yaml", ".csv", ".json", ".md", ".adapters")
 """Ends of what looks like a name of the code and is a file, or the entry points' group."""
+PLACEHOLDERS = ("...", "NAME")
+"""Ends of what stands for any command."""
 TOO_FEW = 40
 """Fewer commands than this on all pages mean that the reader of pages is broken."""
 
@@ -68,8 +73,14 @@ def commands() -> Iterator[tuple[str, str]]:
         ]
         for line in [*inline, *shown]:
             line = line.strip().removeprefix(".venv/bin/")
-            if line.startswith("python -m ") and not line.endswith("..."):
+            if line.startswith(("python -m ", "stseg ")) and not line.endswith(PLACEHOLDERS):
                 yield str(page.relative_to(ROOT)), line
+
+
+def words_of(line: str) -> list[str]:
+    """The module of a command line, then its arguments."""
+    words = shlex.split(line, comments=True)
+    return [find_command(words[1]).module, *words[2:]] if words[0] == "stseg" else words[2:]
 
 
 class Parsed(BaseException):
@@ -81,7 +92,7 @@ class Parsed(BaseException):
 
 def parse(line: str, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     """What the command of ``line`` would start with; `SystemExit` where it refuses the line."""
-    _, _, module, *arguments = shlex.split(line, comments=True)
+    module, *arguments = words_of(line)
     original = argparse.ArgumentParser.parse_args
 
     def stop(self: argparse.ArgumentParser, args=None, namespace=None) -> None:
@@ -101,9 +112,9 @@ def test_there_are_pages_and_commands() -> None:
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
 @pytest.mark.parametrize(("page", "line"), sorted({(p, c) for p, c in commands()}))
 def test_command_parses(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = shlex.split(line, comments=True)
-    if words[3:] in ([], ["--help"]):  # a mention of the command, without arguments
-        assert module_file(words[2]) is not None, page
+    module, *arguments = words_of(line)
+    if arguments in ([], ["--help"]):  # a mention of the command, without arguments
+        assert module_file(module) is not None, page
         return
     parse(line, monkeypatch)
 
@@ -159,3 +170,8 @@ def test_drawings_name_what_is_there() -> None:
     for drawing in (ROOT / "docs" / "images").glob("*.svg"):
         names = DOTTED.findall(drawing.read_text(encoding="utf-8"))
         assert [name for name in names if not resolves(name)] == []
+
+
+def test_every_kind_of_failure_is_explained() -> None:
+    page = (ROOT / "docs" / "reference" / "failures.md").read_text(encoding="utf-8")
+    assert [kind for kind in FailureKind if f"| `{kind}` |" not in page] == []
