@@ -12,7 +12,7 @@ from finetune.recipe import Recipe, ValidationOptions
 
 SYNTHETIC = ValidationOptions(count=12, frames=24, size=240, objects=2)
 OTHERS = replace(SYNTHETIC, first=SYNTHETIC.count, count=24)
-"""Videos that are to play no part in choosing options; those of `SYNTHETIC` did."""
+"""Videos that must not play a part in choosing options; those of `SYNTHETIC` did."""
 
 CARD = """\
 # {name}

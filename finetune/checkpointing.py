@@ -1,7 +1,8 @@
-"""Gradient checkpointing: steps of a network that keep nothing and run again when needed.
+"""Gradient checkpointing: steps of a network keep nothing for the backward pass and run again in
+it.
 
-Memory then grows with what passes from step to step, not with what each computes inside; a
-step of training takes 1.3 to 1.5 times as long (Chen et al. 2016).
+Memory then grows only with what passes from step to step; a training step takes 1.3 to 1.5 times as
+long (Chen et al. 2016).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class CheckpointedNetwork:
 
 
 def attention_kernels() -> list[SDPBackend]:
-    """The kernels of attention that are allowed now; another would keep other tensors."""
+    """The attention kernels that are allowed now; other kernels would keep other tensors."""
     flags = torch.backends.cuda
     allowed = {
         SDPBackend.MATH: flags.math_sdp_enabled(),
@@ -63,7 +64,8 @@ def attention_kernels() -> list[SDPBackend]:
 
 @contextmanager
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
-    """Batch norms that do not count what they see: they saw it the first time."""
+    """Keep the batch norms' statistics unchanged, because they counted these values the first
+    time."""
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:

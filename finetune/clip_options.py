@@ -1,4 +1,4 @@
-"""What a recipe may say of its clips and their augmentation. Nothing here imports torch."""
+"""The options of a recipe for clips and their augmentation. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DataOptions:
     size         height and width of a clip, a multiple of 16 (TMO and SAM 2: of 32); a SAM 2 that
                  goes on from weights works at this size from then on
     frames       frames of a clip
-    objects      at most so many objects
+    objects      at most this many objects
     frame_step   (low, high) distance between a clip's frames in a data set's video
     crop         least side of a crop, as a share of the shorter side of a video
     """

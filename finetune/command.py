@@ -155,7 +155,7 @@ def train_shown(job: TrainingJob) -> None:
 
 
 def report_precision(recipe: Recipe) -> None:
-    """A line where ``amp`` is asked for in vain."""
+    """Print a line if ``amp`` is asked for but not supported."""
     from finetune.trainer import mixed_precision
 
     if recipe.amp and not mixed_precision(recipe):

@@ -1,4 +1,4 @@
-"""Ends of a training that are nobody's bug, as one sentence each."""
+"""Explains why a training ended early, in one sentence for each known cause."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_recipe_device(recipe: Recipe) -> None:
 
 
 def explain_failure(error: BaseException, recipe: Recipe, output: Path) -> str | None:
-    """What happened and what to do about it; None for an error that is none of these."""
+    """What happened and what to do about it; None for an unknown error."""
     kept = describe_checkpoint(output)
     if isinstance(error, BrokenExecutor):
         return (
@@ -49,7 +49,7 @@ def explain_failure(error: BaseException, recipe: Recipe, output: Path) -> str |
 
 
 def describe_checkpoint(output: Path) -> str:
-    """What of a training that ended early is left."""
+    """Describe the checkpoint that an interrupted training left."""
     if (output / STATE).exists():
         return f"the last checkpoint in {output} is good: --resume goes on from it"
     return f"it had written no checkpoint to {output} yet"
@@ -62,7 +62,7 @@ def describe_weights(output: Path) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """PyTorch tells a CPU's lack of memory by words only."""
+    """Whether an error means too little memory; for a CPU, PyTorch says so only in the message."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     words = str(error)

@@ -32,7 +32,7 @@ def evaluator(
     """A function from a checkpoint to its mean J&F in percent over the hold-out's videos.
 
     group   the workers that share the videos; all call the function and get the mean over all
-    Raises `InputError`, before any training, where there are none.
+    Raises `InputError` before any training if there are none.
     """
     options, workers = recipe.hold_out, group or WorkerGroup()
     share = slice(workers.rank, None, workers.size)

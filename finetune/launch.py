@@ -27,12 +27,12 @@ Cluster = Callable[[Recipe], AbstractContextManager[None]]
 POLL_SECONDS = 1.0
 """Seconds between two looks at the log of a training in other processes."""
 WORKER_TIMEOUT = 4 * 3600
-"""Seconds that workers wait for each other: some videos of a hold-out are longer than others."""
+"""Seconds that workers wait for each other, because videos of a hold-out differ in length."""
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What a worker needs to know.
+    """What a worker of Ray Train needs to know.
 
     resume   goes on from the output folder's checkpoint
     score    J&F of a video of the hold-out
@@ -69,8 +69,8 @@ def train_on_ray(job: TrainingJob, cluster: Cluster, report: Report | None = Non
     """Train on the recipe's number of Ray Train workers.
 
     The output folder must be the same for all of them: on several machines, a shared one.
-    Raises `InputError` for what a worker says in a sentence, for a worker that died, and for
-    workers that the cluster has no room for.
+    Raises `InputError` for an error that a worker reports in a sentence, for a worker that died,
+    and if the cluster has no room for the workers.
     """
     try:
         import ray.train
@@ -111,7 +111,7 @@ def train_on_ray(job: TrainingJob, cluster: Cluster, report: Report | None = Non
 
 
 def _work(config: dict[str, Any]) -> None:
-    """What every Ray Train worker does."""
+    """The work of every Ray Train worker."""
     import ray.train.torch
     import torch
 
@@ -127,7 +127,8 @@ def _work(config: dict[str, Any]) -> None:
 
 
 def _run_in_thread(fit: Callable[[], Any]) -> None:
-    """Run what in the main thread would take Ctrl-C for itself and end the process with 1."""
+    """Run code in a thread that would otherwise catch Ctrl-C and end the process with exit code
+    1."""
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -145,7 +146,8 @@ def _run_in_thread(fit: Callable[[], Any]) -> None:
 
 
 def _check_resources(resources: dict[str, float], recipe: Recipe) -> None:
-    """Ray itself would wait for ever, in silence, for what the cluster does not have."""
+    """Raise `InputError` if the cluster lacks resources: Ray itself would wait for ever without a
+    word."""
     launch = recipe.launch
     wanted = {"CPU": float(launch.workers * launch.cpus)}
     if recipe.device.startswith("cuda"):
@@ -159,7 +161,7 @@ def _check_resources(resources: dict[str, float], recipe: Recipe) -> None:
 
 
 def _failure_of(error: Any, output: Path) -> Exception:
-    """The sentence of the worker that failed first in its own right."""
+    """The message of the worker that failed first and not because of another one."""
     failures = list(getattr(error, "worker_failures", {}).values())
     causes = [getattr(failure, "_base_exc", failure) for failure in failures]
     for cause in causes:
@@ -207,5 +209,5 @@ def log_reported(output: Path, report: Report | None) -> Iterator[None]:
 
 
 def _remove_ray_files(folder: Path) -> None:
-    """Ray Train's own notes; it leaves them behind, and nothing reads them."""
+    """Remove files that Ray Train leaves behind and nothing reads."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What a training tells while it runs: CSV files, and TensorBoard's beside them."""
+"""The logs of a training: CSV files, and those for TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ EVENTS = "tensorboard"
 
 
 class StepLog:
-    """A CSV file with a row per step; rows after ``step`` are from before a kill and go."""
+    """A CSV file with a row per step. Rows after ``step``, written before the training was killed,
+    are removed."""
 
     def __init__(self, path: Path, step: int):
         self.path = path
@@ -41,7 +42,7 @@ class StepLog:
 
 
 class TensorBoardLog:
-    """Curves for TensorBoard, in the folder ``tensorboard``; events after ``step`` go.
+    """Curves for TensorBoard, in the folder ``tensorboard``; events after ``step`` are removed.
 
     Raises `InputError` where the package that writes them is absent.
     """
@@ -80,7 +81,7 @@ def best_score(output: Path) -> float | None:
 
 
 def last_row(path: Path) -> dict[str, str] | None:
-    """The last whole row of a log, which may be growing; None without one."""
+    """The last complete row of a log, which may still grow; None if there is none."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             head, *rows = [line for line in file if line.endswith("\n")]

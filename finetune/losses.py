@@ -1,8 +1,8 @@
-"""Losses of mask propagation, each a mean over what counts, in float32.
+"""Losses of mask propagation, each a mean over the valid values, in float32.
 
 Exclusive masks are the N + 1 log-odds of `adapters.networks.ops.aggregate`, background first.
-What is padded is left out by ``valid``; where nothing is left, a loss is 0 and so are its
-gradients. An object that is away has an empty mask, which every loss takes.
+``valid`` leaves padding out. If nothing is left, a loss and its gradients are 0. An object that is
+away has an empty mask, which every loss takes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ def mean_over(values: Tensor, valid: Tensor, weights: Tensor | None = None) -> T
 
     weights   of the values in [0, 1], of the same shape; the divisor stays how many are valid
 
-    Of several workers each returns its share, which on average is the mean over all of them.
+    With several workers, each returns its share; the average of the shares is the mean over all of
+    them.
     """
     chosen = torch.where(valid, values, torch.zeros_like(values))
     if weights is not None:
@@ -82,7 +83,7 @@ def focal(
 
 
 def hard_iou(probabilities: Tensor, masks: Tensor) -> Tensor:
-    """IoU of masks cut at a half: ``(...)``; two empty masks agree wholly. No gradient."""
+    """IoU ``(...)`` of masks thresholded at 0.5; two empty masks have IoU 1. No gradient."""
     with torch.no_grad():
         predicted, true = probabilities > 0.5, masks > 0.5
         union = (predicted | true).sum((-2, -1))
@@ -91,7 +92,7 @@ def hard_iou(probabilities: Tensor, masks: Tensor) -> Tensor:
 
 
 def mask_iou(predicted_iou: Tensor, probabilities: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
-    """L1 between the IoU that a network says its mask has and the one it has (SAM 2).
+    """L1 distance between the IoU that a network predicts for its mask and the true one (SAM 2).
 
     predicted_iou, valid   ``(...)``
     """
@@ -106,7 +107,7 @@ def object_score(scores: Tensor, present: Tensor, valid: Tensor) -> Tensor:
 
 
 def spread(usage: Tensor) -> Tensor:
-    """``log K`` less the entropy of how often K channels are used, the mean over clips.
+    """``log K`` minus the entropy of how often K channels are used, as a mean over clips.
 
     usage   ``(B, K)`` shares that add up to 1
     """
@@ -117,10 +118,10 @@ def spread(usage: Tensor) -> Tensor:
 def feature_similarity(
     query: Tensor, memory: Tensor, query_masks: Tensor, memory_masks: Tensor, valid: Tensor
 ) -> Tensor:
-    """One less the cosine between an object's mean feature in the query and in the memory.
+    """One minus the cosine between an object's mean feature in the query and in the memory.
 
-    MASSeg names a similarity of memory and query features as a loss and gives no formula;
-    this is the plain reading: what an object looks like should not drift.
+    MASSeg names a similarity of memory and query features as a loss and gives no formula. This is
+    the simplest reading: the appearance of an object should not drift.
 
     query, memory               ``(G, C, h, w)``
     query_masks, memory_masks   ``(G, N, h, w)`` weights in [0, 1]

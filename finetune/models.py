@@ -24,8 +24,8 @@ from stseg.config import build
 from stseg.files import write_bytes
 
 OWN = {"sam2": "finetune.sam2_network:make_sam2"}
-"""``module:function`` of families whose network is not the project's own; the module's ``start``
-makes a network of it that can learn from nothing."""
+"""``module:function`` that makes the network of a family that is not defined in this project; the
+function ``start`` of the module prepares such a network to learn from nothing."""
 
 
 Locate = Callable[[str], Path]
@@ -71,7 +71,7 @@ ENCODERS = ("appearance.body.", "motion.body.", "image_encoder.trunk.")
 
 
 def load_shared_weights(network: nn.Module, path: Path, only: tuple[str, ...] = ("",)) -> str:
-    """Start what a checkpoint of any model has of the same name and shape from there.
+    """Copy from a checkpoint of any model the weights with the same name and shape.
 
     only   how names begin in the checkpoint that are taken; all
 
@@ -92,7 +92,7 @@ def load_shared_weights(network: nn.Module, path: Path, only: tuple[str, ...] = 
 
 
 def start_keys_from(network: Any, path: Path, recipe: Recipe) -> None:
-    """Let a LiVOS's keys start as clusters of a Cutie's, see `finetune.start.livos`.
+    """Start LiVOS's keys as clusters of Cutie's, see `finetune.start.livos`.
 
     Raises `InputError` for a checkpoint that has no such keys.
     """
@@ -120,7 +120,7 @@ def start_keys_from(network: Any, path: Path, recipe: Recipe) -> None:
 def named_state(path: Path) -> tuple[str, dict[str, Tensor]]:
     """The model of a checkpoint, and its weights in the project's names.
 
-    Raises `InputError` where it is none that can start another network.
+    Raises `InputError` if it cannot start another network.
     """
     state = load_state(path)
     family = family_of(state)
@@ -136,7 +136,8 @@ def official_state(family: str, state: Mapping[str, Tensor]) -> dict[str, Tensor
 
 
 def stored_config(network: nn.Module) -> str | None:
-    """What a network's shapes do not tell of it, as JSON; None where they tell all."""
+    """The parts of a network's configuration that its shapes do not tell, as JSON; None if there
+    are none."""
     config: Any = getattr(network, "config", None)
     if isinstance(config, Sam2Config):
         return config.json()
@@ -156,7 +157,7 @@ def write_weights(
     """Write ``<stem>.safetensors`` and ``<stem>.pth`` with official names, each atomically.
 
     half     in float16, as small weights are shipped
-    note     what the shapes do not tell of the network, see `stored_config`; is stored as well
+    note     the result of `stored_config`, which is stored with the weights
     """
     from safetensors.torch import save
 

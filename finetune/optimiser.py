@@ -1,4 +1,4 @@
-"""Parameters and their rates, norms that stay as they are, the moving average."""
+"""Parameter groups with their rates, frozen batch norms, and the moving average."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def parameter_groups(network: nn.Module, options: OptimiserOptions) -> list[dict
 
 
 def freeze_norms(network: nn.Module) -> None:
-    """Batch norms use and keep the statistics that they have."""
+    """Let batch norms use their present statistics and keep them."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
@@ -52,7 +52,7 @@ def freeze_norms(network: nn.Module) -> None:
 
 @torch.no_grad()
 def update_average(average: dict[str, Tensor], state: dict[str, Tensor], decay: float) -> None:
-    """Move an average towards a state, in place; what is no float is copied."""
+    """Move an average towards a state, in place; values that are not floats are copied."""
     floats = [name for name, value in state.items() if value.is_floating_point()]
     torch._foreach_lerp_([average[n] for n in floats], [state[n] for n in floats], 1 - decay)
     for name in state.keys() - set(floats):

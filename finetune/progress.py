@@ -7,13 +7,13 @@ import time
 from stseg.progress import Progress
 
 CLOCK_FROM_SECONDS = 600.0
-"""Seconds from which on the end of a training is told as an hour."""
+"""If a training takes longer than this many seconds, the time of its end is shown."""
 
 
 class TrainingProgress:
-    """The progress of a training, with the hour of its end where that is far.
+    """The progress of a training, with the time of its end if that is far away.
 
-    The first report tells from where it went on.
+    The first report tells from which step it went on.
     """
 
     def __init__(self, steps: int):

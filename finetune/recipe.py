@@ -1,4 +1,4 @@
-"""What a recipe may say: typed, strict, with defaults. Nothing here imports torch."""
+"""The recipe of a training: typed, strict, with defaults. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -143,9 +143,9 @@ class Recipe:
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """A hash of all in a recipe that the course of the training depends on.
+    """A hash of everything in a recipe on which the course of the training depends.
 
-    What is at its default does not count, so that options may be added later.
+    Keys at their defaults do not count, so that options may be added later.
     """
     free = replace(
         recipe,

@@ -1,4 +1,4 @@
-"""SAM 2 as a network to train: made, started, loaded, and the names of its weights."""
+"""SAM 2 as a network to train: how it is made, started and loaded, and the names of its weights."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def make_sam2(config: Sam2Config) -> nn.Module:
 
 
 def start(model: Any) -> None:
-    """Let a network whose memory knows nothing match by appearance, in place.
+    """Let an untrained network match by appearance, in place.
 
-    See `finetune.start.sam2`; its image encoder may have learnt.
+    See `finetune.start.sam2`; its image encoder may be trained already.
     """
     training = model.training
     start_matching(model.eval(), model.config)
@@ -46,8 +46,8 @@ def start(model: Any) -> None:
 def load_sam2(path: Any, size: int | None = None) -> nn.Module:
     """The network of a checkpoint, to be trained further on clips of ``size``; None: its own.
 
-    It works at that size, and the weights say so: clips made smaller to fit would teach it to
-    match at a size at which no adapter runs it.
+    The network works at that size from then on, and the weights say so. If clips were reduced to
+    its old size, it would learn to match at a size at which no adapter runs it.
     """
     model: Any
     model, config = load(path)

@@ -1,4 +1,4 @@
-"""Ship a small network: weights in half precision, and a card that says what they are worth.
+"""Ship a small network: its weights in half precision, and a card with its scores.
 
     python -m finetune.ship --config configs/finetune/demo_xmem.yaml \\
         --weights runs/finetune/demo_xmem/absences/last.safetensors --name demo-xmem --clips DIR
@@ -99,8 +99,8 @@ def write_half(
     """Write a checkpoint in float16, names and metadata as they are.
 
     average   another checkpoint of the same network: the mean of the two is written
-    Raises `InputError` for a checkpoint that is none of the family, or too large to ship, and
-    for two that are not of one network.
+    Raises `InputError` for a checkpoint of another family, for one that is too large to ship, and
+    for two of different networks.
     """
     from safetensors.torch import save
 

@@ -53,7 +53,8 @@ Report = Callable[[int, str], None]
 
 @contextmanager
 def configured_processor(recipe: Recipe) -> Iterator[None]:
-    """Inside, this process computes as the recipe says: its threads, and no subnormal numbers.
+    """Inside the block this process computes as the recipe says: with its threads, and without
+    subnormal numbers.
 
     Softmax over a memory, and its gradient, are full of numbers below 1e-38, on which a
     processor is up to fifty times slower than on others; to the result they are zeros.
@@ -76,13 +77,13 @@ def configured_processor(recipe: Recipe) -> Iterator[None]:
 
 
 BFLOAT16 = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-"""Of ``torch.cpu``: what tells that a processor has instructions for bfloat16."""
+"""Functions of ``torch.cpu`` that tell whether a processor has instructions for bfloat16."""
 
 
 def mixed_precision(recipe: Recipe) -> bool:
     """Whether a training computes in bfloat16 where autocast sees fit, as ``amp`` asks.
 
-    Not on a CPU without instructions for it, which takes several times as long as in float32.
+    It does not on a CPU without instructions for bfloat16, which would take several times as long.
     """
     if not recipe.amp or not recipe.device.startswith("cpu"):
         return recipe.amp
@@ -190,11 +191,11 @@ class Trainer:
                     self.save()
 
     def weights(self) -> dict[str, Tensor]:
-        """What is written and evaluated: the moving average where there is one."""
+        """The weights to write and evaluate: the moving average if there is one."""
         return self.network.state_dict() if self.average is None else self.average
 
     def save(self) -> None:
-        """Write the checkpoint of this step; of several workers the first does."""
+        """Write the checkpoint of this step; among several workers only the first one writes."""
         if self.group.rank:
             return
         state = {
@@ -212,7 +213,7 @@ class Trainer:
         write_weights(stem, self.recipe.network, self.weights(), note=stored_config(self.network))
 
     def make_batches(self) -> BatchMaker:
-        """What makes the batches of this training."""
+        """The maker of this training's batches."""
         recipe = self.recipe
         ours = self.group.share(recipe.batch)
         return BatchMaker(

@@ -1,4 +1,4 @@
-"""What a recipe may say of unrolling, losses and the optimiser. Nothing here imports torch."""
+"""The options of a recipe for unrolling, losses and the optimiser. Nothing here imports torch."""
 
 from __future__ import annotations
 

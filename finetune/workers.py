@@ -39,7 +39,7 @@ class WorkerGroup:
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Every gradient becomes its mean over the workers, in one exchange.
 
-        One that some workers lack counts as 0 there; one that all lack stays absent.
+        A gradient that some workers lack counts as 0 there; one that all lack stays absent.
         """
         if self.size == 1:
             return
@@ -65,7 +65,7 @@ class WorkerGroup:
         return {name: total / self.size for name, total in zip(values, sums, strict=True)}
 
     def wait(self, device: str) -> None:
-        """Until all workers are here."""
+        """Wait until all workers have arrived."""
         self.sum([0.0], device)
 
     def sum(self, values: list[float], device: str) -> list[float]:
@@ -85,7 +85,7 @@ def current_group() -> WorkerGroup:
 
 
 def shared_count(count: Tensor) -> Tensor:
-    """By what a worker divides its sum, so that the mean over the workers is the mean over all
+    """The divisor of a worker's sum, so that the mean over the workers is the mean over everything
     that they count together; at least 1 in all."""
     group = current_group()
     if group.size == 1:

@@ -2,7 +2,7 @@
 frame.
 
 Masks go through the same geometry with the nearest neighbour, so that they stay masks; beyond
-the border both are mirrored. What is drawn depends on the generator alone.
+the border both are mirrored. The result depends on the generator alone.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def augment(
 
 @lru_cache
 def steps(options: AugmentOptions) -> tuple[nn.Module | None, Sequence[nn.Module]]:
-    """What changes a clip as a whole, with its masks (None: nothing does), and what changes
+    """The augmentation of a clip as a whole, with its masks (None if there is none), and that of
     every frame by itself."""
     kornia = _kornia()
     clip: list[nn.Module] = []

@@ -31,7 +31,7 @@ from mose import InputError
 LEAST_PIXELS = 16
 """An object with fewer pixels in the first frame cannot be learnt from."""
 ATTEMPTS = 50
-"""So many augmented clips are tried before a data set counts as one without objects."""
+"""This many augmented clips are tried before a data set counts as one without objects."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class BatchMaker:
         return ClipBatch(frames, masks, valid, pictures if self.pictures else None, self.first)
 
     def _drawn(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """A clip with an object to follow; augmentation may push all of them out of it."""
+        """Draw a clip with an object to follow; it is drawn again if augmentation pushed all
+        objects out."""
         for _ in range(ATTEMPTS):
             clip = compose_clip(self.source(rng), partial(self.source, rng), self.augmentation, rng)
             images, masks, valid = self._clip(*clip, rng)
@@ -173,7 +174,7 @@ def ordered_batches(
 
 
 def _start_worker() -> None:
-    """One thread, and an end with the trainer: a killed one cannot shut its pool down."""
+    """Use one thread, and end with the trainer, which cannot shut its pool down if it is killed."""
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -17,7 +17,7 @@ from mose.masks import object_ids, read_mask
 from mose.synthetic import make_clip
 
 ATTEMPTS = 50
-"""So many crops are tried before a data set counts as one without objects."""
+"""This many crops are tried before a data set counts as one without objects."""
 
 
 class ClipSource(Protocol):
@@ -115,7 +115,7 @@ def open_labelled(options: DataOptions | ValidationOptions) -> Dataset:
 
 
 def select_videos(dataset: Dataset, options: DataOptions | ValidationOptions) -> tuple[str, ...]:
-    """The videos that the patterns choose; `InputError` where none is left."""
+    """The videos that the patterns choose; `InputError` if none is left."""
 
     def matches(name: str, patterns: tuple[str, ...]) -> bool:
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

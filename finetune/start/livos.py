@@ -27,16 +27,16 @@ from adapters.networks.ops import normalise
 from finetune.data.batches import ClipBatch
 
 SAMPLED_CLIPS = 32
-"""So many clips of the training give the keys that are clustered."""
+"""The keys that are clustered come from this many training clips."""
 MOST_KEYS = 60_000
-"""Of these keys so many are."""
+"""At most this many of these keys are clustered."""
 KMEANS_ROUNDS = 10
-"""Of k-means, from keys drawn at random."""
+"""Rounds of k-means, which starts from keys drawn at random."""
 SOFTNESS = 1.5
-"""T, in units of the mean square distance of keys from their centres: softer, and neighbouring
-clusters blend; harder, and a key says no more than the number of its cluster."""
+"""T, in units of the mean square distance of keys from their centres. If it is larger, neighbouring
+clusters blend; if it is smaller, a key tells only the number of its cluster."""
 KEY_WEIGHTS = ("key_reduction.", "key_projection.key.")
-"""How the names of the weights begin that keys are made with."""
+"""The beginnings of the names of the weights that make keys."""
 
 
 class KeyClusters(NamedTuple):
@@ -50,7 +50,7 @@ class KeyClusters(NamedTuple):
 def start_keys(
     network: LiVOS, cutie: Mapping[str, Tensor], clips: Callable[[int], ClipBatch], seed: int
 ) -> None:
-    """Let keys start as clusters and gates as open, in place.
+    """Start the keys as clusters and the gates as open, in place.
 
     cutie   weights `KEY_WEIGHTS`, in the project's names, for images as ``network`` encodes them;
             with as many channels of keys as the network's ``key_rank``, if it has one
@@ -85,7 +85,7 @@ def start_keys(
 
 
 def cluster_keys(keys: Tensor, count: int, seed: int) -> KeyClusters:
-    """``count`` clusters of keys ``(M, C)``, of which at most `MOST_KEYS` are looked at."""
+    """Make ``count`` clusters of keys ``(M, C)``, of which at most `MOST_KEYS` are used."""
     rng = np.random.default_rng(seed)
     rows = keys.double().numpy()
     rows = rows[rng.permutation(len(rows))[:MOST_KEYS]]

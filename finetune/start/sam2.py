@@ -1,11 +1,11 @@
 """The start of a SAM 2 network that is trained from nothing.
 
-From the package's own random weights a small network first learns to predict nothing at all,
-then to repeat masks where they were, and reading memory by appearance only after long: image
-features are nearly the same all over a frame, and nothing yet says what a mask in memory means.
+From the package's own random weights a small network first learns to predict nothing, then to
+repeat masks where they were, and only much later to read memory by appearance. The image features
+are nearly the same all over a frame, and nothing tells yet what a mask in memory means.
 Here it starts as matching: features are whitened over a few synthetic frames; they enter memory
 as they are, and queries and keys are projected alike. One channel, `OBJECT`, carries the given
-mask through memory, memory attention and the mask decoder to the logits. All of it is learnt
+mask through memory, memory attention and the mask decoder to the logits. All of it is trained
 further; no layer is added or fixed.
 """
 
@@ -25,18 +25,18 @@ from mose.synthetic import make_clip
 OBJECT, ALWAYS = 0, 1
 """Channels: where the object is, and (in the last features alone) a constant."""
 VISIBLE = 3.0
-"""Object score of a network that has learnt nothing: its masks reach its memory."""
+"""Object score of an untrained network, so that its masks reach its memory."""
 FRAMES = 16
-"""So many synthetic frames set the scale of a new network's features."""
+"""This many synthetic frames set the scale of a new network's features."""
 FLOOR = 0.1
-"""Of the mean variance: directions much weaker than this are noise and are not raised to 1."""
+"""Share of the mean variance: much weaker directions are noise and are not scaled to 1."""
 RIDGE = 1e-2
 SHARPNESS = 1.2
-"""Of matching: larger, and memory is read from fewer places."""
+"""Sharpness of matching: if it is larger, memory is read from fewer places."""
 READ = 3.0
-"""Of the object's channel after memory attention, against 1 of the others."""
+"""Weight of the object's channel after memory attention; that of the others is 1."""
 QUIET = 0.3
-"""Factor of random weights that would drown what is wired."""
+"""Factor on random weights that would otherwise dominate the wired ones."""
 
 
 @torch.no_grad()
@@ -90,7 +90,7 @@ def _whitening(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _then(convolution: nn.Conv2d, matrix: Tensor, mean: Tensor) -> None:
-    """Let a 1 x 1 convolution give ``matrix @ (what it gave - mean)``."""
+    """Change a 1 x 1 convolution so that it gives ``matrix @ (old output - mean)``."""
     assert convolution.bias is not None
     convolution.weight.copy_(torch.einsum("oi,ichw->ochw", matrix, convolution.weight))
     convolution.bias.copy_(matrix @ (convolution.bias - mean))
@@ -125,7 +125,7 @@ def _prepare_memory(model: Any, masks: Tensor) -> None:
 
 
 def _prepare_attention(layer: Any, out: nn.Conv2d, layers: int) -> None:
-    """Queries and keys alike; what is read of the object's channel is added to it."""
+    """Make queries and keys alike, and add what is read of the object's channel to it."""
     nn.init.zeros_(layer.self_attn.out_proj.weight)
     attention = layer.cross_attn_image
     nn.init.orthogonal_(attention.q_proj.weight, gain=SHARPNESS)
@@ -140,7 +140,8 @@ def _prepare_attention(layer: Any, out: nn.Conv2d, layers: int) -> None:
 
 
 def _wire(linear: nn.Linear, gain: float) -> None:
-    """`OBJECT` of the output is that of the input alone; the rest is quiet and without it."""
+    """Let `OBJECT` of the output be that of the input alone; the other channels are damped and
+    independent of it."""
     linear.weight.mul_(QUIET)
     linear.weight[OBJECT] = 0
     linear.weight[:, OBJECT] = 0
@@ -148,7 +149,8 @@ def _wire(linear: nn.Linear, gain: float) -> None:
 
 
 def _prepare_decoder(model: Any) -> None:
-    """Logits are positive where the object's channel is, else negative; all are visible."""
+    """Make logits positive where the object's channel is, and negative elsewhere; all objects are
+    visible."""
     decoder = model.sam_mask_decoder
     model.sam_prompt_encoder.no_mask_embed.weight[:, OBJECT] = 0
     for layer in decoder.transformer.layers:

@@ -1,4 +1,4 @@
-"""What the unrolled networks share: what they predict, what is drawn, how frames are encoded.
+"""What the unrolled networks share: their predictions, random choices, and the encoding of frames.
 
 The first frame's masks are given; every later frame is segmented from what is remembered,
 and its own prediction is fed back as its mask. All frames stay in memory, read as whole
@@ -22,7 +22,8 @@ from finetune.training_options import UnrollOptions
 
 @dataclass(frozen=True)
 class Predictions:
-    """What losses need, of the F predicted frames of B clips, at the frames' size.
+    """The input of the losses: predictions for the F predicted frames of B clips, at the frames'
+    size.
 
     odds      ``(B, F, N + 1, H, W) float32`` exclusive log-odds, background first
     masks     ``(B, F, N, H, W)`` what is true
@@ -53,11 +54,11 @@ class Predictions:
 
 @dataclass(frozen=True)
 class UnrollInputs:
-    """What is unrolled and how.
+    """What is unrolled, and how.
 
     seed       seeds what is drawn for these clips
-    matching   asks also for what SAM 2's attention matches, which takes memory; the other
-               networks always give it
+    matching   asks also for the masks that SAM 2's attention matches, which takes memory; other
+               networks always give them
     """
 
     clips: ClipBatch
@@ -92,7 +93,8 @@ Unroll = Callable[[Any, UnrollInputs], Predictions]
 
 
 def keep_where(kept: Tensor, maps: Tensor) -> Tensor:
-    """Maps of B clips, or of their B * N objects, with those blank that are not ``kept`` (B)."""
+    """Maps of B clips, or of their B * N objects; those of clips that are not ``kept`` (B) become
+    blank."""
     return maps * kept.repeat_interleave(len(maps) // len(kept))[:, None, None, None]
 
 

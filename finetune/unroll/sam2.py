@@ -2,8 +2,8 @@
 
 The objects of all clips are one batch. The first frame's masks are given and encoded into
 memory; every later frame is conditioned on the memory bank (the first frame for good, and the
-most recent ones) and on object pointers, and its own prediction is remembered in turn. Losses
-see the masks before the object score hides absent objects: what is hidden has no gradient.
+most recent ones) and on object pointers, and its own prediction is remembered in turn. Losses see
+the masks before the object score hides absent objects, because hidden masks have no gradient.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What SAM 2's memory attention matches, made visible to a loss while it trains.
+"""Makes visible to a loss what SAM 2's memory attention matches.
 
 The true masks of the remembered frames are read as memory is read: by the softmax of queries and
 keys over the places of memory (object pointers apart), at stride 16. From nothing, queries and
@@ -19,7 +19,7 @@ from adapters.sam2.package import sam2_module
 def record_attention(attention: Any) -> None:
     """Let a layer of memory attention keep the weights ``(M, h * w, T * h * w)`` of its last call.
 
-    A hook for good: gradient checkpointing runs the layer again and must find it as it was.
+    The hook stays, because gradient checkpointing runs the layer again and needs the same layer.
     """
     if not hasattr(attention, "last_weights"):
         attention.last_weights = None
