@@ -70,7 +70,7 @@ class MemberConfig:
     memory: int | None = option(
         None, doc="Bytes of memory of one worker that Ray reserves, or nothing.", least=0
     )
-    max_workers: int | None = option(None, doc="At most so many workers, or nothing.", least=1)
+    max_workers: int | None = option(None, doc="Largest number of workers, or nothing.", least=1)
 
     @classmethod
     def parse(cls, value: Any, where: str) -> MemberConfig:

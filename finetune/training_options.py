@@ -18,7 +18,7 @@ MODES = ("auto", "inline", "ray")
 class UnrollOptions:
     """How clips are unrolled.
 
-    mem_every   every so many frames one is remembered (XMem, Cutie); LiVOS remembers all
+    mem_every   the distance in frames between remembered frames (XMem, Cutie); LiVOS remembers all
     deep_update   share of the frames after the first on which the mask encoder updates the sensory
                 memory (XMem, Cutie, LiVOS). It does so on remembered frames at inference: train a
                 network on as large a share, or on a small one, as the published ones were (0.2)

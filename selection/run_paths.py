@@ -1,7 +1,7 @@
 """Where everything of a run lies. Paths only: nothing is read here.
 
 It stands beside the report and the exports, which read run folders, and below the pipeline,
-which writes them; `ensemble.storage.run_directory` adds what of a run is whole.
+which writes them; `ensemble.storage.run_directory` adds which parts of a run are complete.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def describe_os_error(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return (
             f"no space is left on the disk of {where}: free some and run the same command again,"
-            " what is whole is kept"
+            " what is complete is kept"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{where} may not be written or read: change its permissions or choose another"

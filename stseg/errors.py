@@ -16,7 +16,7 @@ class InputError(ValueError):
 
 
 LISTED = 20
-"""At most so many valid names in a message."""
+"""The number of valid names that a message lists at most."""
 
 
 def unknown(kind: str, name: str, valid: Iterable[str], where: str = "") -> InputError:

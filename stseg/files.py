@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, locks, and digests.
+"""Files and folders that appear when they are complete or not at all, locks, and digests.
 
 Whatever the project writes, it writes under a hidden name beside the target, which ends in
 ``.partial``, and renames: a reader, or a later run after a kill, never sees half of it.
@@ -20,7 +20,7 @@ PARTIAL = ".partial"
 
 
 def partial_path(path: Path, token: str | None = None) -> Path:
-    """Where ``path`` is written until it is whole: ``.<name>.<token>.partial`` beside it.
+    """Where ``path`` is written until it is complete: ``.<name>.<token>.partial`` beside it.
 
     ``token`` tells writers apart; without one it is the number of this process.
     """
@@ -53,18 +53,18 @@ def open_atomic(path: str | Path, sync: bool = False) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: str | Path, content: bytes, sync: bool = False) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     with open_atomic(path, sync) as file:
         file.write(content)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 file whole or not at all."""
+    """Write a UTF-8 file completely or not at all."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str | Path, value: Any, indent: int | None = 1) -> None:
-    """Write JSON whole or not at all."""
+    """Write JSON completely or not at all."""
     write_text(path, json.dumps(value, indent=indent))
 
 

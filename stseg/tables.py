@@ -13,7 +13,8 @@ def format_table(
 ) -> str:
     """Columns under their heads, two spaces apart.
 
-    left     the first so many columns are flush left, the others, which hold numbers, flush right
+    left     this many columns, from the first on, are flush left; the others, which hold numbers,
+             are flush right
     total    a line of dashes sets the last row apart
     """
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]

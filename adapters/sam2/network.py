@@ -269,7 +269,7 @@ class Network:
         return memory, torch.cat([places, times], dim=1), tokens
 
     def _times(self, distances: Sequence[int], length: int) -> Tensor:
-        """``(tokens, memory_dim)``: positions of object pointers so many frames back.
+        """``(tokens, memory_dim)``: positions of object pointers this many frames back.
 
         For one object at a time, as the package does: in a batch the sums round differently.
         """

@@ -33,7 +33,7 @@ class Sam2Options(FrameOptions):
     )
     enlarge: float = option(
         0.0,
-        doc="The side is at most so many times the shorter side of the frames; 0: any.",
+        doc="The side is at most this many times the shorter side of the frames; 0: any.",
         least=1,
         also=(0,),
     )
@@ -72,7 +72,7 @@ class Sam2Options(FrameOptions):
         0.6, doc="Only frames above this quality become conditioning frames.", least=0, most=1
     )
     hole_area: int = option(
-        0, doc="Fill holes of at most so many low-resolution pixels; 0: none.", least=0
+        0, doc="Fill holes of at most this many low-resolution pixels; 0: none.", least=0
     )
 
     def __post_init__(self) -> None:

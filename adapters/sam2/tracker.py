@@ -28,7 +28,7 @@ class Policy:
     chunk_size     objects times configurations in one batch; -1: as many as pay
     rcms_frames    frames that reliable conditioned memory promotes; 0: none
     rcms_quality   above which a frame is reliable
-    hole_area      background components up to so many low-resolution pixels are filled
+    hole_area      background components up to this many low-resolution pixels are filled
     """
 
     scalings: tuple[Scaling, ...] = (Scaling(),)

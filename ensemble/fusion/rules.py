@@ -32,7 +32,7 @@ class FusionOptions:
     )
     absent_by: int = option(
         3,
-        doc="An object of which so many members see nothing is absent from a frame, in what "
+        doc="An object of which this many members see nothing is absent from a frame, in what "
         "`pgmr` fuses and whatever is selected; members of little trust do not count, "
         "copies count once; 0: never.",
         least=0,

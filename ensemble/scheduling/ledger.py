@@ -150,7 +150,8 @@ class Ledger:
             self.charge(item, item.message, now)
 
     def backoff(self, count: int) -> float:
-        """Seconds to wait after so many failures: doubles, from `RunLimits.backoff`."""
+        """Seconds to wait after ``count`` failures: `RunLimits.backoff`, doubled with each further
+        one."""
         if count <= 0:
             return 0.0
         return min(self._limits.backoff_cap, self._limits.backoff * 2.0 ** min(count - 1, 30))

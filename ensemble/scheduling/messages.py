@@ -38,7 +38,7 @@ class Shape:
 class MemberSpec:
     """A member as the scheduler sees it.
 
-    max_workers        at most so many at a time; None: as many as there is room for
+    max_workers        the largest number at a time; None: as many as there is room for
     seconds_per_unit   expected cost before any pair has been measured (unit: a pair's cost unit)
     """
 

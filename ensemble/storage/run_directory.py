@@ -1,4 +1,5 @@
-"""The run directory: what of a run is whole, and how one begins. `RunPaths` says where it lies."""
+"""The run directory: which parts of a run are complete, and how a run begins. `RunPaths` says where
+it lies."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from stseg.files import count_files, write_json, write_text
 
 @dataclass(frozen=True)
 class RunDirectory(RunPaths):
-    """A run folder: where everything lies, and what of it is whole; holds no state."""
+    """A run folder: where everything lies, and which parts are complete; holds no state."""
 
     def stills(self, video: str) -> Path:
         """Small pictures of a video, for the report."""
