@@ -140,10 +140,16 @@ def table(kind: type, prefix: str, leave_out: Mapping[str, Any] | tuple[()] = ()
     for key in keys(kind):
         if key.name.partition(".")[0] in leave_out or "[]" in key.name:
             continue
-        meaning = documented.get(key.name, "").replace("|", "\\|")
+        meaning = plain(documented.get(key.name, ""))
         words = key.type.removesuffix(" or nothing")
         rows.append(f"| `{prefix}{key.name}` | {words} | {default_of(key.default)} | {meaning} |\n")
     return HEAD + "".join(rows)
+
+
+def plain(text: str) -> str:
+    """The text for a cell: no bar ends it, and no angle bracket outside code begins a tag."""
+    parts = text.replace("|", "\\|").split("`")
+    return "`".join(part if i % 2 else part.replace("<", "&lt;") for i, part in enumerate(parts))
 
 
 def documentation(kind: type) -> dict[str, str]:

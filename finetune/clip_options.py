@@ -15,21 +15,21 @@ SYNTHETIC = "synthetic"
 class DataOptions:
     """Where clips come from and what they are like.
 
-    dataset      root folder of a data set in any layout of `mose.dataset`, or ``synthetic``
-    split        of the data set
-    labels       folder of full labels; nothing: the given masks are full labels
-    videos       names or shell patterns; empty: all
-    exclude      names or shell patterns to leave out
-    preset       difficulty of synthetic clips
-    synthetic    knobs of `mose.synthetic.SyntheticConfig` over the preset
-    enlarge      share of synthetic clips that are drawn at half the size and enlarged, as small
-                 videos are before a network sees them
-    size         height and width of a clip, a multiple of 16 (TMO and SAM 2: of 32); a SAM 2 that
-                 goes on from weights works at this size from then on
-    frames       frames of a clip
-    objects      at most this many objects
-    frame_step   (low, high) distance between a clip's frames in a data set's video
-    crop         least side of a crop, as a share of the shorter side of a video
+    dataset      is the root folder of a data set in any layout of `mose.dataset`, or ``synthetic``
+    split        names the split of the data set
+    labels       is the folder of full labels; nothing: the given masks are full labels
+    videos       lists names or shell patterns of videos; empty: all
+    exclude      lists names or shell patterns of videos to leave out
+    preset       is the difficulty of synthetic clips: easy, default or hard
+    synthetic    sets knobs of `mose.synthetic.SyntheticConfig` over the preset
+    enlarge      is the share of synthetic clips that are drawn at half the size and enlarged, as
+                 small videos are before a network sees them
+    size         is the height and width of a clip, a multiple of 16 (TMO and SAM 2: of 32); a SAM 2
+                 that goes on from weights works at this size from then on
+    frames       is the number of frames of a clip
+    objects      is the largest number of objects of a clip
+    frame_step   is the (low, high) distance between a clip's frames in a data set's video
+    crop         is the least side of a crop, as a share of the shorter side of a video
     """
 
     dataset: str = SYNTHETIC
@@ -68,23 +68,23 @@ class DataOptions:
 class AugmentOptions:
     """Ranges of what is drawn; 0 is off.
 
-    flip          share of clips that are mirrored
-    rotation      degrees to either side
-    shear         degrees to either side
-    scale         enlargement up to ``1 + scale``, or shrinking down to ``1 / (1 + scale)``
-    shift         to either side, as a share of the clip's side
-    brightness    of the clip: a factor in ``1 - x .. 1 + x``
-    contrast      of the clip, likewise
-    saturation    of the clip, likewise
-    jitter        of every frame: brightness, contrast and saturation likewise
-    grey          share of frames without colour
-    motion_blur   share of clips that are blurred along one direction
-    blur_length   of the longest such blur, in pixels, odd
-    paste         share of clips that get an object of another clip, to follow or to mislead
-    occlude       share of clips in which something passes before an object
-    scatter       share of clips whose later frames are moved by any distance, each by its own
-                  (what leaves at a side comes in at the other): where an object was says
-                  nothing, only what it looks like
+    flip          is the share of clips that are mirrored
+    rotation      is the largest rotation to either side, in degrees
+    shear         is the largest shear to either side, in degrees
+    scale         enlarges up to ``1 + scale``, or shrinks down to ``1 / (1 + scale)``
+    shift         is the largest shift to either side, as a share of the clip's side
+    brightness    multiplies the brightness of a clip by a factor in ``1 - x .. 1 + x``
+    contrast      changes the contrast of a clip likewise
+    saturation    changes the saturation of a clip likewise
+    jitter        changes brightness, contrast and saturation of every frame by itself, likewise
+    grey          is the share of frames without colour
+    motion_blur   is the share of clips that are blurred along one direction
+    blur_length   is the length of the longest such blur, in pixels, odd
+    paste         is the share of clips that get an object of another clip, to follow or to mislead
+    occlude       is the share of clips in which something passes in front of an object
+    scatter       is the share of clips whose later frames are shifted, each by a random distance of
+                  its own, and wrapped around: the place of an object then tells nothing, only its
+                  appearance does
     """
 
     flip: float = 0.0

@@ -28,19 +28,19 @@ COARSE = {"tmo": "TMO", "sam2": "SAM 2"}
 class ValidationOptions:
     """The hold-out that decides which checkpoint is best.
 
-    every      steps between two validations, and at the end; 0: none
-    dataset    root folder of a data set, ``synthetic``, or ``training``: other videos of the
-               same data set, split and labels as the clips
-    split      of the data set
-    labels     folder of full labels; nothing: the given masks are full labels
-    videos     names or shell patterns; empty: all
-    exclude    names or shell patterns to leave out
-    first      number of the first synthetic video
-    count      synthetic videos
-    frames     of a synthetic video
-    size       height and width of a synthetic video
-    objects    of a synthetic video
-    options    of the adapter
+    every     says after how many steps a validation follows; one more follows at the end; 0: none
+    dataset   is the root folder of a data set, ``synthetic``, or ``training``: other videos of the
+              same data set, split and labels as the clips
+    split     names the split of the data set
+    labels    is the folder of full labels; nothing: the given masks are full labels
+    videos    lists names or shell patterns of videos; empty: all
+    exclude   lists names or shell patterns of videos to leave out
+    first     is the number of the first synthetic video
+    count     is the number of synthetic videos
+    frames    is the number of frames of a synthetic video
+    size      is the height and width of a synthetic video, in pixels
+    objects   is the number of objects of a synthetic video
+    options   are options of the adapter that runs the checkpoint
     """
 
     every: int = 0
@@ -61,26 +61,29 @@ class ValidationOptions:
 class Recipe:
     """A training run.
 
-    network      xmem, cutie, livos, tmo or sam2
-    weights      checkpoint to start from: a path, a name from configs/weights.yaml or, in a recipe
-                 of stages, ``recipe:stage``; nothing: random weights of the sizes below
-    sizes        of a network that starts from random weights: fields of its configuration
-    warm_start   with sizes: checkpoint of any model; what has the same name and shape in it
-                 starts from there (encoders are shared between models)
-    encoders     with weights: checkpoint of any model whose encoders of images and of masks take
-                 the place of the network's own
-    keys         with sizes, of LiVOS: checkpoint of a Cutie; keys start as clusters of its keys
-    seed         of weights, clips and augmentation
-    steps        of the optimiser
-    batch        clips at a time
-    accumulate   batches per step
-    workers      processes that make clips; 0: none, they are made in between
-    threads      of the trainer's own arithmetic on a CPU; 0: as many as there are cores
-    device       cpu, cuda, cuda:<number> or mps
-    amp          bfloat16 where autocast sees fit; not on a CPU without instructions for it
-    save_every   steps between two checkpoints
-    output       folder of checkpoints and log; nothing: runs/finetune/<name of the recipe>
-    tensorboard  write curves for TensorBoard beside log.csv
+    network       is xmem, cutie, livos, tmo or sam2
+    weights       is the checkpoint to start from: a path, a name from configs/weights.yaml or, in
+                  a recipe of stages, ``recipe:stage``; nothing: random weights of the sizes below
+    sizes         are fields of the configuration of a network that starts from random weights
+    warm_start    is, with sizes, the checkpoint of any model; weights with the same name and shape
+                  start from it (encoders are shared between models)
+    encoders      is, with weights, the checkpoint of any model whose encoders of images and of
+                  masks replace those of the network
+    keys          is, with sizes of LiVOS, the checkpoint of a Cutie; keys start as clusters of its
+                  keys
+    seed          seeds weights, clips and augmentation
+    steps         is the number of steps of the optimiser
+    batch         is the number of clips in a batch
+    accumulate    is the number of batches per step
+    workers       is the number of processes that make clips; 0: they are made between the steps
+    threads       is the number of threads of the trainer's own arithmetic on a CPU; 0: as many as
+                  there are cores
+    device        is cpu, cuda, cuda:<number> or mps
+    amp           computes in bfloat16 where autocast sees fit; it is ignored on a CPU without
+                  instructions for it
+    save_every    is the number of steps between two checkpoints
+    output        is the folder of checkpoints and log; nothing: runs/finetune/<name of the recipe>
+    tensorboard   writes curves for TensorBoard beside log.csv
     """
 
     network: str

@@ -18,18 +18,21 @@ MODES = ("auto", "inline", "ray")
 class UnrollOptions:
     """How clips are unrolled.
 
-    mem_every   the distance in frames between remembered frames (XMem, Cutie); LiVOS remembers all
-    deep_update   share of the frames after the first on which the mask encoder updates the sensory
-                memory (XMem, Cutie, LiVOS). It does so on remembered frames at inference: train a
-                network on as large a share, or on a small one, as the published ones were (0.2)
-    checkpointing   networks keep less for the backward pass and compute it again: less
-                memory, 1.3 to 1.5 times the time, the same result
-    forget      share of the frames before which sensory memory (XMem, Cutie, LiVOS) and the masks
-                of the frame before (Cutie, LiVOS) are lost: what is segmented must be read from
-                memory, not only carried on
-    rgb_share   share of the clips in which TMO sees the frame in place of its flow picture
-    video_frames   length of the video of which SAM 2 takes a clip to be a part, by which it
-                   measures how long ago a pointer was; 0: the clip's own
+    mem_every       is the distance in frames between remembered frames (XMem, Cutie); LiVOS
+                    remembers all
+    deep_update     is the share of the frames after the first on which the mask encoder updates the
+                    sensory memory (XMem, Cutie, LiVOS). At inference it does so on remembered
+                    frames: train a network with as large a share, or with a small one, as the
+                    published networks were (0.2)
+    checkpointing   keeps less for the backward pass and computes it again: less memory, 1.3 to 1.5
+                    times the time, the same result
+    forget          is the share of the frames before which the sensory memory (XMem, Cutie, LiVOS)
+                    and the masks of the frame before (Cutie, LiVOS) are lost, so that the network
+                    must read its memory
+    rgb_share       is the share of the clips in which TMO sees the frame in place of its flow
+                    picture
+    video_frames    is the length of the video of which SAM 2 takes a clip to be a part, by which it
+                    measures the age of object pointers; 0: the clip's own
     """
 
     mem_every: int = 1
@@ -51,21 +54,23 @@ class UnrollOptions:
 class LossOptions:
     """Weights of the losses in the total, see `finetune.losses`; 0 is off.
 
-    cross_entropy   over background and objects
-    hardest         share of the pixels that cross-entropy counts in the end, see ``hardening``
-    hardening       (start, end) as shares of the schedule, between which it falls from 1
-    dice, focal     of every object's mask
-    absent          share of its weight that Dice, wherever it is used, has on the frames that an
-                    object is not on
-    mask_iou        of the IoU that a network predicts of its masks
-    object_score    of whether an object is visible
-    similarity      of an object's features in the first frame and later
-    auxiliary       cross-entropy and Dice of heads at stride 16, each like the main one
-    matching        cross-entropy and Dice of the masks that matching alone would give: the true
-                    masks of remembered frames, read at stride 16; teaches keys directly what a
-                    network from nothing else learns late
-    spread          of LiVOS's keys over their channels: a channel that nothing uses stays unused,
-                    and things that share one cannot be told apart
+    cross_entropy   weighs cross-entropy over background and objects
+    hardest         is the share of the pixels that cross-entropy counts in the end, see
+                    ``hardening``
+    hardening       gives the (start, end), as shares of the schedule, between which that share
+                    falls from 1
+    dice, focal     weigh these losses of every object's mask
+    absent          is the share of its weight that Dice, wherever it is used, has on frames without
+                    the object
+    mask_iou        weighs the error of the IoU that a network predicts for its masks
+    object_score    weighs the error of the score that tells whether an object is visible
+    similarity      weighs how far an object's features in the first frame and later are apart
+    auxiliary       weighs cross-entropy and Dice of heads at stride 16, each like the main one
+    matching        weighs cross-entropy and Dice of the masks that matching alone would give: the
+                    true masks of remembered frames, read at stride 16. It teaches keys directly
+                    what a network from nothing learns late otherwise
+    spread          weighs how unevenly LiVOS uses the channels of its keys: a channel that nothing
+                    uses stays unused, and things that share one cannot be told apart
     """
 
     cross_entropy: float = 1.0
@@ -97,17 +102,18 @@ class LossOptions:
 class OptimiserOptions:
     """AdamW and its schedule.
 
-    rate           the largest rate
-    weight_decay   of matrices and convolutions; biases, norms and embeddings have none
-    betas          of AdamW
-    clip           largest norm of the gradient; 0: any
-    schedule       cosine, or step: a tenth at every milestone
-    warm_up        steps of linear rise
-    final          share of ``rate`` at the end of a cosine
-    milestones     shares of the schedule
-    rates          factors by patterns of parameter names, the first match counts; 0 freezes
-    freeze_norms   batch norms keep their statistics (fine-tuning)
-    ema            decay of the moving average of the weights; 0: none
+    rate           is the largest learning rate
+    weight_decay   applies to matrices and convolutions; biases, norms and embeddings have none
+    betas          are those of AdamW
+    clip           is the largest norm of the gradient; 0: no limit
+    schedule       is cosine, or step: a tenth at every milestone
+    warm_up        is the number of steps of linear rise
+    final          is the share of ``rate`` at the end of a cosine
+    milestones     are shares of the schedule
+    rates          maps patterns of parameter names to factors; the first match counts, and 0
+                   freezes
+    freeze_norms   keeps the statistics of batch norms (fine-tuning)
+    ema            is the decay of the moving average of the weights; 0: none
     """
 
     rate: float = 1e-4
@@ -148,11 +154,12 @@ class OptimiserOptions:
 class LaunchOptions:
     """Where a training runs.
 
-    mode      inline: in this process; ray: with Ray Train; auto: with Ray Train for several
+    mode      is inline: in this process; ray: with Ray Train; or auto: with Ray Train for several
               workers or on a cluster
-    workers   processes that share every batch; each has a GPU of its own with device cuda
-    cpus      cores of each
-    address   ``host:port`` of a Ray cluster to join; nothing: this machine alone
+    workers   is the number of processes that share every batch; each has a GPU of its own with
+              device cuda
+    cpus      is the number of cores of each
+    address   is the ``host:port`` of a Ray cluster to join; nothing: this machine alone
     """
 
     mode: str = "auto"
