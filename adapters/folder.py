@@ -18,7 +18,8 @@ from adapters.expansion import Expansion
 from mose import InputError, Video
 from mose.findings import NOTE, Finding
 from mose.masks import values
-from mose.results import Results, judge_mask, name_findings, wrapping
+from mose.readers.meaning import undecided
+from mose.results import Results, foreign_ids, judge_mask, name_findings, wrapping
 from stseg.config import option
 
 UNKNOWN_QUALITY = 0.5
@@ -145,10 +146,14 @@ def _read(
     name: str,
     video: Video,
     ids: Collection[int] | None,
-    binary: bool | None = None,
+    binary: bool = False,
 ) -> np.ndarray:
     size = video.height, video.width
-    mask, found = judge_mask(results.read(name), name, video.name, size, ids, binary=binary)
+    mask, found = judge_mask(results.read(name), name, video.name, size, None, binary=binary)
+    if mask is not None and undecided(values(mask)):
+        mask = video.prompts.meaning.ids(mask)  # the convention of the video's own masks
+    if mask is not None and ids is not None:
+        found += foreign_ids(mask, name, video.name, ids)
     _refuse(results, found)
     assert mask is not None
     return mask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adapters.weights.store import how_to_get, missing
 from ensemble.plan import Plan, calibration_notes
+from mose.findings import lines as finding_lines
 from stseg.tables import format_table
 
 
@@ -31,6 +32,7 @@ def describe_plan(plan: Plan) -> str:
         f" (largest frame: {largest[1]})",
     ]
     lines += [f"unusable: {message}" for message in plan.broken.values()]
+    lines += finding_lines(plan.notes)
     lines += calibration_notes(plan.job)
     lines += missing_weights(plan)
     return "\n".join(lines)

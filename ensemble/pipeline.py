@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adapters.base import check_device
 from adapters.registry import check_name
-from ensemble.config import RunConfig
+from ensemble.config import BUILT_IN_DATASET, RunConfig
 from ensemble.dry_run import describe_plan
 from ensemble.execution.driver import RunOutcome, run_pairs
 from ensemble.execution.lease import held, refuse_second
@@ -22,6 +22,8 @@ from ensemble.resume import clear_leftovers, note_done
 from ensemble.scheduling.messages import LogEntry
 from ensemble.storage.journal import Journal, open_journal
 from ensemble.storage.run_directory import RunDirectory, open_run
+from mose.dataset import canonical_split
+from mose.findings import lines
 from selection.calibration import find_calibration
 from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, say, tell
 from stseg.config import to_dict
@@ -39,7 +41,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     runs = Path("runs")
     dataset = open_data(config, runs)
     choose_videos(dataset, config.data.videos)
-    name = f"{Path(config.data.dataset).name}-{config.data.split}"
+    name = f"{Path(config.data.dataset).name or 'data'}-{canonical_split(config.data.split)}"
     directory = RunDirectory(Path(config.output.path or runs / name))
     if dry_run:
         say(describe_plan(make_plan(config, dataset, directory)))
@@ -74,6 +76,8 @@ def announce(plan: Plan, directory: RunDirectory) -> None:
     tell(f"{len(config.members)} members on {config.execution.device}: {names}")
     if plan.finished:
         tell(f"{len(plan.finished)} videos are finished already, and are kept")
+    for line in lines(plan.notes):
+        say(line)
     for sentence in calibration_notes(plan.job):
         say(sentence)
 
@@ -85,8 +89,11 @@ def absolute_paths(config: RunConfig) -> RunConfig:
         if member.weights and Path(member.weights).exists():
             member = dataclasses.replace(member, weights=str(Path(member.weights).resolve()))
         members.append(member)
+    data = config.data
+    if data.dataset != BUILT_IN_DATASET:
+        data = dataclasses.replace(data, dataset=os.path.abspath(data.dataset))
     calibration = config.calibration and str(find_calibration(config.calibration))
-    return dataclasses.replace(config, members=tuple(members), calibration=calibration)
+    return dataclasses.replace(config, data=data, members=tuple(members), calibration=calibration)
 
 
 def execute(plan: Plan, directory: RunDirectory, journal: Journal) -> RunOutcome:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ensemble.config import BUILT_IN_DATASET, MemberConfig, RunConfig, calibration_of
@@ -16,7 +15,8 @@ from ensemble.scheduling.messages import Pair
 from ensemble.storage.journal import Input, Journal, read_journal
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError
-from mose.dataset import Dataset, open_dataset
+from mose.dataset import Dataset, matches_name, open_dataset
+from mose.findings import Finding
 from stseg.config import to_dict
 from stseg.errors import unknown
 from stseg.files import digest, file_digest
@@ -36,6 +36,7 @@ class Plan:
     whole       member -> videos whose prediction is complete (of videos that are not finished)
     pairs       what is left to run
     broken      video -> why it cannot be run at all, in a sentence
+    notes       what is worth knowing of how videos and lists were read
     """
 
     job: RunJob
@@ -45,6 +46,7 @@ class Plan:
     whole: dict[str, tuple[str, ...]]
     pairs: tuple[Pair, ...]
     broken: dict[str, str]
+    notes: tuple[Finding, ...] = ()
 
 
 def make_plan(
@@ -63,7 +65,7 @@ def make_plan(
     videos = choose_videos(dataset, config.data.videos)
     job = make_job(config, dataset, run, lease)
     with journal.together():
-        inputs, broken = look_at_all(dataset, videos, journal)
+        inputs, broken, notes = look_at_all(dataset, videos, journal)
         stored = StoredWork(run, job, journal, clear=bool(lease))
         finished: set[str] = set()
         whole: dict[str, list[str]] = {member.name: [] for member in config.members}
@@ -78,7 +80,7 @@ def make_plan(
                 else:
                     pairs.append(Pair(member, name, found.units))
     held = {member: tuple(names) for member, names in whole.items()}
-    return Plan(job, videos, inputs, frozenset(finished), held, tuple(pairs), broken)
+    return Plan(job, videos, inputs, frozenset(finished), held, tuple(pairs), broken, tuple(notes))
 
 
 def make_job(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str) -> RunJob:
@@ -126,10 +128,14 @@ def choose_videos(dataset: Dataset, patterns: Iterable[str]) -> tuple[str, ...]:
     patterns = tuple(patterns)
     if not patterns:
         return tuple(dataset.videos)
+    names = set(dataset.videos)
+    chosen: set[str] = set()
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in dataset.videos):
+        found = {pattern} if pattern in names else {n for n in names if matches_name(n, pattern)}
+        if not found:
             raise unknown("video", pattern, dataset.videos, f" in {dataset.root}")
-    return tuple(n for n in dataset.videos if any(fnmatchcase(n, p) for p in patterns))
+        chosen |= found
+    return tuple(name for name in dataset.videos if name in chosen)
 
 
 def weights_hash(member: MemberConfig, fetch: bool = False) -> str | None:

@@ -21,6 +21,7 @@ from ensemble.storage.journal import Input, Journal, Whole
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
 from mose.dataset import Dataset
+from mose.findings import Finding
 from selection.run_paths import WRITTEN
 from stseg.files import PARTIAL
 from stseg.progress import progress
@@ -39,19 +40,23 @@ SETTLED = 2.0
 
 def look_at_all(
     dataset: Dataset, videos: Sequence[str], journal: Journal
-) -> tuple[dict[str, Input], dict[str, str]]:
-    """What planning needs of each video, and for the others the reason why they cannot be run."""
+) -> tuple[dict[str, Input], dict[str, str], list[Finding]]:
+    """What each video looks like, why those that cannot be run cannot, and what is worth
+    knowing of how those were read that were looked at now."""
     known = journal.inputs
     inputs: dict[str, Input] = {}
     broken: dict[str, str] = {}
     if len(videos) > LOOK_AT_ALL:
         inputs = {n: known[n] for n in videos if n in known and unchanged(dataset, n, known[n])}
     rest = [name for name in videos if name not in inputs]
+    notes = [*dataset.notes]
     with ThreadPoolExecutor(LOOKERS) as pool:
-        looks: Iterable[Input | str] = pool.map(partial(_look_or_say_why, dataset), rest)
+        looks: Iterable[tuple[Input | str, tuple[Finding, ...]]]
+        looks = pool.map(partial(_look_or_say_why, dataset), rest)
         if len(rest) > LOOK_AT_ALL:
             looks = progress(looks, len(rest), "looking at the videos:")
-        for name, found in zip(rest, looks, strict=True):
+        for name, (found, more) in zip(rest, looks, strict=True):
+            notes += more
             if isinstance(found, str):
                 broken[name] = found
                 continue
@@ -60,18 +65,18 @@ def look_at_all(
                 journal.note_input(name, found)
             elif found != known.get(name):
                 journal.forget_input(name)
-    return {name: inputs[name] for name in videos if name in inputs}, broken
+    return {name: inputs[name] for name in videos if name in inputs}, broken, notes
 
 
-def _look_or_say_why(dataset: Dataset, name: str) -> Input | str:
-    """What planning needs of a video, or the reason why it cannot be run."""
+def _look_or_say_why(dataset: Dataset, name: str) -> tuple[Input | str, tuple[Finding, ...]]:
+    """What a video looks like, or why it cannot be run; and what is worth knowing of it."""
     try:
         return look_at(dataset, name)
     except (InputError, OSError) as error:
-        return str(error)
+        return str(error), ()
 
 
-def look_at(dataset: Dataset, name: str) -> Input:
+def look_at(dataset: Dataset, name: str) -> tuple[Input, tuple[Finding, ...]]:
     """Open a video and look at all its files' names and sizes, and at its given masks.
 
     Raises `InputError` for a video that cannot be run. Decodes no frame. An input without stamps
@@ -85,9 +90,21 @@ def look_at(dataset: Dataset, name: str) -> Input:
         stamps += _size_and_time(_path(folders, file))
     video.check_prompts()
     found = Input(video.fingerprint(), len(video), len(video.object_ids), video.height, video.width)
+    notes = [*video.notes, *_label_notes(dataset, video)]
     if max(stamps) > (time.time() - SETTLED) * 1e9:
-        return found
-    return found._replace(files=files, stamps=tuple(stamps))
+        return found, tuple(notes)
+    return found._replace(files=files, stamps=tuple(stamps)), tuple(notes)
+
+
+def _label_notes(dataset: Dataset, video: Video) -> list[Finding]:
+    """A note where labels are asked for and not every frame has one; `InputError` where none
+    has, as its scores would be an empty column."""
+    if dataset.labels is None:
+        return []
+    labels = dataset.label_masks(video.name, video)
+    if len(labels.paths) == len(video):
+        return []
+    return [Finding("labels", f"{labels.count} were found", video.name)]
 
 
 def unchanged(dataset: Dataset, name: str, known: Input) -> bool:
@@ -104,7 +121,8 @@ def unchanged(dataset: Dataset, name: str, known: Input) -> bool:
 
 
 def _folders(dataset: Dataset, name: str) -> list[str]:
-    return [f"{folder}/{name}" for folder in (dataset.images, *dataset.annotations)]
+    frames = f"{dataset.images}/{name}" if not dataset.movies else str(dataset.frames_of(name))
+    return [frames, *(f"{folder}/{name}" for folder in dataset.annotations)]
 
 
 def _modified(path: str) -> int:
@@ -122,8 +140,12 @@ def _size_and_time(path: str) -> tuple[int, int]:
 
 
 def _mask_files(video: Video, dataset: Dataset) -> tuple[str, ...]:
-    masks = video.prompts.paths()[:STAMPED_MASKS]
-    return tuple(f"{dataset.annotations.index(p.parents[1]) + 1}/{p.name}" for p in masks)
+    return tuple(
+        f"{number}/{path.relative_to(folder / video.name).as_posix()}"
+        for path in video.prompts.paths()[:STAMPED_MASKS]
+        for number, folder in enumerate(dataset.annotations, 1)
+        if path.is_relative_to(folder / video.name)
+    )
 
 
 def _path(folders: list[str], file: str) -> str:

@@ -14,7 +14,6 @@ from finetune.data.sources import open_labelled, select_videos
 from finetune.recipe import Recipe, ValidationOptions
 from finetune.workers import WorkerGroup
 from mose import InputError, Video
-from mose.masks import read_mask
 from mose.synthetic import make_clip
 from selection.metrics import VideoScorer
 
@@ -68,8 +67,9 @@ def labelled_videos(
     dataset = open_labelled(options)
     for name in select_videos(dataset, options)[share]:
         video = dataset.video(name)
-        folder = dataset.labels_folder(name)
-        yield video, [read_mask(folder / f"{frame}.png") for frame in video.frame_names]
+        labels = dataset.label_masks(name, video)
+        labels.check_complete("a hold-out needs one for every frame")
+        yield video, [labels.read(path) for path in labels.paths.values()]
 
 
 def video_score(predicted: list[np.ndarray], true: list[np.ndarray]) -> float:

@@ -17,7 +17,8 @@ import numpy as np
 from mose.check_dataset import video_findings
 from mose.dataset import Dataset, is_dataset, open_dataset, split_folders
 from mose.findings import Finding, Report
-from mose.masks import VOID, read_mask, values
+from mose.palette import values
+from mose.readers.meaning import MaskMeaning, undecided
 from mose.results import (
     Results,
     by_video,
@@ -31,6 +32,7 @@ from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, run_command, say
 from stseg.errors import InputError
 from stseg.progress import Progress
 
+ONE_OBJECT = MaskMeaning.ONE_OBJECT
 WORTH_PROCESSES = 8
 """Fewer videos than this are checked faster without starting other processes."""
 
@@ -78,7 +80,8 @@ def check_results(
 
 def check_dataset(dataset: Dataset, processes: int | None = None) -> Report:
     """Check the frames and given masks of a data set."""
-    findings = _over_videos(partial(video_findings, dataset), dataset.videos, processes)
+    findings = [*dataset.notes]
+    findings += _over_videos(partial(video_findings, dataset), dataset.videos, processes)
     subject = f"data set {dataset.name} ({dataset.split})"
     return Report(subject, len(dataset), tuple(findings))
 
@@ -95,6 +98,13 @@ def _whole_findings(results: Results, prefix: str, strays: Iterable[str]) -> Ite
             "wrapping-folder",
             f"all videos lie in the folder '{prefix}': {who}, put the video folders at the root",
             file=prefix,
+        )
+    if results.unusual:
+        yield Finding(
+            "dot-slash",
+            f"{results.path} writes names like '{results.unusual}', which unpack as they should:"
+            " they are read so, pack plain names like <video>/00000.png",
+            file=results.unusual,
         )
     for name in results.duplicates:
         yield Finding("duplicate-entry", f"entry {name} is there twice: pack it again", file=name)
@@ -119,14 +129,14 @@ class Expected:
     frames   names of its frames
     size     (height, width)
     ids      every id that is given
-    binary   whether the data set itself writes 0/255 masks (DAVIS 2016)
+    meaning  how the data set's own masks of the video are read
     first    file name of the first given mask, and that mask: ``(height, width) uint8``
     """
 
     frames: Sequence[str] | None = None
     size: tuple[int, int] | None = None
     ids: Sequence[int] | None = None
-    binary: bool = False
+    meaning: MaskMeaning = MaskMeaning.OBJECT_IDS
     first: tuple[str, np.ndarray] | None = None
 
 
@@ -134,13 +144,11 @@ def _expected(video: Video) -> Expected:
     """`InputError` where the video's given masks cannot be used."""
     video.check_prompts()
     index = next(iter(video.prompts))
-    path = video.prompts.paths()[0]
-    raw, read = (values(read_mask(path, binary=binary)) for binary in (False, None))
     return Expected(
         frames=video.frame_names,
         size=(video.height, video.width),
         ids=video.object_ids,
-        binary=VOID in raw and VOID not in read,
+        meaning=video.prompts.meaning,
         first=(f"{video.frame_names[index]}.png", video.prompts[index]),
     )
 
@@ -173,8 +181,10 @@ def _check_mask(
         data = _opened(path, os.getpid()).read(name)
     except InputError as error:
         return None, [Finding("undecodable", str(error), video, file)]
-    binary = None if expected.binary else False
-    mask, findings = judge_mask(data, name, video, expected.size, expected.ids, binary=binary)
+    mask, findings = judge_mask(data, name, video, expected.size, expected.ids)
+    if mask is not None and undecided(values(mask)) and expected.meaning is ONE_OBJECT:
+        mask = expected.meaning.ids(mask)
+        findings = [found for found in findings if found.rule != "object-id"]
     if mask is not None and expected.first and file == expected.first[0]:
         changed = first_mask_finding(mask, expected.first[1], name, video)
         findings += [changed] if changed else []

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
-
 from mose.dataset import Dataset
 from mose.findings import Finding
-from mose.masks import VOID, values
+from mose.palette import values
+from mose.readers.folder import list_folder
+from mose.readers.images import image_size, opened, read_frame
 from mose.results import PNG_END, judge_mask
-from mose.video import IMAGE_SUFFIXES, Video, numbered_files, read_frame
+from mose.video import Video
 from stseg.errors import InputError
 
 FILE_ENDS = {"JPEG": b"\xff\xd9", "PNG": PNG_END}
@@ -29,41 +29,54 @@ def video_findings(dataset: Dataset, name: str) -> list[Finding]:
     except InputError as error:
         return [Finding("video", str(error), name)]
     findings: list[Finding] = []
-    for path in numbered_files(dataset.images / name, IMAGE_SUFFIXES, "frame"):
-        findings += _frame_findings(path, name, size)
+    if (dataset.images / name).is_dir():
+        for path in list_folder(dataset.images / name, "frame", name).paths:
+            findings += _frame_findings(path, name, size)
     ids: set[int] = set()
     for path in video.prompts.paths():
-        mask, found = judge_mask(path.read_bytes(), str(path), name, size, binary=False)
+        binary = video.prompts.per_object
+        mask, found = judge_mask(path.read_bytes(), str(path), name, size, binary=binary)
         findings += found
-        present = set(values(mask)) - {0} if mask is not None else set()
-        ids |= present
-        if VOID in present and present != {VOID}:
-            sentence = f"mask {path} holds void pixels (255): they are taken for background"
-            findings.append(Finding("void", sentence, name, path.name))
-    if not ids:
-        sentence = f"video {name} has no object to follow: no given mask holds one"
-        findings.append(Finding("video", sentence, name))
-    elif int(video.prompts.paths()[0].stem) != int(video.frame_names[0]):
-        sentence = (
-            f"video {name} has its first mask on frame {video.prompts.paths()[0].stem}, not on"
-            f" its first frame {video.frame_names[0]}"
-        )
-        findings.append(Finding("late-first-mask", sentence, name))
+        ids |= set(values(mask)) - {0} if mask is not None else set()
+    findings += _prompt_findings(video, ids, readable=not findings)
     return [*findings, *_meta_findings(dataset, video)]
+
+
+def _prompt_findings(video: Video, ids: set[int], readable: bool) -> Iterator[Finding]:
+    """What the given masks come to, where all of them can be read."""
+    name = video.name
+    if not readable:
+        if not ids:
+            sentence = f"video {name} has no object to follow: no given mask holds one"
+            yield Finding("video", sentence, name)
+        return
+    try:
+        video.check_prompts()
+        yield from video.notes
+    except InputError as error:
+        yield Finding("video", str(error), name)
+        return
+    first = video.frame_names[next(iter(video.prompts))]
+    if first != video.frame_names[0]:
+        sentence = (
+            f"video {name} has its first mask on frame {first}, not on its first frame"
+            f" {video.frame_names[0]}"
+        )
+        yield Finding("late-first-mask", sentence, name)
 
 
 def _frame_findings(path: Path, video: str, size: tuple[int, int]) -> Iterator[Finding]:
     try:
-        with Image.open(path) as image:
-            found, end = (image.height, image.width), FILE_ENDS.get(image.format or "", b"")
+        with opened(path, path, "frame") as image:
+            end = FILE_ENDS.get(image.format or "", b"")
+        found = image_size(path)
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - 64))
             whole = end in file.read()
         if not whole:
             read_frame(path)  # what follows the end of the image may be anything
-    except (InputError, OSError, SyntaxError, ValueError) as error:
-        reason = str(error) if isinstance(error, InputError) else f"frame {path}: not an image"
-        yield Finding("undecodable", reason, video, path.name)
+    except (InputError, OSError) as error:
+        yield Finding("undecodable", str(error), video, path.name)
         return
     if found != size:
         yield Finding(

@@ -23,7 +23,8 @@ import numpy as np
 from PIL import Image
 
 from mose.dataset import Dataset, open_dataset
-from mose.masks import object_ids, read_mask, write_mask
+from mose.labels import LabelMasks
+from mose.masks import object_ids, write_mask
 from mose.video import Video
 from stseg.cli import EXIT_OK, CommandParser, run_command, say
 from stseg.errors import InputError
@@ -75,7 +76,8 @@ def draw_recipe(dataset: Dataset, rng: np.random.Generator, objects: int, frames
         )
     pastes = []
     for n, name in enumerate(names[1:]):
-        labels = read_mask(_label_paths(dataset, str(name))[0])
+        labels = _labels(dataset, str(name), dataset.video(str(name)))(0)
+        assert labels is not None
         ids = object_ids(labels)
         if not ids:
             raise InputError(f"video {name} has no object on its first frame: leave it out")
@@ -147,25 +149,22 @@ class _Clip:
 
     def __init__(self, dataset: Dataset, name: str):
         self.video: Video = dataset.video(name)
-        self._labels = _label_paths(dataset, name)
+        self._labels = _labels(dataset, name, self.video)
         self._kept: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def frame(self, t: int) -> tuple[np.ndarray, np.ndarray]:
-        length = len(self._labels)
+        length = len(self.video)
         turn = t % max(2 * length - 2, 1)
         index = turn if turn < length else 2 * length - 2 - turn
         if self._kept is None or self._kept[0] != index:
-            self._kept = (index, self.video[index], read_mask(self._labels[index]))
+            self._kept = (index, self.video[index], self._labels.read(self._labels.paths[index]))
         return self._kept[1], self._kept[2]
 
 
-def _label_paths(dataset: Dataset, name: str) -> list[Path]:
-    folder = dataset.labels_folder(name)
-    paths = [folder / f"{stem}.png" for stem in dataset.video(name).frame_names]
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"label {path} is missing: every frame of a clip needs a mask")
-    return paths
+def _labels(dataset: Dataset, name: str, video: Video) -> LabelMasks:
+    labels = dataset.label_masks(name, video)
+    labels.check_complete("every frame of a clip needs a mask")
+    return labels
 
 
 def write_composites(

@@ -7,6 +7,9 @@ Layouts, all with one folder per video and files named by frame number::
                          (v2: meta_<split>.json, YouTube-VOS: meta.json beside them)
     one split            root/JPEGImages/<video>/00000.jpg
                          root/Annotations/<video>/00000.png
+    SA-V                 root/sav_val/JPEGImages_24fps/<video>/00000.jpg
+                         root/sav_val/Annotations_6fps/<video>/000/00000.png
+    movies               <video>.mp4 (.mov, .avi, .webm) in place of the folder <video> of frames
     DAVIS 2016, 2017     root/JPEGImages/{480p,Full-Resolution}/<video>/00000.jpg
                          root/Annotations/{480p,Full-Resolution}/<video>/00000.png
                          root/ImageSets/2017/{train,val,test-dev}.txt
@@ -16,24 +19,34 @@ Opening lists folder names and decodes nothing, so thousands of videos open at o
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mose.masks import object_ids, read_mask
+from mose.findings import Finding
+from mose.labels import LabelMasks
+from mose.palette import values
+from mose.readers.folder import leftover, list_folder
+from mose.readers.lists import read_json, read_names
+from mose.readers.masks import read_mask
+from mose.readers.meaning import undecided, uses_ignore
+from mose.readers.movies import MOVIE_SUFFIXES
 from mose.video import Video, open_video
 from stseg.errors import InputError, unknown
 
 IMAGES, ANNOTATIONS, LISTS = "JPEGImages", "Annotations", "ImageSets"
 
+RATES = {"JPEGImages": "JPEGImages_24fps", "Annotations": "Annotations_6fps"}
+"""Folder -> SA-V's name for it."""
+
 SPLITS = {
-    "train": ("train",),
-    "valid": ("valid", "val"),
-    "test": ("test", "test-dev"),
+    "train": ("train", "sav_train"),
+    "valid": ("valid", "val", "sav_val"),
+    "test": ("test", "test-dev", "sav_test"),
 }
 """Split -> the names under which data sets have it, the likeliest first."""
 
@@ -69,6 +82,8 @@ class Dataset:
     images       folder of one folder of frames per video
     annotations  folders of one folder of given masks per video
     labels       folder of one folder of full labels per video, or None
+    movies       file names of the videos that are movies
+    notes        what is worth knowing of how the folders and lists were read
     """
 
     root: Path
@@ -78,6 +93,8 @@ class Dataset:
     images: Path
     annotations: tuple[Path, ...]
     labels: Path | None = None
+    movies: frozenset[str] = frozenset()
+    notes: tuple[Finding, ...] = ()
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -85,13 +102,32 @@ class Dataset:
     def video(self, name: str) -> Video:
         """Open a video; nothing is decoded. `InputError` if it is not there or has no mask."""
         self._check_name(name)
-        given = [folder / name for folder in self.annotations if (folder / name).is_dir()]
+        given = [place for folder in self.annotations for place in _given_of(folder, name)]
         if not given:
             raise InputError(
                 f"video {name} has no given masks: expected one for its first frame in"
                 f" {self.annotations[0] / name}"
             )
-        return open_video(self.images / name, given, name)
+        return open_video(self.frames_of(name), given, name, lambda: self.ignores)
+
+    def frames_of(self, name: str) -> Path:
+        """The folder of a video's frames, or its movie."""
+        movie = next((m for m in self.movies if Path(m).stem == name), name)
+        return self.images / movie
+
+    def label_masks(self, name: str, video: Video) -> LabelMasks:
+        """The full labels of a video that was opened, matched by number."""
+        return LabelMasks(self.labels_folder(name), video, lambda: self.ignores)
+
+    @cached_property
+    def ignores(self) -> bool:
+        """Whether masks of this data set use 255 for what is to be ignored: some video of it
+        has both ids and 255. Asked only for videos whose masks hold 0 and 255 alone, and found
+        by reading given masks and labels until one tells."""
+        folders = (*self.annotations, *([self.labels] if self.labels else ()))
+        return any(
+            uses_ignore(_values_below(folder / name)) for folder in folders for name in self.videos
+        )
 
     def labels_folder(self, name: str) -> Path:
         """The folder of full labels of a video; it need not exist or hold every frame."""
@@ -122,16 +158,7 @@ class Dataset:
         places = [self.root / name for name in ("meta.json", *names)]
         places += [self.root.parent / name for name in names]
         path = next((place for place in places if place.is_file()), None)
-        if path is None:
-            return {}
-        try:
-            videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
-            return {name: dict(entry) for name, entry in videos.items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(
-                f'meta file {path} is damaged: expected {{"videos": {{<video>: ...}}}};'
-                " restore or remove it"
-            ) from None
+        return {} if path is None else read_meta(path)
 
     def _check_name(self, name: str) -> None:
         if name not in self._names:
@@ -166,57 +193,92 @@ def open_dataset(
     folder, split, listed = _find_split(root, split)
     named = [annotations] if isinstance(annotations, (str, Path)) else annotations
     wanted = [Path(name) for name in named or (ANNOTATIONS,)]
-    there = [name for name in RESOLUTIONS if (folder / IMAGES / name).is_dir()]
+    below = _below(folder, IMAGES)
+    there = [name for name in RESOLUTIONS if (below / name).is_dir()]
     asked = [name for name in there if name in {path.name for path in wanted}]
     resolution = (*asked, *there, "")[0]
-    images = folder / IMAGES / resolution
+    images = below / resolution
+    videos = _videos(images, listed)
     return Dataset(
         root=folder,
         name=_dataset_name(folder if folder == root else root),
         split=split,
-        videos=_videos(images, listed),
+        videos=videos.names,
         images=images,
         annotations=tuple(_masks(folder, name, resolution, "given masks") for name in wanted),
         labels=None if labels is None else _masks(folder, Path(labels), resolution, "labels"),
+        movies=videos.movies,
+        notes=videos.notes,
     )
+
+
+def read_meta(path: Path) -> dict[str, dict[str, Any]]:
+    """Video -> its entry in a meta file; `InputError` where it is damaged."""
+    try:
+        videos = read_json(path, "meta file")["videos"]
+        return {name: dict(entry) for name, entry in videos.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f" ({error})" if isinstance(error, InputError) else ""
+        raise InputError(
+            f'meta file {path} is damaged: expected {{"videos": {{<video>: ...}}}};'
+            f" restore or remove it{why}"
+        ) from None
+
+
+def matches_name(name: str, pattern: str) -> bool:
+    """Whether a pattern means a video: the name itself, whatever it holds, or ``*``, ``?``,
+    ``[...]`` as in file names."""
+    return name == pattern or fnmatchcase(name, pattern)
 
 
 def split_folders(root: str | Path) -> tuple[str, ...]:
     """Names of the root's folders that hold ``JPEGImages``; none where it is itself a split."""
     try:
-        return tuple(sorted(p.name for p in Path(root).iterdir() if (p / IMAGES).is_dir()))
+        return tuple(
+            sorted(
+                p.name
+                for p in Path(root).iterdir()
+                if not leftover(p.name) and _below(p, IMAGES).is_dir()
+            )
+        )
     except OSError:
         return ()
 
 
 def is_dataset(root: str | Path) -> bool:
     """Whether a folder holds ``JPEGImages``, itself or in a split's folder."""
-    return (Path(root) / IMAGES).is_dir() or bool(split_folders(root))
+    return _below(Path(root), IMAGES).is_dir() or bool(split_folders(root))
 
 
-def _find_split(root: Path, split: str | None) -> tuple[Path, str, list[str] | None]:
-    """The folder that holds the split's ``JPEGImages``, its name, the videos of its list."""
+def _below(root: Path, name: str) -> Path:
+    """A folder of a data set, or that of SA-V which holds the same."""
+    usual, rated = root / name, root / RATES.get(name, name)
+    return rated if rated.is_dir() and not usual.is_dir() else usual
+
+
+def _find_split(root: Path, split: str | None) -> tuple[Path, str, Path | None]:
+    """The folder that holds the split's ``JPEGImages``, its name, the list of its videos."""
     if not root.is_dir():
         raise InputError(f"data set folder {root} does not exist: give the root of a data set")
     folders, lists = split_folders(root), _split_lists(root)
-    flat = (root / IMAGES).is_dir()
-    own = _canonical(root.resolve().name)
+    flat = _below(root, IMAGES).is_dir()
+    own = canonical_split(root.resolve().name)
     if split is None:
         if flat:
             return root, own if own in SPLITS else "all", None
         if len(folders) == 1:
-            return root / folders[0], _canonical(folders[0]), None
+            return root / folders[0], canonical_split(folders[0]), None
         if folders:
             raise InputError(f"data set {root} has several splits: choose {', '.join(folders)}")
         raise InputError(f"folder {root} holds no data set: {LAYOUT_HINT}")
-    split = _canonical(split)
+    split = canonical_split(split)
     names = SPLITS.get(split, (split,))
     for name in names:
         if name in folders:
             return root / name, split, None
     for name in names:
         if name in lists:
-            return root, split, _read_list(lists[name])
+            return root, split, lists[name]
     if not flat and not folders:
         raise InputError(f"folder {root} holds no data set: {LAYOUT_HINT}")
     if flat and not lists and split in SPLITS:
@@ -229,13 +291,18 @@ def _find_split(root: Path, split: str | None) -> tuple[Path, str, list[str] | N
     raise unknown("split", split, (*folders, *lists) or SPLITS, f" of data set {root}")
 
 
-def _canonical(split: str) -> str:
-    return "valid" if split == "val" else split
+def canonical_split(split: str) -> str:
+    """``valid`` for ``val`` and the like; other names as they are."""
+    for name in SPLITS:
+        if split.lower() in (name, "val" if name == "valid" else name):
+            return name
+    return next((s for s, names in SPLITS.items() if split.startswith("sav_") and split in names),
+                split)  # fmt: skip
 
 
 def _dataset_name(root: Path) -> str:
     root = root.resolve()
-    return root.parent.name if _canonical(root.name) in SPLITS else root.name
+    return root.parent.name if canonical_split(root.name) in SPLITS else root.name
 
 
 def _split_lists(root: Path) -> dict[str, Path]:
@@ -248,35 +315,93 @@ def _split_lists(root: Path) -> dict[str, Path]:
     return lists
 
 
-def _read_list(path: Path) -> list[str]:
-    """Video names of a list: one a line, or DAVIS 2016's pairs of frame and mask paths."""
-    firsts = [
-        line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
-    ]
-    return [Path(first).parent.name if "/" in first else first for first in firsts]
+@dataclass(frozen=True)
+class _Videos:
+    """The videos of a split: names, file names of the movies among them, notes."""
+
+    names: tuple[str, ...]
+    movies: frozenset[str]
+    notes: tuple[Finding, ...]
 
 
-def _videos(images: Path, listed: list[str] | None) -> tuple[str, ...]:
-    with os.scandir(images) as entries:
-        found = {e.name for e in entries if e.is_dir() and not e.name.startswith(".")}
+def _videos(images: Path, listed: Path | None) -> _Videos:
+    """Every folder and movie of ``images``, or those that the list in the file ``listed`` names."""
+    folders: set[str] = set()
+    movies: dict[str, str] = {}
+    notes: list[Finding] = []
+    for entry in sorted(os.scandir(images), key=lambda e: e.name):
+        name = Path(entry.name)
+        if leftover(entry.name):
+            continue
+        if entry.is_dir():
+            folders.add(entry.name)
+        elif entry.is_file() and name.suffix.lower() in MOVIE_SUFFIXES:
+            movies.setdefault(name.stem, entry.name)
+        else:
+            gone = (
+                "a link to nothing" if not entry.is_file() else "no folder of frames and no movie"
+            )
+            sentence = f"{images / entry.name} is {gone}: it is not used"
+            notes.append(Finding("stray-file", sentence, None, entry.name))
+    for both in sorted(folders & movies.keys()):
+        movie = images / movies.pop(both)
+        sentence = f"movie {movie} lies beside the folder of its name: the folder is used"
+        notes.append(Finding("stray-file", sentence, both))
+    found = folders | movies.keys()
     if not found:
-        raise InputError(f"folder {images} holds no videos: expected <video>/00000.jpg in it")
-    if listed is None:
-        return tuple(sorted(found))
-    missing = sorted(set(listed) - found)
-    if missing:
         raise InputError(
-            f"video {missing[0]} of the split's list is not in {images}"
-            f" ({len(missing)} of {len(set(listed))} are missing): complete the data set"
+            f"folder {images} holds no videos: expected <video>/00000.jpg or <video>.mp4 in it"
         )
-    if not listed:
-        raise InputError(f"the split's list under {LISTS} names no video: complete it")
-    return tuple(sorted(set(listed)))
+    names = tuple(sorted(found))
+    if listed is not None:
+        names, more = _listed(images, listed, names)
+        notes += more
+    return _Videos(names, frozenset(movies[n] for n in names if n in movies), tuple(notes))
+
+
+def _listed(
+    images: Path, listed: Path, found: tuple[str, ...]
+) -> tuple[tuple[str, ...], list[Finding]]:
+    """The videos that a split's list names, and notes on entries in other cases."""
+    names = read_names(listed, "the split's list")
+    if not names.entries:
+        raise InputError(f"the split's list {listed} names no video: complete it")
+    meant = names.matched(found)
+    if meant.nowhere:
+        raise InputError(
+            f"video {meant.nowhere[0]} of the split's list {listed} is not in {images}"
+            f" ({len(meant.nowhere)} of {len(meant.nowhere) + len(meant.names)} are missing):"
+            " complete the data set"
+        )
+    notes = [
+        Finding("list-case", f"list {listed} writes '{entry}' for video {name}", name)
+        for entry, name in meant.otherwise
+    ]
+    return tuple(sorted(meant.names)), notes
+
+
+def _given_of(folder: Path, name: str) -> list[Path]:
+    """Where a folder of given masks has those of a video: its folder, or one PNG of its name."""
+    if (folder / name).is_dir():
+        return [folder / name]
+    single = folder / f"{name}.png"
+    return [single] if single.is_file() else []
+
+
+def _values_below(folder: Path) -> Iterator[list[int]]:
+    """What each mask of a folder holds; nothing of those that cannot be read."""
+    if not folder.is_dir():
+        return
+    for path in list_folder(folder, "mask").paths:
+        try:
+            yield values(read_mask(path))
+        except InputError:
+            continue
 
 
 def _masks(root: Path, name: Path, resolution: str, kind: str) -> Path:
     """A folder of masks: relative to the split, else to the current folder, or absolute."""
-    places = [root / name] if name.is_absolute() else [root / name, name]
+    places = [root / name] if name.is_absolute() else [_below(root, str(name)), name]
     for place in places:
         if place.is_dir():
             inner = place / resolution
@@ -295,4 +420,6 @@ def _count(objects: Any) -> int:
 def _count_objects(video: Video) -> int:
     given = video.prompts.paths()
     few = len(given) <= FEW_MASKS
-    return len(video.object_ids if few else object_ids(read_mask(given[0])))
+    if few or undecided(values(read_mask(given[0]))):
+        return len(video.object_ids)
+    return len([v for v in values(read_mask(given[0])) if 0 < v < 255])

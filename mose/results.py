@@ -6,10 +6,7 @@ The same rules judge a submission (`mose.check`) and a folder that serves as a m
 from __future__ import annotations
 
 import io
-import os
-import zipfile
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -18,15 +15,15 @@ import numpy as np
 
 from mose.findings import Finding
 from mose.masks import MaskError, decode_mask, object_ids, values
+from mose.readers.archives import Archive, walk
+from mose.readers.folder import is_leftover
+from mose.readers.masks import evidence_against_ids
+from mose.readers.meaning import MaskMeaning
 from stseg.errors import InputError
 
-MAX_MASK_BYTES = 64 << 20
-"""No mask is larger: what claims to be is not unpacked."""
-
+PNG_START = b"\x89PNG"
 PNG_END = b"IEND\xaeB`\x82"
 """The last chunk of every whole PNG, with its checksum."""
-
-JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 class Results:
@@ -35,81 +32,45 @@ class Results:
     path        the folder or zip
     names       relative names with ``/``, ascending, without directories
     duplicates  names that a zip holds twice
+    unusual     a name in a zip that is written otherwise than ``<video>/00000.png``, or None
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         if not self.path.exists():
             raise InputError(f"{self.path} does not exist: give a folder or a zip of masks")
-        self._archive = None if self.path.is_dir() else _open_zip(self.path)
+        self._archive = None if self.path.is_dir() else Archive(self.path)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        return tuple(sorted(self._listed))
+        return tuple(sorted(walk(self.path) if self._archive is None else self._archive.entries))
 
     def below(self, folder: str) -> list[str]:
-        """Names of the files below a folder ("a/b/"), without it."""
+        """Names of the files below a folder ("a/b/"), without it and what systems leave there."""
         start = bisect_left(self.names, folder)
         end = bisect_left(self.names, folder[:-1] + chr(ord("/") + 1))
-        return [name.removeprefix(folder) for name in self.names[start:end]]
+        found = (name.removeprefix(folder) for name in self.names[start:end])
+        return [name for name in found if not is_leftover(name)]
 
     @property
     def duplicates(self) -> tuple[str, ...]:
-        return tuple(sorted(name for name, count in self._listed.items() if count > 1))
+        return () if self._archive is None else tuple(sorted(set(self._archive.duplicates)))
 
-    @cached_property
-    def _listed(self) -> Counter[str]:
-        return Counter(_walk(self.path) if self._archive is None else _files(self._archive))
+    @property
+    def unusual(self) -> str | None:
+        return None if self._archive is None else self._archive.unusual
 
     def read(self, name: str) -> bytes:
-        """The content of one file. `InputError` if a zip's entry is damaged or no mask's size."""
-        if self._archive is None:
-            return (self.path / name).read_bytes()
+        """The content of one file. `InputError` if it is a link to nothing, or a zip's entry is
+        damaged or no mask's size."""
+        if self._archive is not None:
+            return self._archive.read(name)
         try:
-            entry = self._archive.getinfo(name)
-            if entry.flag_bits & 1:
-                raise InputError(f"{self.path} is encrypted: pack it without a password")
-            if entry.file_size > MAX_MASK_BYTES:
-                raise InputError(f"entry {name} of {self.path} is too large for a mask: remove it")
-            return self._archive.read(entry)
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
+            return (self.path / name).read_bytes()
+        except OSError as error:
             raise InputError(
-                f"entry {name} of {self.path} is damaged ({error}): pack it again"
+                f"mask {self.path / name} cannot be read ({error.strerror}): restore it"
             ) from None
-
-
-def _walk(root: Path) -> Iterator[str]:
-    for folder, _, files in os.walk(root, followlinks=True):
-        below = Path(folder).relative_to(root)
-        yield from ((below / name).as_posix() for name in files)
-
-
-def _files(archive: zipfile.ZipFile) -> Iterator[str]:
-    return (entry.filename for entry in archive.infolist() if not entry.is_dir())
-
-
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    """The archive; `InputError` if it is none or holds names that lead outside."""
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(
-            f"{path} is not a whole zip ({error}): give a folder or a zip of masks"
-        ) from None
-    for name in archive.namelist():
-        unsafe = name.startswith("/") or "\\" in name or ":" in name
-        if unsafe or ".." in PurePosixPath(name).parts:
-            raise InputError(
-                f"zip {path} holds the name '{name}', which is absolute, leads outside or has"
-                " backslashes: pack it again with names like <video>/00000.png"
-            )
-    return archive
-
-
-def is_junk(name: str) -> bool:
-    """Whether an operating system, not a person, put the file there."""
-    parts = PurePosixPath(name).parts
-    return parts[0] in JUNK or parts[-1] in JUNK or parts[-1].startswith("._")
 
 
 def wrapping(names: Sequence[str], videos: Collection[str] = ()) -> str:
@@ -118,7 +79,7 @@ def wrapping(names: Sequence[str], videos: Collection[str] = ()) -> str:
     A folder wraps if every file lies in it, two levels or more below, and it is not itself
     one of ``videos``.
     """
-    parts = [PurePosixPath(name).parts for name in names if not is_junk(name)]
+    parts = [PurePosixPath(name).parts for name in names if not is_leftover(name)]
     depth = 0
     while parts and all(len(p) > depth + 2 for p in parts):
         tops = {p[depth] for p in parts}
@@ -134,7 +95,7 @@ def by_video(names: Sequence[str], prefix: str) -> dict[str, list[str]]:
     for name in names:
         inside = name.removeprefix(prefix)
         video, slash, rest = inside.partition("/")
-        known = slash and name.startswith(prefix) and not is_junk(name)
+        known = slash and name.startswith(prefix) and not is_leftover(name)
         videos.setdefault(video if known else "", []).append(rest if known else name)
     return videos
 
@@ -148,9 +109,12 @@ def name_findings(
     folder   how messages call the video's folder, with a slash at its end
     """
     stems = set()
+    known = set(frames or ())
     for file in sorted(files):
         stem, dot, suffix = file.rpartition(".")
-        if not (suffix == "png" and dot and stem.isascii() and stem.isdigit()):
+        if suffix == "png" and dot and (stem in known or (stem.isascii() and stem.isdigit())):
+            stems.add(stem)
+        else:
             yield Finding(
                 "file-name",
                 f"file {folder}{file} is not named like 00000.png: scorers that turn names into"
@@ -158,12 +122,10 @@ def name_findings(
                 video,
                 file,
             )
-        else:
-            stems.add(stem)
     if frames is None:
         return
     missing = [frame for frame in frames if frame not in stems]
-    extra = sorted(stems - set(frames))
+    extra = sorted(stems - known)
     if missing:
         yield Finding(
             "missing-frame",
@@ -193,27 +155,36 @@ def judge_mask(
     size: tuple[int, int] | None = None,
     ids: Collection[int] | None = None,
     *,
-    binary: bool | None = None,
+    binary: bool = False,
+    meaning: MaskMeaning = MaskMeaning.OBJECT_IDS,
 ) -> tuple[np.ndarray | None, list[Finding]]:
     """Decode one mask and hold it against the rules.
 
     data     content of the PNG; name: what messages call it
     size     (height, width) of the frames, None: not known
     ids      the ids that it may hold, None: not known
-    binary   as for `decode_mask`
+    binary   whether it is the mask of one object, whose value does not matter
+    meaning  how the masks of the video are read
 
     Returns ``(height, width) uint8`` ids, or None where nothing could be decoded, and what
     is wrong with it.
     """
     file = PurePosixPath(name).name
     try:
-        mask = decode_mask(io.BytesIO(data), name, binary=binary)
+        mask = meaning.ids(decode_mask(io.BytesIO(data), name, binary=binary))
     except MaskError as error:
-        rule = "undecodable" if error.problem == "undecodable" else "mode"
+        rule = {"undecodable": "undecodable", "ids": "no-ids"}.get(error.problem, "mode")
         silent = "; a scorer would read wrong ids from it without a word" if rule == "mode" else ""
         return None, [Finding(rule, f"{error}{silent}", video, file)]
     findings = []
-    if PNG_END not in data[-64:]:
+    evidence = evidence_against_ids(mask)
+    if evidence:
+        sentence = (
+            f"mask {name} is no mask of object ids ({evidence}): save the ids themselves, without"
+            " smoothing, compression or stretching"
+        )
+        findings.append(Finding("no-ids", sentence, video, file))
+    if data.startswith(PNG_START) and PNG_END not in data[-64:]:
         findings.append(Finding("undecodable", f"mask {name} is cut off: replace it", video, file))
     if size is not None and mask.shape != size:
         findings.append(
@@ -226,18 +197,20 @@ def judge_mask(
             )
         )
     if ids is not None:
-        foreign = [value for value in values(mask) if value and value not in ids]
-        if foreign:
-            findings.append(
-                Finding(
-                    "object-id",
-                    f"mask {name} holds {_ids(foreign)}, but the given masks of video {video}"
-                    f" hold {_ids(sorted(ids)) or 'no object'}: keep the given ids",
-                    video,
-                    file,
-                )
-            )
+        findings += foreign_ids(mask, name, video, ids)
     return mask, findings
+
+
+def foreign_ids(mask: np.ndarray, name: str, video: str, ids: Collection[int]) -> list[Finding]:
+    """A finding where a mask holds other ids than those that are given."""
+    foreign = [value for value in values(mask) if value and value not in ids]
+    if not foreign:
+        return []
+    sentence = (
+        f"mask {name} holds {_ids(foreign)}, but the given masks of video {video} hold"
+        f" {_ids(sorted(ids)) or 'no object'}: keep the given ids"
+    )
+    return [Finding("object-id", sentence, video, PurePosixPath(name).name)]
 
 
 def _ids(ids: Sequence[int]) -> str:

@@ -47,7 +47,7 @@ def write_submission(
         for video in chosen:
             wanted = None if frames is None else frames.get(video)
             for path in _masks(masks / video, wanted):
-                _add(archive, path, f"{video}/{path.name}")
+                _add(archive, path, f"{text_name(video)}/{path.name}")
                 count += 1
     _sync_folder(target.parent)
     return count
@@ -88,6 +88,12 @@ def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
     entry.file_size = path.stat().st_size
     with open(path, "rb") as source, archive.open(entry, "w") as sink:
         shutil.copyfileobj(source, sink)
+
+
+def text_name(name: str) -> str:
+    """A folder's name as text: bytes that are none become ``%`` and their number, as names in
+    zips are text."""
+    return "".join(f"%{ord(c) & 0xFF:02X}" if "\udc80" <= c <= "\udcff" else c for c in name)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,98 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from mose.masks import object_ids, read_mask
+from mose.findings import Finding
+from mose.frames import ArrayFrames, FrameSource, StoredFrames, open_frames
+from mose.prompts import Given, GivenMask, Prompts
+from mose.readers.folder import IMAGE_SUFFIXES, Listing, list_folder, numbered_files
+from mose.readers.images import read_frame
+from mose.readers.meaning import MaskMeaning
+from mose.readers.numbers import number_names
 from stseg.errors import InputError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-
-
-class FrameSource(Protocol):
-    """What a `Video` reads from: ``len(source)`` frames, ``source[i]`` is ``(H, W, 3) uint8``."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> np.ndarray: ...
-
-
-class Prompts(Mapping[int, np.ndarray]):
-    """Given masks by frame index, each holding only objects that no earlier one holds.
-
-    ``prompts[t]`` is ``(H, W) uint8`` ids; a file behind it is read when asked for.
-    Frames whose mask brings no new object are not listed, so a fully annotated video
-    prompts every object once, on the frame on which it is first seen.
-    """
-
-    def __init__(self, masks: Mapping[int, np.ndarray | tuple[Path, ...]]):
-        self._masks = {index: masks[index] for index in sorted(masks)}
-        self._shapes: dict[int, tuple[int, ...]] = {}
-
-    @cached_property
-    def _new_ids(self) -> dict[int, tuple[int, ...]]:
-        seen: set[int] = set()
-        fresh: dict[int, tuple[int, ...]] = {}
-        for index in self._masks:
-            mask = self._read(index)
-            self._shapes[index] = mask.shape
-            ids = tuple(i for i in object_ids(mask) if i not in seen)
-            if ids:
-                fresh[index] = ids
-                seen.update(ids)
-        return fresh
-
-    def _read(self, index: int) -> np.ndarray:
-        mask = self._masks[index]
-        if isinstance(mask, np.ndarray):
-            return mask
-        merged = read_mask(mask[0])
-        for path in mask[1:]:
-            extra = read_mask(path)
-            if extra.shape != merged.shape:
-                raise InputError(f"mask {path} differs in size from {mask[0]}: make them equal")
-            merged = np.where(extra > 0, extra, merged)
-        return merged
-
-    def ids(self, index: int) -> tuple[int, ...]:
-        """The objects that appear with the mask of frame ``index`` (empty without one)."""
-        return self._new_ids.get(index, ())
-
-    def shape(self, index: int) -> tuple[int, ...]:
-        """(height, width) of the mask of frame ``index``, which is in the mapping."""
-        return self._shapes[index] if index in self._new_ids else ()
-
-    def paths(self) -> tuple[Path, ...]:
-        """The mask files behind the prompts, in the order of their frames."""
-        files = (mask for mask in self._masks.values() if isinstance(mask, tuple))
-        return tuple(path for paths in files for path in paths)
-
-    def source(self, index: int) -> str:
-        """Where the mask of frame ``index`` comes from, for messages."""
-        mask = self._masks.get(index)
-        return str(mask[0]) if isinstance(mask, tuple) else f"the mask of frame {index}"
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        wanted = self._new_ids[index]
-        keep = np.zeros(256, dtype=np.uint8)
-        keep[list(wanted)] = wanted
-        return keep[self._read(index)]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._new_ids)
-
-    def __len__(self) -> int:
-        return len(self._new_ids)
-
-    def __contains__(self, index: object) -> bool:
-        return index in self._new_ids
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "FrameSource",
+    "Prompts",
+    "Video",
+    "numbered_files",
+    "open_video",
+    "read_frame",
+]
 
 
 class Video:
@@ -104,6 +37,7 @@ class Video:
     frame_names   file stems, e.g. ``"00000"``; output masks carry the same names
     prompts       `Prompts`: frame index -> ``(H, W) uint8`` ids of the objects that appear there
     object_ids    all ids that are ever given, ascending
+    notes         what is worth knowing of how it was read
 
     ``video[i]`` (or iterating) decodes one frame: ``(H, W, 3) uint8`` RGB, contiguous.
     Nothing is kept: memory does not grow with the length.
@@ -115,6 +49,7 @@ class Video:
         frames: FrameSource,
         prompts: Prompts,
         frame_names: Sequence[str] | None = None,
+        notes: Sequence[Finding] = (),
     ):
         if len(frames) == 0:
             raise InputError(f"video {name} has no frames")
@@ -122,6 +57,7 @@ class Video:
         self.prompts = prompts
         self.frame_names = tuple(frame_names or (f"{i:05d}" for i in range(len(frames))))
         self._frames = frames
+        self._notes = tuple(notes)
 
     @classmethod
     def from_arrays(
@@ -135,7 +71,7 @@ class Video:
         frames    ``(T, H, W, 3) uint8`` RGB, or grey ``(T, H, W)``; any sequence of frames
         prompts   ``{frame index: (H, W) uint8 ids}``
         """
-        source = _ArrayFrames(frames, name)
+        source = ArrayFrames(frames, name)
         checked = {}
         for index, mask in prompts.items():
             mask = np.asarray(mask)
@@ -157,6 +93,15 @@ class Video:
             checked[int(index)] = mask.astype(np.uint8)
         return cls(name, source, Prompts(checked))
 
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Name of a frame -> its number, by which masks are matched."""
+        if isinstance(self._frames, StoredFrames):
+            return self._frames.numbers
+        named = number_names(self.frame_names).numbers
+        whole = len(named) == len(self.frame_names)
+        return dict(named) if whole else {name: i for i, name in enumerate(self.frame_names)}
+
     def __len__(self) -> int:
         return len(self._frames)
 
@@ -177,15 +122,15 @@ class Video:
 
     def small(self, index: int, height: int, width: int) -> np.ndarray:
         """One frame at a smaller size, ``(height, width, 3) uint8`` RGB: cheap, for looking at."""
-        if isinstance(self._frames, _FrameFiles):
-            frame = read_frame(self._frames.paths[index], at_least=(height, width))
+        if isinstance(self._frames, StoredFrames):
+            frame = self._frames.small(index, (height, width))
         else:
             frame = self[index]
         return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
 
     @cached_property
     def _shape(self) -> tuple[int, int]:
-        if isinstance(self._frames, _FrameFiles):
+        if isinstance(self._frames, StoredFrames):
             return self._frames.size
         height, width = self._frames[0].shape[:2]
         return int(height), int(width)
@@ -209,9 +154,11 @@ class Video:
         everything.
         """
         total = hashlib.sha256()
-        if isinstance(self._frames, _FrameFiles):
-            for path in (*self._frames.paths, *self.prompts.paths()):
-                total.update(f"{path.name} {path.stat().st_size}\n".encode())
+        if isinstance(self._frames, StoredFrames):
+            self._frames.fingerprint(total)
+            for path in self.prompts.paths():
+                line = f"{path.name} {path.stat().st_size}\n"
+                total.update(line.encode("utf-8", "surrogateescape"))
             for path in self.prompts.paths()[:1]:
                 total.update(path.read_bytes())
         else:
@@ -224,8 +171,9 @@ class Video:
     def check_prompts(self) -> None:
         """Raise `InputError` unless there is a given mask and every one has the video's size."""
         if not self.prompts:
+            void = " but what is to be ignored (255)" if self.prompts.ignored else ""
             raise InputError(
-                f"video {self.name} has no object to follow: no given mask holds one;"
+                f"video {self.name} has no object to follow: no given mask holds one{void};"
                 " expected a mask for its first frame"
             )
         for index in self.prompts:
@@ -237,80 +185,34 @@ class Video:
                     " same size"
                 )
 
-
-class _ArrayFrames:
-    """Frames in memory; grey ones get three channels when asked for."""
-
-    def __init__(self, frames: np.ndarray | Sequence[np.ndarray], name: str):
-        self._frames = frames
-        if len(frames) == 0:
-            raise InputError(f"video {name} has no frames")
-        first = np.asarray(frames[0])
-        if first.dtype != np.uint8 or first.ndim not in (2, 3):
-            raise InputError(
-                f"video {name}: frames are {first.dtype} {first.shape},"
-                " expected (H, W, 3) uint8 RGB"
-            )
-        self.size: tuple[int, int] = first.shape[:2]
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return _rgb(np.asarray(self._frames[index]))
-
-
-class _FrameFiles:
-    """Frames in image files."""
-
-    def __init__(self, paths: Sequence[Path]):
-        self.paths = paths
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
     @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) from the header of the first file."""
-        try:
-            with Image.open(self.paths[0]) as image:
-                return image.height, image.width
-        except (OSError, SyntaxError) as error:
-            raise _unreadable(self.paths[0], error) from None
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return read_frame(self.paths[index])
-
-
-def read_frame(path: str | Path, at_least: tuple[int, int] | None = None) -> np.ndarray:
-    """Decode an image file: ``(H, W, 3) uint8`` RGB.
-
-    at_least   (height, width): a JPEG that is 2, 4 or 8 times as large or more is decoded at
-               that fraction of its size, which is several times faster
-
-    Pillow, because it reports a truncated file where OpenCV returns a grey rest.
-    """
-    try:
-        with Image.open(path) as image:
-            if at_least is not None:
-                image.draft("RGB", at_least[::-1])
-            return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: str | Path, error: Exception) -> InputError:
-    return InputError(f"frame {path} cannot be decoded ({error}): replace it with a whole image")
-
-
-def _rgb(frame: np.ndarray) -> np.ndarray:
-    if frame.ndim == 2:
-        frame = frame[..., None]
-    if frame.shape[2] == 1:
-        frame = np.repeat(frame, 3, axis=2)
-    elif frame.shape[2] != 3:
-        raise InputError(f"a frame has {frame.shape[2]} channels, expected 3 (RGB) or 1 (grey)")
-    return np.ascontiguousarray(frame)
+    def notes(self) -> tuple[Finding, ...]:
+        """How the frames are stored, and, where the masks were read, what their values mean."""
+        found = [*self._notes]
+        if not self.prompts.paths():
+            return tuple(found)
+        first = self.prompts.source(next(iter(self.prompts.stored_values), 0))
+        if self.prompts.per_object:
+            sentence = (
+                f"video {self.name} has its masks in one folder per object: {first} is that of an"
+                " object of its folder's number (one more where they begin at 0)"
+            )
+            found.append(Finding("per-object", sentence, self.name))
+        elif self.prompts.meaning is MaskMeaning.ONE_OBJECT:
+            sentence = (
+                f"the masks of video {self.name} hold 0 and 255 alone: they are read as one"
+                " object, with id 1"
+            )
+            found.append(Finding("meaning", sentence, self.name))
+        for index in self.prompts.ignored:
+            sentence = (
+                f"mask {self.prompts.source(index)} holds void pixels (255): they are taken for"
+                " background, and are no object"
+            )
+            found.append(
+                Finding("void", sentence, self.name, Path(self.prompts.source(index)).name)
+            )
+        return tuple(found)
 
 
 def _size(shape: Sequence[int]) -> str:
@@ -321,56 +223,88 @@ def open_video(
     images: str | Path,
     annotations: str | Path | Sequence[str | Path] | None = None,
     name: str | None = None,
+    ignores: Callable[[], bool] = lambda: False,
 ) -> Video:
-    """Open a folder of frames and, beside it, one or more folders of given masks.
+    """Open the frames of a video and, beside them, one or more folders of given masks.
 
-    images        ``JPEGImages/<video>`` with frames named by number (``00000.jpg``)
+    images        ``JPEGImages/<video>`` with frames named by number (``00000.jpg``,
+                  ``frame_00000.jpg``), or a movie file (``.mp4``, ``.mov``, ``.avi``,
+                  ``.webm``)
     annotations   ``Annotations/<video>``, or several such folders (objects that appear
-                  later may have one of their own); a mask belongs to the frame of its name.
-                  A folder that does not exist in a list of several is skipped.
+                  later may have one of their own); a mask belongs to the frame of its number.
+                  A folder that does not exist in a list of several is skipped. Masks may lie
+                  in one folder per object (``Annotations/<video>/001/00000.png``). One PNG
+                  alone is the mask of the first frame.
+    ignores       whether the data set uses 255 for what is to be ignored, see `MaskMeaning`
 
-    Nothing is decoded here. Raises `InputError` for a missing or empty folder, for names
-    that are not numbers, and for a mask without a frame.
+    No frame of a folder and no mask is decoded here. Raises `InputError` for a missing or
+    empty folder, for whatever in it may be a frame or mask and cannot be used, and for a mask
+    without a frame.
     """
     images = Path(images)
-    name = name or images.name
-    paths = numbered_files(images, IMAGE_SUFFIXES, "frame")
-    if not paths:
-        raise InputError(f"folder {images} holds no frames: expected 00000.jpg, 00001.jpg, ...")
-    by_number = {int(path.stem): index for index, path in enumerate(paths)}
-    if len(by_number) != len(paths):
-        raise InputError(f"folder {images} holds two frames with the same number: keep one of them")
-    if annotations is None:
-        folders = []
-    elif isinstance(annotations, (str, Path)):
-        folders = [Path(annotations)]
-    else:
-        folders = [Path(folder) for folder in annotations]
-        folders = [folder for folder in folders if folder.is_dir()]
-    masks: dict[int, tuple[Path, ...]] = {}
-    for folder in folders:
-        for path in numbered_files(folder, (".png",), "mask"):
-            index = by_number.get(int(path.stem))
-            if index is None:
-                raise InputError(
-                    f"mask {path} belongs to no frame of {images}: remove or rename it"
-                )
-            masks[index] = (*masks.get(index, ()), path)
-    return Video(name, _FrameFiles(paths), Prompts(masks), [path.stem for path in paths])
-
-
-def numbered_files(folder: str | Path, suffixes: Sequence[str], kind: str) -> list[Path]:
-    """The files of ``folder`` with one of ``suffixes``, in the order of their numbers."""
-    folder = Path(folder)
-    try:
-        entries = [p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.is_file()]
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"folder {folder} does not exist") from None
-    for path in entries:
-        if path.name.startswith("."):
+    name = name or (images.stem if images.is_file() else images.name)
+    frames = open_frames(images, name)
+    notes = [*frames.notes]
+    masks: dict[int, tuple[GivenMask, ...]] = {}
+    order = {number: index for index, number in enumerate(sorted(frames.numbers.values()))}
+    for place in _given_places(annotations):
+        if place.is_file():
+            masks[0] = (*masks.get(0, ()), GivenMask(place))
             continue
-        if not (path.stem.isascii() and path.stem.isdigit()):
-            raise InputError(
-                f"{kind} {path} has a name that is not a number: rename it like 00000{path.suffix}"
-            )
-    return sorted((p for p in entries if not p.name.startswith(".")), key=lambda p: int(p.stem))
+        listing = list_folder(place, "mask", name, frames.numbers)
+        per_object = _object_folders(listing)
+        for object_id, folder in per_object.items():
+            inner = list_folder(folder, "mask", name, frames.numbers)
+            _add(masks, inner, order, images, object_id)
+            notes += inner.notes
+        if not per_object:
+            _add(masks, listing, order, images, None)
+            notes += listing.notes
+    given: dict[int, Given] = {**masks}
+    return Video(name, frames, Prompts(given, ignores), frames.names, notes)
+
+
+def _given_places(annotations: str | Path | Sequence[str | Path] | None) -> list[Path]:
+    if annotations is None:
+        return []
+    if isinstance(annotations, (str, Path)):
+        return [Path(annotations)]
+    return [place for place in map(Path, annotations) if place.exists()]
+
+
+def _object_folders(listing: Listing) -> dict[int, Path]:
+    """Object id -> the folder of its masks, where masks lie in one folder per object.
+
+    Folders are named by object, from 0 (SA-V) or 1 on.
+    """
+    if listing.files or not listing.folders:
+        return {}
+    numbered = {name: int(name) for name in listing.folders if name.isascii() and name.isdigit()}
+    if len(numbered) < len(listing.folders):
+        odd = next(name for name in listing.folders if name not in numbered)
+        raise InputError(
+            f"folder {listing.folder} holds no masks but folders ({odd}): expected 00000.png in"
+            " it, or a folder per object, named 1, 2, ..."
+        )
+    start = 1 if 0 in numbered.values() else 0
+    found = {number + start: listing.folder / name for name, number in numbered.items()}
+    if len(found) < len(numbered) or max(found) > 254:
+        raise InputError(
+            f"folder {listing.folder} holds folders of objects {', '.join(listing.folders[:8])}:"
+            " ids go from 1 to 254, each once; renumber them"
+        )
+    return dict(sorted(found.items()))
+
+
+def _add(
+    masks: dict[int, tuple[GivenMask, ...]],
+    listing: Listing,
+    order: Mapping[int, int],
+    images: Path,
+    object_id: int | None,
+) -> None:
+    for number, path in listing.check().files:
+        if number not in order:
+            raise InputError(f"mask {path} belongs to no frame of {images}: remove or rename it")
+        index = order[number]
+        masks[index] = (*masks.get(index, ()), GivenMask(path, object_id))

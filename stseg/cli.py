@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -68,6 +69,7 @@ def run_command(command: Callable[[Sequence[str] | None], int]) -> NoReturn:
     exit code 2.
     """
     wait_passively()
+    print_anything()
     try:
         code = command(None)
     except InputError as error:
@@ -81,6 +83,13 @@ def run_command(command: Callable[[Sequence[str] | None], int]) -> NoReturn:
         print("interrupted", file=sys.stderr)  # noqa: T201
         code = EXIT_INTERRUPTED
     raise SystemExit(code)
+
+
+def print_anything() -> None:
+    """Let a terminal or file that has no sign for a character get a replacement."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def wait_passively() -> None:

@@ -59,8 +59,9 @@ def write_bytes(path: str | Path, content: bytes, sync: bool = False) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 file completely or not at all."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write a UTF-8 file completely or not at all. What of a file's name is no text is written as
+    a backslash and its number."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | Path, value: Any, indent: int | None = 1) -> None:

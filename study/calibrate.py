@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mose.readers.lists import read_names as read_list
+from mose.readers.lists import unquoted
 from selection.calibration import FOLDER, Calibration
 from selection.evidence import Evidence, mean_over_objects
 from selection.fitting import LEVEL, fit_curve, fit_prior, fit_recommender, fit_sureness
@@ -73,13 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def read_names(path: Path) -> tuple[str, ...]:
     """Names of videos, one per line."""
-    try:
-        lines = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"list of videos {path} cannot be read ({error})") from None
-    if not lines:
+    found = read_list(path).entries
+    if not found:
         raise InputError(f"list of videos {path} is empty: write a name per line")
-    return tuple(lines)
+    return tuple(unquoted(name) for name in found)
 
 
 def calibrate(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mose.readers.lists import read_text
 from stseg.cli import EXIT_OK, CommandParser, say
 from stseg.errors import InputError
 
@@ -75,10 +76,7 @@ def read_overrides(path: Path) -> list[Override]:
     """The overrides in a file, in order."""
     from study.apply_override import Override
 
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"file of overrides {path} cannot be read ({error})") from None
+    lines = read_text(path, "file of overrides").splitlines()
     wishes = []
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from ensemble.config import RunConfig, load_config, prior_of
-from ensemble.finishing.video import label_reader
 from ensemble.fusion.frame_loop import FusionSetup, VideoMembers
 from ensemble.plan import choose_videos, open_data
 from ensemble.refinement.follow_back import read_scores
@@ -127,7 +126,7 @@ def one_video(
     missing = [setup for setup, path in zip(setups, paths, strict=True) if not path.is_file()]
     if missing:
         video = study.dataset.video(name)
-        labels = label_reader(study.dataset, name, video)
+        labels = study.dataset.label_masks(name, video)
         with ExitStack() as stack:
             predictions = [Prediction(study.run.prediction(member, name)) for member in priors]
             for prediction in predictions:

@@ -10,6 +10,7 @@ import numpy as np
 from adapters.base import FrameMasks
 from ensemble.fusion.frame import Fused
 from mose import InputError, Video
+from mose.masks import VOID
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.metrics import Regions, iou, object_score
 
@@ -142,7 +143,7 @@ class Scorer:
                 likeness = self._colours.likeness(index, regions.ids, object_id)
                 self.evidence["appearance"][at] = likeness
                 if truth is not None:
-                    score = object_score(regions, truth, object_id)
+                    score = object_score(_counted(regions, truth), truth, object_id)
                     self.evidence["truth_j"][at] = score.J
                     self.evidence["truth_f"][at] = score.F
             self._before[row] = regions
@@ -161,3 +162,10 @@ class Scorer:
                 at = index, row, self._column[object_id]
                 self.evidence["agreement_j"][at] = score.J
                 self.evidence["agreement_f"][at] = score.F
+
+
+def _counted(regions: Regions, truth: Regions) -> Regions:
+    """The masks without the pixels that are to be ignored (255 in the labels), as DAVIS 2017's
+    evaluation has it."""
+    void = truth.ids == VOID
+    return Regions(np.where(void, 0, regions.ids).astype(np.uint8)) if void.any() else regions

@@ -72,7 +72,7 @@ def finish_video(
     start = time.monotonic()
     config, dataset, run = context.config, context.dataset, context.run
     video = dataset.video(name)
-    labels = label_reader(dataset, name, video) if dataset.labels is not None else None
+    labels = dataset.label_masks(name, video) if dataset.labels is not None else None
     with ExitStack() as stack:
         predictions = [open_prediction(run.prediction(member, name), stack) for member in members]
         of_video = VideoMembers.of_run(config, video, members, predictions)
@@ -182,22 +182,3 @@ def selected_frames(
             path = run.pseudo_labels(video.name) / f"{stem}.png"
             labels[PSEUDO_LABEL] = read_mask(path, binary=False)
         yield with_given(compose(choice, index, labels), video, index)
-
-
-def label_reader(dataset: Dataset, name: str, video: Video) -> Labels:
-    """Makes a function that reads the true ids of a video's frames, if there are any."""
-    folder = dataset.labels_folder(name)
-
-    def read(index: int) -> np.ndarray | None:
-        path: Path = folder / f"{video.frame_names[index]}.png"
-        if not path.exists():
-            return None
-        ids = read_mask(path)
-        if ids.shape != (video.height, video.width):
-            raise InputError(
-                f"label {path} is {ids.shape[0]} x {ids.shape[1]}, but the frames of video {name}"
-                f" are {video.height} x {video.width}: give labels of the same size"
-            )
-        return ids
-
-    return read

@@ -9,15 +9,17 @@ import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ensemble.storage.predictions import FRAMES, read_manifest
 from mose import InputError
+from mose.dataset import canonical_split
 from selection.record import Json, SelectionRecord, read_record
 from selection.report.document import stills_folder
 from selection.run_paths import FOLDERS, RunPaths
-from stseg.files import count_files, write_json, write_text
+from stseg.files import count_files, read_json, write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -101,16 +103,34 @@ def open_run(root: str | Path, config: Json, images: Path, overwrite: bool) -> R
             before = (yaml.safe_load(mark.read_text()) or {}).get("data", {})
             now = config["data"]
             for key in ("dataset", "split"):
-                if before.get(key) != now.get(key):
+                if not _same_data(key, before.get(key), now.get(key), run, images):
                     raise InputError(
                         f"output folder {root} belongs to a run over {key} '{before.get(key)}',"
-                        f" not '{now.get(key)}': choose another --output, or --overwrite it"
+                        f" not '{now.get(key)}': choose another --output; --overwrite would remove"
+                        f" its {_finished_count(run)} finished videos"
                     )
     for name in FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
     write_text(mark, yaml.safe_dump(dict(config), sort_keys=False))
     write_json(run.environment, {**environment(), "images": str(images)})
     return run
+
+
+def _same_data(key: str, before: Any, now: Any, run: RunDirectory, images: Path) -> bool:
+    """Whether two spellings mean the same data set or split: another path to the same folder, or
+    the frames that the run's record names, are the same data set."""
+    if before == now:
+        return True
+    if key == "split":
+        return canonical_split(str(before)) == canonical_split(str(now))
+    if os.path.realpath(str(before)) == os.path.realpath(str(now)):
+        return True
+    stored = (read_json(run.environment) or {}).get("images")
+    return isinstance(stored, str) and os.path.realpath(stored) == os.path.realpath(images)
+
+
+def _finished_count(run: RunDirectory) -> int:
+    return count_files(run.all_masks)
 
 
 def environment() -> Json:

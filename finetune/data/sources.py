@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,8 +11,9 @@ import numpy as np
 from finetune.clip_options import SYNTHETIC, DataOptions
 from finetune.recipe import ValidationOptions
 from mose import InputError
-from mose.dataset import ANNOTATIONS, Dataset, open_dataset
-from mose.masks import object_ids, read_mask
+from mose.dataset import ANNOTATIONS, Dataset, matches_name, open_dataset
+from mose.labels import NoLabels
+from mose.masks import object_ids
 from mose.synthetic import make_clip
 
 ATTEMPTS = 50
@@ -75,9 +75,11 @@ class FolderClips:
         options = self.options
         name = self.videos[int(rng.integers(len(self.videos)))]
         video = self.dataset.video(name)
-        folder = self.dataset.labels_folder(name)
-        there = {path.stem for path in folder.glob("*.png")}
-        labelled = [i for i, frame in enumerate(video.frame_names) if frame in there]
+        try:
+            labels = self.dataset.label_masks(name, video)
+        except NoLabels:
+            return None
+        labelled = list(labels.paths)
         longest = (len(labelled) - 1) // (options.frames - 1)
         if longest < 1:
             return None
@@ -95,10 +97,7 @@ class FolderClips:
         size = (options.size, options.size)
         masks: list[np.ndarray] = []
         for index in indices:
-            path = folder / f"{video.frame_names[index]}.png"
-            ids = read_mask(path)
-            if ids.shape != (video.height, video.width):
-                raise InputError(f"mask {path} is not as large as the frames: make them equal")
+            ids = labels.read(labels.paths[index])
             small = cv2.resize(ids[window], size, interpolation=cv2.INTER_NEAREST)
             if not masks and not object_ids(small):
                 return None
@@ -118,7 +117,7 @@ def select_videos(dataset: Dataset, options: DataOptions | ValidationOptions) ->
     """The videos that the patterns choose; `InputError` if none is left."""
 
     def matches(name: str, patterns: tuple[str, ...]) -> bool:
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+        return any(matches_name(name, pattern) for pattern in patterns)
 
     chosen = [n for n in dataset.videos if not options.videos or matches(n, options.videos)]
     chosen = [name for name in chosen if not matches(name, options.exclude)]

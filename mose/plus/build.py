@@ -21,12 +21,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mose.masks import write_mask
-from mose.plus.choose import Decision, PlusConfig, choose, is_guarded, read_guards
-from mose.plus.clip import Clip, number_objects
+from mose.masks import read_mask, write_mask
+from mose.plus.choose import Decision, PlusConfig, choose, read_guards
+from mose.plus.clip import BrokenClip, Clip, number_objects
 from mose.plus.measures import MEASURED, measure
 from mose.plus.sources import LICENCES, read_source
-from mose.video import read_frame
+from mose.readers.images import opened, orientation, read_frame
 from stseg.cli import describe_os_error
 from stseg.errors import InputError
 from stseg.files import appearing_in, write_json, write_text
@@ -54,11 +54,11 @@ def build(roots: Mapping[str, Path], out: Path, config: PlusConfig, processes: i
     """
     guards = read_guards(config.exclude)
     claim(out)
-    clips: list[Clip] = []
-    refused: list[Clip] = []
-    for source, root in roots.items():
-        for clip in read_source(source, root):
-            (refused if is_guarded(source, clip.name, guards) else clips).append(clip)
+    listed = [clip for source, root in roots.items() for clip in read_source(source, root)]
+    free, kept_out = guards.split(listed)
+    clips = [clip for clip in free if isinstance(clip, Clip)]
+    refused = [clip for clip in kept_out if isinstance(clip, Clip)]
+    unread = [(_key(clip), clip.reason) for clip in free if isinstance(clip, BrokenClip)]
     names = dict(zip(map(_key, clips), clip_names(clips), strict=True))
     (out / ".measures").mkdir(exist_ok=True)
     measured, broken = _each(_measured, [(clip, out) for clip in clips], processes, "measured")
@@ -79,8 +79,9 @@ def build(roots: Mapping[str, Path], out: Path, config: PlusConfig, processes: i
             decision = Decision(decision.score, False, f"broken: {reasons[_key(clip)]}")
         table.append(_row(names[_key(clip)], clip, row, decision))
     table += [_refused_row(clip) for clip in refused]
-    write_lists(out, table, broken + failed, roots, written)
-    return Built(table, broken + failed)
+    broken = [*unread, *broken, *failed]
+    write_lists(out, table, broken, roots, written)
+    return Built(table, broken)
 
 
 def claim(out: Path) -> None:
@@ -126,7 +127,7 @@ def write_clip(clip: Clip, out: Path, name: str, longest_side: int) -> None:
             target = partial / "Annotations" / f"{stem}.png"
             path = clip.masks.path(index)
             renamed = table[ids]
-            same = size is None and path is not None and np.array_equal(renamed, ids)
+            same = size is None and path is not None and np.array_equal(renamed, read_mask(path))
             if path is not None and same and _is_palette(path):
                 link(path, target)
             else:
@@ -157,7 +158,7 @@ def link(source: Path, target: Path) -> None:
 
 def _write_frame(source: Path, target: Path, size: tuple[int, int] | None) -> None:
     frame = read_frame(source)  # also where it is linked: a broken frame breaks the clip
-    if size is None and source.suffix.lower() in (".jpg", ".jpeg"):
+    if size is None and _is_upright_jpeg(source):
         link(source, target)
         return
     if size is not None:
@@ -166,11 +167,17 @@ def _write_frame(source: Path, target: Path, size: tuple[int, int] | None) -> No
 
 
 def _is_palette(path: Path) -> bool:
-    with Image.open(path) as image:
-        return image.mode == "P"
+    with opened(path, path, "mask") as image:
+        return image.mode == "P" and image.format == "PNG"
 
 
-def _key(clip: Clip) -> str:
+def _is_upright_jpeg(path: Path) -> bool:
+    """Whether every reader sees the file as it is stored."""
+    with opened(path, path, "frame") as image:
+        return image.format == "JPEG" and orientation(image) == 1
+
+
+def _key(clip: Clip | BrokenClip) -> str:
     return f"{clip.source}/{clip.name}"
 
 

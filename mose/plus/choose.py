@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import yaml
 
+from mose.plus.clip import BrokenClip, Clip
 from mose.plus.measures import MEASURED, distance
+from mose.readers.lists import NameList, read_names, read_text
 from stseg.errors import InputError, unknown
 
 SOURCES = ("mose", "burst", "ovis", "youtube-vis", "davis")
@@ -48,8 +50,8 @@ def load_config(path: str | Path) -> PlusConfig:
     """Read a configuration; an unknown key is named together with the nearest valid one."""
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+        values = yaml.safe_load(read_text(path, "configuration")) or {}
+    except yaml.YAMLError as error:
         raise InputError(f"configuration {path} cannot be read ({error}): give another") from None
     fields = PlusConfig.__dataclass_fields__
     if not isinstance(values, dict):
@@ -72,21 +74,41 @@ def load_config(path: str | Path) -> PlusConfig:
     return PlusConfig(**values)
 
 
-def read_guards(paths: Iterable[str | Path]) -> frozenset[str]:
-    """The names in lists of evaluation videos; blank lines and ``#`` comments are skipped."""
-    names: set[str] = set()
-    for path in map(Path, paths):
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise InputError(f"list {path} of evaluation videos: {error.strerror}") from None
-        names.update(line.strip() for line in lines if line.strip() and line.strip()[0] != "#")
-    return frozenset(names)
+@dataclass(frozen=True)
+class Guards:
+    """Lists of evaluation videos, and the clips that they keep out."""
+
+    lists: tuple[NameList, ...]
+
+    def split(
+        self, clips: Sequence[Clip | BrokenClip]
+    ) -> tuple[list[Clip | BrokenClip], list[Clip | BrokenClip]]:
+        """The clips that may come in, and those on a list: by name, by its last part, or with
+        the source before it, in any case of letters. `InputError` for an entry that means no
+        clip: what it was to keep out might be trained on."""
+        meant: set[str] = set()
+        spelt = [name for clip in clips for name in _spellings(clip)]
+        for names in self.lists:
+            found = names.matched(spelt)
+            if found.nowhere:
+                raise InputError(
+                    f"list {names.path} of evaluation videos: {len(found.nowhere)} of"
+                    f" {len(names.entries)} entries mean no clip of the sources"
+                    f" ({', '.join(found.nowhere[:5])}), so they would keep nothing out: mend or"
+                    " remove them"
+                )
+            meant.update(found.names)
+        kept_out = [clip for clip in clips if meant & set(_spellings(clip))]
+        return [clip for clip in clips if not meant & set(_spellings(clip))], kept_out
 
 
-def is_guarded(source: str, name: str, guards: frozenset[str]) -> bool:
-    """Whether a clip is on a list, by its name, its last part, or with its source before it."""
-    return bool({name, name.rsplit("/", 1)[-1], f"{source}/{name}"} & guards)
+def read_guards(paths: Iterable[str | Path]) -> Guards:
+    """Lists of evaluation videos; `InputError` for one that cannot be read."""
+    return Guards(tuple(read_names(path, "list of evaluation videos") for path in paths))
+
+
+def _spellings(clip: Clip | BrokenClip) -> tuple[str, str, str]:
+    return clip.name, clip.name.rsplit("/", 1)[-1], f"{clip.source}/{clip.name}"
 
 
 @dataclass(frozen=True)

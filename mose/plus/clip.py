@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
-from mose.masks import object_ids, read_mask
+from mose.palette import VOID, object_ids, values
 from mose.plus.rle import Segmentation, decode
+from mose.readers.images import image_size
+from mose.readers.masks import check_ids, read_mask
+from mose.readers.meaning import MaskMeaning, meaning_of, undecided
 from stseg.errors import InputError
 
 MAX_OBJECTS = 254
@@ -54,8 +57,7 @@ class Clip:
     def mask(self, index: int) -> np.ndarray:
         """``(H, W) uint8`` in the source's ids, of the frame's size; `InputError` otherwise."""
         ids = self.masks[index]
-        with Image.open(self.frames[index]) as image:
-            size = (image.height, image.width)
+        size = image_size(self.frames[index])
         if ids.shape != size:
             raise InputError(
                 f"mask of {self.frames[index]} is {ids.shape[0]} x {ids.shape[1]}, the frame"
@@ -65,13 +67,30 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class BrokenClip:
+    """A clip that a source lists and that cannot be read: its name there, and why."""
+
+    source: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class PngMasks:
-    """Masks in palette PNGs."""
+    """Masks in palette PNGs, all read with one meaning; what is to be ignored is background."""
 
     paths: tuple[Path, ...]
 
+    @cached_property
+    def meaning(self) -> MaskMeaning:
+        return meaning_of(values(read_mask(path)) for path in self.paths)
+
     def __getitem__(self, index: int) -> np.ndarray:
-        return read_mask(self.paths[index])
+        raw = read_mask(self.paths[index])
+        present = values(raw)
+        check_ids(raw, self.paths[index], present)
+        ids = self.meaning.ids(raw) if undecided(present) else raw
+        return np.where(ids == VOID, 0, ids).astype(np.uint8) if VOID in present else ids
 
     def path(self, index: int) -> Path | None:
         return self.paths[index]

@@ -11,16 +11,16 @@ youtube-vis   visible, which is an annotation; at a frame whose image is missing
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from mose.dataset import open_dataset
-from mose.plus.clip import MAX_OBJECTS, Clip, PngMasks, TrackMasks
-from mose.video import IMAGE_SUFFIXES, numbered_files
+from mose.dataset import Dataset, open_dataset
+from mose.plus.clip import MAX_OBJECTS, BrokenClip, Clip, PngMasks, TrackMasks
+from mose.readers.folder import list_folder
+from mose.readers.images import image_size
+from mose.readers.lists import read_json
 from stseg.errors import InputError
 
 LICENCES = {
@@ -33,69 +33,126 @@ LICENCES = {
 }
 
 
-def read_source(source: str, root: Path) -> Iterator[Clip]:
+def read_source(source: str, root: Path) -> Iterator[Clip | BrokenClip]:
     """The clips of a source; `InputError` where the folder is not laid out as documented."""
     if not root.is_dir():
         raise InputError(f"folder {root} of {source} does not exist: give the archive's folder")
     return READERS[source](root)
 
 
-def read_png(source: str, root: Path) -> Iterator[Clip]:
+def read_png(source: str, root: Path) -> Iterator[Clip | BrokenClip]:
     """MOSE or DAVIS: ``[train/]JPEGImages/<video>/*.jpg`` and ``Annotations/<video>/*.png``."""
     dataset = open_dataset(root, "train")
     for name in dataset.videos:
-        frames = numbered_files(dataset.images / name, IMAGE_SUFFIXES, "frame")
-        masks = {
-            int(path.stem): path
-            for folder in dataset.annotations
-            if (folder / name).is_dir()
-            for path in numbered_files(folder / name, (".png",), "mask")
-        }
-        start, stop = longest_run([int(frame.stem) in masks for frame in frames])
-        notes: tuple[str, ...] = ()
-        if stop - start < len(frames):
-            notes = (f"cut to frames {start}..{stop - 1} of {len(frames)}: the rest has no mask",)
-        kept = tuple(frames[start:stop])
-        chosen = tuple(masks[int(frame.stem)] for frame in kept)
-        yield Clip(source, name, kept, PngMasks(chosen), notes)
+        yield _guarded(source, name, partial(_png_clip, source, dataset, name))
 
 
-def read_burst(root: Path) -> Iterator[Clip]:
+def _png_clip(source: str, dataset: Dataset, name: str) -> Clip:
+    frames = list_folder(dataset.images / name, "frame", name).check()
+    masks: dict[int, Path] = {}
+    for folder in dataset.annotations:
+        if (folder / name).is_dir():
+            listing = list_folder(folder / name, "mask", name, frames.numbers).check()
+            masks |= dict(listing.files)
+    start, stop = longest_run([file.number in masks for file in frames.files])
+    notes = [found.sentence for found in frames.notes if found.rule in ("gap", "frame-kinds")]
+    if stop - start < len(frames.files):
+        whole = len(frames.files)
+        notes.append(f"cut to frames {start}..{stop - 1} of {whole}: the rest has no mask")
+    kept = frames.files[start:stop]
+    chosen = tuple(masks[file.number] for file in kept)
+    return Clip(source, name, tuple(f.path for f in kept), PngMasks(chosen), tuple(notes))
+
+
+def _guarded(source: str, name: str, make: Callable[[], Clip]) -> Clip | BrokenClip:
+    """A clip, or why its entry cannot be read: one bad clip costs that clip."""
+    try:
+        return make()
+    except InputError as error:
+        return BrokenClip(source, name, str(error))
+    except KeyError as error:
+        return BrokenClip(
+            source, name, f"clip {name} of {source} lacks {error} in its JSON: add it"
+        )
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        sentence = f"clip {name} of {source} cannot be read ({error}): mend its JSON"
+        return BrokenClip(source, name, sentence)
+
+
+def read_burst(root: Path) -> Iterator[Clip | BrokenClip]:
     """BURST: JSON with ``sequences``; frames under ``frames/[train/]<dataset>/<seq_name>/``."""
     for path, content in _json_files(root, "sequences"):
-        for sequence in content["sequences"]:
-            name = f"{sequence['dataset']}/{sequence['seq_name']}"
-            images = list(sequence["annotated_image_paths"])
-            folder = _image_folder(
-                root, [f"{name}/{image}" for image in images[:1]], path.parent.name
+        for number, sequence in enumerate(content["sequences"]):
+            name = _told(sequence, "dataset", "seq_name") or f"number {number}"
+            yield _guarded(
+                "burst",
+                name,
+                partial(_burst_clip, root, path.parent.name, name, sequence),
             )
-            per_frame = sequence["segmentations"]
-            ids = sorted({track for frame in per_frame for track in frame}, key=_as_number)
-            tracks = [[_burst_rle(frame.get(track)) for frame in per_frame] for track in ids]
-            frames = tuple(folder / name / image for image in images)
-            total = len(sequence.get("all_image_paths", images))
-            notes: tuple[str, ...] = ()
-            if total > len(images):
-                notes = (f"{total - len(images)} frames without annotation dropped",)
-            yield _track_clip("burst", name, frames, sequence, tracks, notes)
 
 
-def read_vis(source: str, root: Path) -> Iterator[Clip]:
+def _burst_clip(root: Path, split: str, name: str, sequence: Mapping[str, Any]) -> Clip:
+    _ = sequence["dataset"], sequence["seq_name"]  # KeyError says which is missing
+    images = [_slashes(image) for image in sequence["annotated_image_paths"]]
+    folder = _image_folder(root, [f"{name}/{image}" for image in images[:1]], split)
+    per_frame = sequence["segmentations"]
+    ids = sorted({track for frame in per_frame for track in frame}, key=_as_number)
+    tracks = [[_burst_rle(frame.get(track)) for frame in per_frame] for track in ids]
+    frames = tuple(folder / name / image for image in images)
+    total = len(sequence.get("all_image_paths", images))
+    notes: tuple[str, ...] = ()
+    if total > len(images):
+        notes = (f"{total - len(images)} frames without annotation dropped",)
+    return _track_clip("burst", name, frames, sequence, tracks, notes)
+
+
+def read_vis(source: str, root: Path) -> Iterator[Clip | BrokenClip]:
     """OVIS or YouTube-VIS: COCO-style JSON with ``videos`` and ``annotations``."""
     for path, content in _json_files(root, "videos"):
-        by_video: dict[Any, list[Mapping[str, Any]]] = {}
+        by_video: dict[str, list[Any]] = {}
         for annotation in content.get("annotations") or ():
-            by_video.setdefault(annotation["video_id"], []).append(annotation)
-        for video in content["videos"]:
-            names = list(video["file_names"])
-            folder = _image_folder(root, names[:1], path.stem)
-            tracks = [list(a["segmentations"]) for a in by_video.get(video["id"], ())]
-            name = Path(names[0]).parent.name if names else str(video["id"])
-            frames = tuple(folder / file for file in names)
-            yield _track_clip(source, name, frames, video, tracks, ())
+            if isinstance(annotation, Mapping):  # ids may be numbers in one place, text in another
+                by_video.setdefault(str(annotation.get("video_id")), []).append(annotation)
+        for number, video in enumerate(content["videos"]):
+            mine = by_video.get(_told(video, "id"), [])
+            yield _guarded(
+                source,
+                _vis_name(video) or f"number {number}",
+                partial(_vis_clip, source, root, path.stem, video, mine),
+            )
 
 
-READERS: dict[str, Callable[[Path], Iterator[Clip]]] = {
+def _vis_clip(
+    source: str, root: Path, split: str, video: Mapping[str, Any], annotations: Sequence[Any]
+) -> Clip:
+    names = [_slashes(name) for name in video["file_names"]]
+    folder = _image_folder(root, names[:1], split)
+    tracks = [list(annotation["segmentations"]) for annotation in annotations]
+    frames = tuple(folder / file for file in names)
+    return _track_clip(source, _vis_name(video) or str(video["id"]), frames, video, tracks, ())
+
+
+def _vis_name(video: Any) -> str:
+    """The folder of a video's images, else its id; "" where its entry says neither."""
+    try:
+        return Path(_slashes(video["file_names"][0])).parent.name or str(video["id"])
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return _told(video, "id")
+
+
+def _told(entry: Any, *keys: str) -> str:
+    """What an entry says under the keys, joined by a slash; "" where it does not."""
+    if not isinstance(entry, Mapping) or any(key not in entry for key in keys):
+        return ""
+    return "/".join(str(entry[key]) for key in keys)
+
+
+def _slashes(name: str) -> str:
+    """A file's name as the annotations give it, with slashes where Windows has backslashes."""
+    return name.replace("\\", "/")
+
+
+READERS: dict[str, Callable[[Path], Iterator[Clip | BrokenClip]]] = {
     "mose": lambda root: read_png("mose", root),
     "burst": read_burst,
     "ovis": lambda root: read_vis("ovis", root),
@@ -127,11 +184,9 @@ def _track_clip(
     """A clip of tracks; surplus objects are left out, and it is cut at a missing image."""
     height, width = int(entry["height"]), int(entry["width"])
     first = next((frame for frame in frames if frame.is_file()), None)
-    if first is not None and height != width:
-        with Image.open(first) as image:
-            if (image.height, image.width) == (width, height):
-                height, width = width, height
-                notes += ("height and width are swapped in its JSON: turned back",)
+    if first is not None and height != width and image_size(first) == (width, height):
+        height, width = width, height
+        notes += ("height and width are swapped in its JSON: turned back",)
     for track in tracks:
         if len(track) != len(frames):
             raise InputError(
@@ -159,10 +214,7 @@ def _json_files(root: Path, key: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     training = [p for p in paths if "train" in str(p.relative_to(root)).lower()]
     found = False
     for path in training or paths:
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be read ({error}): restore it") from None
+        content = read_json(path, "annotation file")
         if isinstance(content, dict) and isinstance(content.get(key), list):
             found = True
             yield path, content

@@ -6,12 +6,14 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from mose.masks import VOID, decode_mask, object_ids
+from mose.masks import VOID, decode_mask, object_ids, values
+from mose.readers.masks import check_ids
+from mose.readers.meaning import MaskMeaning, meaning_of, undecided
 from mose.results import Results
 from selection.evaluate.inputs import SERVERS, Masks, Task, plan
 from selection.evaluate.result import Evaluation
@@ -126,13 +128,17 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
     if task.prediction is not None:
         masks = _Reader(task.prediction)
         for name in task.frames:
-            truth, prediction = true_masks.read(name), masks.read(name)
+            truth = true_masks.read(name)
+            prediction = masks.read(task.partner(name))
+            check_ids(truth, true_masks.path(name))
             if prediction.shape != truth.shape:
                 raise InputError(
                     f"mask {masks.path(name)} is {prediction.shape[0]} x {prediction.shape[1]},"
                     f" but the true one is {truth.shape[0]} x {truth.shape[1]}:"
                     f" {SERVERS[task.protocol]} stops there, write masks of the frames' size"
                 )
+            if task.protocol == "davis" and VOID in values(truth):
+                prediction = np.where(truth == VOID, 0, prediction).astype(np.uint8)
             scorer.add(prediction, truth)
     scores = scorer.scores()
     if task.objects is not None and task.protocol != "vos-benchmark":
@@ -148,27 +154,29 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
 
 
 class _Reader:
-    """Reads the masks of one video; masks of 0 and 255 only (DAVIS 2016) become 0 and 1.
-
-    The first mask that is not empty decides, because 255 in masks of ids is void.
-    """
+    """Reads the masks of one video, all with one meaning, see `MaskMeaning`."""
 
     def __init__(self, masks: Masks):
         path = masks.path
         self._results = _open(path, path.stat().st_mtime_ns, os.getpid())
-        self._folder = masks.folder
-        self._binary: bool | None = None
+        self._masks = masks
 
     def path(self, name: str) -> str:
-        return f"{self._results.path}/{self._folder}{name}"
+        return f"{self._results.path}/{self._masks.folder}{name}"
 
     def read(self, name: str) -> np.ndarray:
-        """``(H, W) uint8`` ids."""
-        data = self._results.read(f"{self._folder}{name}")
-        ids = decode_mask(io.BytesIO(data), self.path(name), binary=False)
-        if self._binary is None and ids.any():
-            self._binary = int(ids[ids > 0].min()) == VOID
-        return (ids > 0).astype(np.uint8) if self._binary else ids
+        """``(H, W) uint8`` ids; what is to be ignored is 255."""
+        raw = self._stored(name)
+        return self.meaning.ids(raw) if undecided(values(raw)) else raw
+
+    def _stored(self, name: str) -> np.ndarray:
+        data = self._results.read(f"{self._masks.folder}{name}")
+        return decode_mask(io.BytesIO(data), self.path(name))
+
+    @cached_property
+    def meaning(self) -> MaskMeaning:
+        stored = (values(self._stored(name)) for name in self._masks.names)
+        return meaning_of(stored)
 
 
 @lru_cache(maxsize=2)

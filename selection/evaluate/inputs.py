@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mose.dataset import ANNOTATIONS, RESOLUTIONS
+from mose.readers.lists import read_json
+from mose.readers.numbers import number_names
 from mose.results import Results, by_video, wrapping
 from stseg.errors import InputError
 
@@ -22,11 +24,34 @@ SERVERS = {
 
 @dataclass(frozen=True)
 class Masks:
-    """The masks of one video: names of files below ``folder`` of the `Results` at ``path``."""
+    """The masks of one video: names of files below ``folder`` of the `Results` at ``path``, in
+    the order of their numbers."""
 
     path: Path
     folder: str
     names: tuple[str, ...]
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Name -> its number; empty where names have none."""
+        found = number_names([stem(name) for name in self.names])
+        if found.odd:
+            return {}
+        return {name: found.numbers[stem(name)] for name in self.names}
+
+    def partner(self, name: str, number: int | None) -> str | None:
+        """The mask of this name, else of this number, whatever its zeros and suffix's case."""
+        if name in self._known:
+            return name
+        return None if number is None else self._by_number.get(number)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.names)
+
+    @cached_property
+    def _by_number(self) -> dict[int, str]:
+        return {number: name for name, number in self.numbers.items()}
 
 
 @dataclass(frozen=True)
@@ -44,6 +69,11 @@ class Task:
     truth: Masks
     frames: tuple[str, ...]
     objects: tuple[int, ...] | None
+
+    def partner(self, name: str) -> str:
+        """The prediction for a true mask."""
+        assert self.prediction is not None
+        return self.prediction.partner(name, self.truth.numbers.get(name)) or name
 
 
 @dataclass(frozen=True)
@@ -95,6 +125,7 @@ def plan(
     tasks = []
     for video in sorted(labels.keys() & masks.keys() if partial else labels):
         said = known.get(video, Known(None, None))
+        notes += _order_notes(video, labels[video], masks.get(video))
         if meta and protocol == "mosev2":
             _check_length(video, said, labels[video], meta)
         frames = _frames(video, protocol, masks.get(video), labels[video], all_frames, notes)
@@ -117,12 +148,46 @@ def _find(path: Path, videos: Mapping[str, Masks] | None = None) -> dict[str, Ma
     prefix = wrapping(results.names, videos or ())
     found = {}
     for video, files in by_video(results.names, prefix).items():
-        names = [n for n in files if n.endswith(".png") and "/" not in n and n[0] != "."]
+        names = [n for n in files if n.lower().endswith(".png") and "/" not in n and n[0] != "."]
         if video and names:
-            found[video] = Masks(path, f"{prefix}{video}/", tuple(sorted(names)))
+            found[video] = _in_order(Masks(path, f"{prefix}{video}/", tuple(sorted(names))))
     if not found:
         raise InputError(f"{path} holds no masks: expected <video>/00000.png in it")
     return found
+
+
+def stem(name: str) -> str:
+    """A file's name without its suffix."""
+    return name.rpartition(".")[0]
+
+
+def _in_order(masks: Masks) -> Masks:
+    """The masks in the order of their numbers, where they have any."""
+    if not masks.numbers:
+        return masks
+    if len(set(masks.numbers.values())) < len(masks.names):
+        raise InputError(
+            f"folder {masks.folder} of {masks.path} holds two masks with the same number: keep one"
+        )
+    return replace(masks, names=tuple(sorted(masks.names, key=masks.numbers.__getitem__)))
+
+
+def _order_notes(video: str, labels: Masks, masks: Masks | None) -> Iterator[str]:
+    """What the public evaluators, which go by names as text, would make of these names."""
+    if tuple(sorted(labels.names)) != labels.names:
+        yield (
+            f"video {video}: the order of its masks' names as text is not that of their numbers"
+            f" ({labels.names[0]} to {labels.names[-1]}), which counts here; the public evaluators"
+            " leave out other frames"
+        )
+    if masks is not None and masks.numbers and labels.numbers:
+        other = [n for n in labels.names if n not in masks.names]
+        found = [masks.partner(n, labels.numbers[n]) for n in other]
+        if any(found):
+            yield (
+                f"video {video}: mask {found[0]} is taken for {other[0]} by its number; servers go"
+                " by the name"
+            )
 
 
 def _wrapping_notes(path: Path, masks: Mapping[str, Masks], protocol: str) -> list[str]:
@@ -154,8 +219,7 @@ def _frames(
         return ()
     if protocol == "mosev2":
         return _mosev2_frames(video, masks, labels, notes)
-    there = set(masks.names)
-    missing = [name for name in expected if name not in there]
+    missing = [n for n in expected if masks.partner(n, labels.numbers.get(n)) is None]
     if missing:
         raise InputError(
             f"mask {masks.path}/{masks.folder}{missing[0]} is missing"
@@ -208,9 +272,12 @@ def _find_meta(truth: Path, labels: Mapping[str, Masks], notes: list[str]) -> di
     """The meta file in or beside ``truth`` that knows all videos, if there is one."""
     for folder in (truth, truth.parent):
         for path in [folder / "meta.json", *sorted(folder.glob("meta_*.json"))]:
+            if not path.is_file():
+                continue
             try:
                 known = _read_meta(path)
-            except InputError:
+            except InputError as error:
+                notes.append(f"not used: {error}")
                 continue
             if labels.keys() <= known.keys():
                 notes.append(f"the objects of every video are those of {path}")
@@ -220,10 +287,8 @@ def _find_meta(truth: Path, labels: Mapping[str, Masks], notes: list[str]) -> di
 
 def _read_meta(path: Path) -> dict[str, Known]:
     try:
-        videos: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        videos: dict[str, dict[str, Any]] = read_json(path, "meta file")["videos"]
         return {video: _known(entry) for video, entry in videos.items()}
-    except FileNotFoundError:
-        raise InputError(f"meta file {path} does not exist: name another or none") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
             f'meta file {path} is damaged: expected {{"videos": {{<video>: {{"objects":'

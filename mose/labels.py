@@ -1,0 +1,88 @@
+"""Full labels of a video: matched to its frames by number, read with one meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mose.palette import values
+from mose.readers.folder import Listing, list_folder
+from mose.readers.masks import check_ids, read_mask
+from mose.readers.meaning import MaskMeaning, meaning_of, undecided
+from stseg.errors import InputError
+
+if TYPE_CHECKING:
+    from mose.video import Video
+
+
+class NoLabels(InputError):
+    """A video without a single label where labels were asked for."""
+
+
+class LabelMasks:
+    """The labels of a video's frames, as far as there are any.
+
+    paths   frame index -> file, ascending; found by number, whatever the padding of the names
+            and the case of their suffix
+
+    ``labels(index)`` is ``(H, W) uint8`` ids, in which 255 is to be ignored, or None.
+    Raises `InputError` for files that cannot be used and where no frame has a label.
+    """
+
+    def __init__(self, folder: Path, video: Video, ignores: Callable[[], bool] = lambda: False):
+        self.folder, self._video, self._ignores = folder, video, ignores
+        self.paths = label_paths(folder, video)
+        if not self.paths:
+            raise NoLabels(
+                f"video {video.name} has no label: folder {folder} has no mask for any of its"
+                f" {len(video)} frames; expected {video.frame_names[0]}.png"
+            )
+
+    @property
+    def count(self) -> str:
+        """How many labels were found, in words."""
+        video = self._video
+        return f"labels of {len(self.paths)} of {len(video)} frames of video {video.name}"
+
+    def check_complete(self, why: str) -> None:
+        """`InputError` unless every frame has a label; ``why`` one is needed."""
+        names = self._video.frame_names
+        missing = next((name for i, name in enumerate(names) if i not in self.paths), None)
+        if missing is not None:
+            raise InputError(f"label {self.folder / missing}.png is missing ({self.count}): {why}")
+
+    @cached_property
+    def _meaning(self) -> MaskMeaning:
+        stored = (values(read_mask(path)) for path in self.paths.values())
+        return meaning_of(stored, self._ignores)
+
+    def __call__(self, index: int) -> np.ndarray | None:
+        path = self.paths.get(index)
+        return None if path is None else self.read(path)
+
+    def read(self, path: Path) -> np.ndarray:
+        """One of the masks."""
+        video = self._video
+        raw = read_mask(path)
+        if raw.shape != (video.height, video.width):
+            raise InputError(
+                f"label {path} is {raw.shape[0]} x {raw.shape[1]}, but the frames of video"
+                f" {video.name} are {video.height} x {video.width}: give labels of the same size"
+            )
+        present = values(raw)
+        check_ids(raw, path, present)
+        return self._meaning.ids(raw) if undecided(present) else raw
+
+
+def label_paths(folder: Path, video: Video) -> dict[int, Path]:
+    """Frame index -> label; empty without any. `InputError` for a folder that cannot be used."""
+    if not folder.is_dir():
+        return {}
+    numbers = video.numbers
+    listing: Listing = list_folder(folder, "mask", video.name, numbers).check()
+    order = {number: index for index, number in enumerate(sorted(numbers.values()))}
+    return {order[n]: path for n, path in listing.files if n in order}

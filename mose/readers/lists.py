@@ -1,0 +1,168 @@
+"""The one reader of text that people write: lists of videos, JSON.
+
+UTF-8 with or without a byte order mark, UTF-16 by its mark, any line ends.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from stseg.errors import InputError
+
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""Byte order mark -> encoding; UTF-32's little-endian one begins with UTF-16's."""
+
+FILE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""What ends the path of a frame or a mask in a list."""
+
+
+def read_text(path: str | Path, what: str = "file") -> str:
+    """A text file; `InputError` where it is missing or no text. ``what`` is how it is called."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{what} {path} does not exist: name another") from None
+    except OSError as error:
+        raise InputError(f"{what} {path} cannot be read ({error.strerror}): mend it") from None
+    encoding = next((name for mark, name in MARKS if data.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and b"\0" in data[:64]:  # UTF-16 without its mark
+        encoding = "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{what} {path} is no {encoding.upper().removesuffix('-SIG')} text (byte"
+            f" {error.start}): save it as UTF-8"
+        ) from None
+
+
+def read_json(path: str | Path, what: str = "file") -> Any:
+    """A JSON file; `InputError` where it is missing or damaged."""
+    try:
+        return json.loads(read_text(path, what))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{what} {path} is damaged ({error}): restore it") from None
+
+
+def read_lines(path: str | Path, what: str = "list") -> list[str]:
+    """The lines of a list, without blanks around them; blank lines and comments are left out.
+
+    A comment begins with ``#`` at the start of a line, or behind a blank.
+    """
+    lines = []
+    for line in read_text(path, what).splitlines():
+        text = line.strip().strip("\ufeff\0").strip()
+        if not text.startswith("#"):
+            text = text.partition(" #")[0].partition("\t#")[0].strip()
+            if text:
+                lines.append(text)
+    return lines
+
+
+def unquoted(text: str) -> str:
+    """An entry without quotation marks around it and commas behind it."""
+    text = text.rstrip(",;").strip()
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+@dataclass(frozen=True)
+class NameList:
+    """A list of videos.
+
+    path      the file
+    entries   its lines, in order
+    """
+
+    path: Path
+    entries: tuple[str, ...]
+
+    def matched(self, names: Collection[str]) -> Matched:
+        """Which of ``names`` the list means, and which entries mean none of them."""
+        known = {name: name for name in names}
+        folded: dict[str, list[str]] = {}
+        for name in names:
+            folded.setdefault(name.casefold(), []).append(name)
+        found: list[str] = []
+        nowhere: list[str] = []
+        otherwise: list[tuple[str, str]] = []
+        for entry in self.entries:
+            readings = list(candidates(entry))
+            exact = next((known[r] for r in readings if r in known), None)
+            if exact is None:
+                near = next((folded[f] for r in readings if (f := r.casefold()) in folded), [])
+                if len(near) == 1:
+                    exact = near[0]
+                    otherwise.append((entry, exact))
+            if exact is None:
+                nowhere.append(entry)
+            else:
+                found.append(exact)
+        return Matched(tuple(dict.fromkeys(found)), tuple(dict.fromkeys(nowhere)),
+                       tuple(dict.fromkeys(otherwise)))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What a list means among known names.
+
+    names       the names, in the list's order
+    nowhere     entries that mean none of them
+    otherwise   entries that mean one written in other cases, and that name
+    """
+
+    names: tuple[str, ...]
+    nowhere: tuple[str, ...] = ()
+    otherwise: tuple[tuple[str, str], ...] = ()
+
+
+def read_names(path: str | Path, what: str = "list of videos") -> NameList:
+    """A list of videos; `InputError` where it cannot be read."""
+    return NameList(Path(path), tuple(read_lines(path, what)))
+
+
+def candidates(entry: str) -> Iterable[str]:
+    """The names that an entry may mean, the likeliest first.
+
+    The entry itself; what its path leads to (``JPEGImages/bear``, ``bear/``, Windows'
+    backslashes); the folder of a frame or mask (``bear/00000.jpg``), which is what DAVIS 2016's
+    lists hold, in pairs; a table's first column.
+    """
+    text = unquoted(entry)
+    seen: set[str] = set()
+    for reading in (text, *_columns(text)):
+        for name in _path_readings(reading):
+            if name and name not in seen:
+                seen.add(name)
+                yield name
+
+
+def _columns(text: str) -> Iterable[str]:
+    for separator in ("\t", ",", ";", None):
+        parts = text.split(separator)
+        if len(parts) > 1:
+            yield unquoted(parts[0].strip())
+
+
+def _path_readings(text: str) -> Iterable[str]:
+    yield text
+    path = PurePosixPath(text.replace("\\", "/"))
+    parts = [part for part in path.parts if part not in ("/", ".")]
+    if parts and PurePosixPath(parts[-1]).suffix.lower() in FILE_SUFFIXES:
+        parts = parts[:-1]
+    # The longest first: BURST's and YouTube-VIS's names hold a slash.
+    for start in range(len(parts)):
+        yield "/".join(parts[start:])
