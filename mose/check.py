@@ -124,7 +124,7 @@ def _video_set_findings(there: Sequence[str], dataset: Dataset | None) -> Iterat
 
 @dataclass(frozen=True)
 class Expected:
-    """What the data set says of a video's results; None where there is none to ask.
+    """What the data set says about a video's results; None where it says nothing.
 
     frames   names of its frames
     size     (height, width)

@@ -1,4 +1,4 @@
-"""The rules for a data set: what a run, or a server, could not use."""
+"""The rules for a data set: they find what a run or a server could not use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mose.video import Video
 from stseg.errors import InputError
 
 FILE_ENDS = {"JPEG": b"\xff\xd9", "PNG": PNG_END}
-"""What the last bytes of a whole image file hold."""
+"""The last bytes of a complete image file."""
 
 
 def video_findings(dataset: Dataset, name: str) -> list[Finding]:

@@ -54,7 +54,8 @@ RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
 """DAVIS's folders between ``JPEGImages`` and the videos, the usual one first."""
 
 FEW_MASKS = 8
-"""Up to so many given masks of a video are all read to count its objects; of more, the first."""
+"""If a video has up to this many given masks, all are read to count its objects; otherwise only the
+first."""
 
 LAYOUT_HINT = (
     f"expected {IMAGES}/<video>/00000.jpg in it, or folders train, valid, test that hold such"

@@ -12,9 +12,9 @@ from mose.video import Video
 
 
 class _Ahead:
-    """A frame source that reads ``ahead`` frames behind the one that is asked for.
+    """A frame source that reads the ``ahead`` frames after the one that is asked for.
 
-    Holds at most ``ahead`` frames and the one in use, whatever the order of the questions.
+    It holds at most ``ahead`` frames and the one in use, in whatever order frames are asked for.
     """
 
     def __init__(self, video: Video, pool: ThreadPoolExecutor, ahead: int):
@@ -39,8 +39,8 @@ class _Ahead:
 def prefetched(video: Video, ahead: int = 4, threads: int = 2) -> Iterator[Video]:
     """The video with its next ``ahead`` frames decoded in ``threads`` threads.
 
-    JPEG decoding leaves Python's lock, so it runs beside a model on a GPU. Errors come when
-    the frame is asked for, as without.
+    JPEG decoding releases Python's lock, so it runs beside a model on a GPU. An error is raised
+    when the frame is asked for, as without threads.
     """
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         source = _Ahead(video, pool, ahead)

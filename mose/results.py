@@ -1,4 +1,4 @@
-"""Masks that somebody made: a folder or a zip, read in place, and the rules they must keep.
+"""A folder or zip of masks, read in place, and the rules that it must keep.
 
 The same rules judge a submission (`mose.check`) and a folder that serves as a model.
 """
@@ -23,7 +23,7 @@ from stseg.errors import InputError
 
 PNG_START = b"\x89PNG"
 PNG_END = b"IEND\xaeB`\x82"
-"""The last chunk of every whole PNG, with its checksum."""
+"""The last chunk of every complete PNG, with its checksum."""
 
 
 class Results:

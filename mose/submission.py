@@ -14,7 +14,7 @@ from stseg.errors import InputError
 from stseg.files import open_atomic
 
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
-"""The earliest that a zip can hold: no entry depends on when it was made."""
+"""The earliest time that a zip can hold, so that no entry depends on when it was made."""
 
 PERMISSIONS = stat.S_IFREG | 0o644
 CREATED_ON_UNIX = 3
@@ -34,7 +34,7 @@ def write_submission(
 
     Entries are sorted, carry one fixed time and permission and are stored as they are (PNGs
     are compressed already), so equal masks give an equal zip. One mask is in memory at a
-    time. The zip appears under its name only when it is whole and on the disk. Raises
+    time. The zip appears under its name only when it is complete and on the disk. Raises
     `InputError` for a missing video or frame and for masks not named by frame number.
     """
     masks, target = Path(masks), Path(target)
@@ -97,7 +97,7 @@ def text_name(name: str) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the renaming itself on the disk."""
+    """Make sure that the renaming itself is on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

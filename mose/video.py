@@ -121,7 +121,8 @@ class Video:
         return (self[index] for index in range(len(self)))
 
     def small(self, index: int, height: int, width: int) -> np.ndarray:
-        """One frame at a smaller size, ``(height, width, 3) uint8`` RGB: cheap, for looking at."""
+        """One frame at a smaller size, ``(height, width, 3) uint8`` RGB, decoded cheaply for
+        display."""
         if isinstance(self._frames, StoredFrames):
             frame = self._frames.small(index, (height, width))
         else:
@@ -150,8 +151,8 @@ class Video:
     def fingerprint(self) -> str:
         """A short hash that changes when frames or given masks are replaced by others.
 
-        Of files it takes names and sizes, and the content of the first mask; of arrays,
-        everything.
+        It is made of the names and sizes of the files and the content of the first mask; of arrays,
+        of everything.
         """
         total = hashlib.sha256()
         if isinstance(self._frames, StoredFrames):

@@ -14,7 +14,7 @@ from pathlib import Path
 from stseg.errors import InputError
 
 MAX_MASK_BYTES = 64 << 20
-"""No mask is larger: what claims to be is not unpacked."""
+"""No mask is larger than this; an entry that claims to be is not unpacked."""
 MAX_LINKS = 16
 """Links from link to link that are followed in a zip."""
 _DRIVE = re.compile(r"^[A-Za-z]:")

@@ -135,7 +135,7 @@ def read_frame(
     depth      gives the range of the video where the frame is wider than 8 bits; None: the
                frame's own
 
-    Pillow, because it reports a truncated file where OpenCV returns a grey rest.
+    Pillow is used because it reports a truncated file, where OpenCV returns a grey rest.
     """
     with opened(path, path, "frame") as image:
         if at_least is not None:

@@ -38,8 +38,8 @@ FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL
 CODE = re.compile(r"`([^`\n]+)`")
 FILES = (".py", ".yaml", ".csv", ".json", ".md", ".adapters")
 """Ends of what looks like a name of the code and is a file, or the entry points' group."""
-PLACEHOLDERS = ("...", "NAME")
-"""Ends of what stands for any command."""
+PLACEHOLDERS = ("...", "NAME", "stseg --help")
+"""Ends of what names no single command."""
 TOO_FEW = 40
 """Fewer commands than this on all pages mean that the reader of pages is broken."""
 
