@@ -156,6 +156,7 @@ class MemberWorker:
                     "weights_sha256": self.job.hashes.get(self.member.name),
                     "options": dict(self.member.options),
                     "reduced": reduced,
+                    "notes": list(segmenter.notes),
                     "video": video,
                     "objects": list(opened.object_ids),
                     "seconds": round(seconds, 3),

@@ -32,7 +32,7 @@ REQUIRED = {
 OPTIONAL = {
     *("version", "absent", "probability", "expected", "sure", "calibration", "oracle", "key"),
     *("selected_truth_objects", "reduced_members", "height", "width", "seconds", "cycle"),
-    "overridden",
+    *("overridden", "notes"),
 }
 ROW_REQUIRED = {"name", "prior", "agreement", "objects"}
 ROW_OPTIONAL = {"score", "confidence", "truth", "truth_objects"}
@@ -143,6 +143,7 @@ class Provenance:
     missing_members   gave no prediction
     reduced_members   ran in lighter settings than their options say: name -> a description of them
     seconds           is how long finishing the video took, None where it is not known
+    notes             are what members said of themselves: name -> sentences
     """
 
     key: str = ""
@@ -151,6 +152,7 @@ class Provenance:
     missing_members: tuple[str, ...] = ()
     reduced_members: Mapping[str, str] = field(default_factory=dict)
     seconds: float | None = None
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -329,6 +331,8 @@ def _provenance_json(provenance: Provenance) -> Json:
     for name in ("height", "width", "seconds"):
         if (value := getattr(provenance, name)) is not None:
             stored[name] = value
+    if provenance.notes:
+        stored["notes"] = {name: list(notes) for name, notes in provenance.notes.items()}
     return stored
 
 
@@ -341,6 +345,7 @@ def _parse_provenance(stored: Json) -> Provenance:
         tuple(map(str, stored["missing_members"])),
         dict(stored.get("reduced_members", {})),
         None if seconds is None else float(seconds),
+        {name: tuple(map(str, notes)) for name, notes in stored.get("notes", {}).items()},
     )
 
 

@@ -83,8 +83,9 @@ def finish_video(
     evidence.save(run.evidence_path(name))
     missing = tuple(m.name for m in config.members if m.name not in members)
     reduced = {m: words for m, p in by_name.items() if (words := p.manifest.get("reduced"))}
+    notes = {m: tuple(said) for m, p in by_name.items() if (said := p.manifest.get("notes"))}
     seconds = round(time.monotonic() - start, 3)
-    provenance = Provenance(key, video.height, video.width, missing, reduced, seconds)
+    provenance = Provenance(key, video.height, video.width, missing, reduced, seconds, notes)
     record = describe(selection_setup(config), evidence, choice, provenance)
     write_json(run.record_path(name), record.json())
     # Following back needs the predictions; whoever does that removes them.

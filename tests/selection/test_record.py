@@ -53,7 +53,12 @@ forecasts = st.builds(Forecast, *[st.floats(0, 1)] * 4)
     rows=st.lists(rows).map(tuple),
     forecast=forecasts,
     truth=st.none() | st.builds(SelectedTruth, names, by_object),
-    provenance=st.builds(Provenance, st.text("abc"), *[st.none() | st.integers(1, 9)] * 2),
+    provenance=st.builds(
+        Provenance,
+        st.text("abc"),
+        *[st.none() | st.integers(1, 9)] * 2,
+        notes=st.dictionaries(names, st.lists(st.text(), min_size=1).map(tuple)),
+    ),
     cut=st.integers(1, 2),
     overridden=st.booleans(),
 )
@@ -73,6 +78,7 @@ def test_the_first_version_is_read_and_keeps_every_key():
     assert record.plan[7] == ((0, 2, "a"), (2, 4, "b"))
     assert record.candidates[0].truth_by_object == {3: None, 7: 1.0}
     assert record.provenance.reduced_members == {"a": "smaller"}
+    assert record.provenance.notes == {}
     assert record.json() == {"version": 2, **FIRST_VERSION}
 
 

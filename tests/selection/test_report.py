@@ -139,6 +139,17 @@ def test_expected_scores_are_shown_where_there_are_any(run):
     assert "Expected J&F" not in read(run / "report/index-1bc04b52.html").text
 
 
+def test_notes_on_members_are_on_the_page_of_their_video(run):
+    record = read_record(run / "selection/calm.json")
+    notes = {NET: ("names <were> changed", "it runs uncompiled")}
+    write_record(run, replace(record, provenance=Provenance(notes=notes)))
+    write_report(run)
+    page = (run / "report/calm.html").read_text()
+    assert page.count("<li><b>&lt;/script&gt;&lt;b&gt;net</b>: ") == 2
+    assert "names &lt;were&gt; changed" in page
+    assert "Notes on members" not in (run / f"report/{page_name('index')}.html").read_text()
+
+
 def test_report_is_made_again_from_the_run_alone(run, tmp_path):
     write_report(run)
     before = (run / "report/calm.html").read_text()

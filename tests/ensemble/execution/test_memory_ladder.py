@@ -45,6 +45,7 @@ class Greedy(HoldSegmenter):
     def segment(self, video):
         if self.options.chunk_size != 1:
             raise MemoryError("too many objects at once")
+        self.notes.append("the greedy one ran")
         yield from super().segment(video)
 
 
@@ -68,5 +69,6 @@ def test_pair_that_runs_out_of_memory_is_done_lighter_and_says_so(tmp_path, gree
     assert command.main([str(a) for a in arguments]) == 0
     record = json.loads((tmp_path / "run/selection/v.json").read_text())
     assert record["reduced_members"] == {"g": "one object at a time"}
+    assert record["notes"] == {"g": ["the greedy one ran"]}
     events = [json.loads(line) for line in (tmp_path / "run/events.jsonl").open()]
     assert [e["category"] for e in events if e["event"] == "Retry"] == ["memory"]
