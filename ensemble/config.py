@@ -174,12 +174,19 @@ def prior_of(member: MemberConfig, calibration: Calibration | None) -> float:
     return min(max(member.prior / 100 if measured is None else measured, 0.01), 0.99)
 
 
+RETIRED = ("agreement_iou", "absent_by", "gate_margin")
+"""Options of the fusion that stored configurations of earlier runs may have: the quality of the
+members has taken their place, and such a run is still read."""
+
+
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a configuration file, its parents, and ``key.sub=value`` overrides.
 
     ``members`` is a list of mappings, or of names of files in ``configs/members``.
     """
     values = read_yaml(path)
+    if isinstance(fusion := values.get("fusion"), dict):
+        values["fusion"] = {k: v for k, v in fusion.items() if k not in RETIRED}
     for override in overrides:
         _override(values, override)
     return build(RunConfig, values, str(path))

@@ -65,9 +65,8 @@ def add_still(
         # Boxes are of the hard masks: soft ones would be expanded for nothing.
         seen = [hard(stored) for stored in small] if rule == "boxes" else small
         options = FusionOptions(rule=rule)
-        layers[name] = fuse_frame(
-            seen, frame.members.priors, frame.known, stills.size, options, frame.trust
-        ).ids
+        fused = fuse_frame(seen, frame.members.priors, frame.known, stills.size, options)
+        layers[name] = fused.ids
     stills.add(frame.name, picture(video, index, stills.size), layers, truth)
 
 

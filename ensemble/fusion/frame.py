@@ -28,6 +28,7 @@ from ensemble.fusion.rules import (
     prior_weights,
 )
 from selection.metrics import Regions, iou
+from selection.quality import QualityTrack, agreement_with_others, count_patterns
 
 __all__ = ["EVERY_PIXEL", "RULES", "Fused", "FusionOptions", "Gathered", "fuse_frame"]
 
@@ -59,8 +60,8 @@ class Gathered:
     regions      their masks at one size, which is the pseudo-label's
     priors       ``(M,)`` expected J&F of each member, in (0, 1)
     object_ids   the objects to decide on, ascending; a member that lacks one does not see it
-    trust        ``(M, N)`` in (0, 1]: how far each member is believed about each object, see
-                 `ensemble.fusion.trust`; None: fully
+    track        the members' quality on the frames before; None: this frame stands alone
+    scored       the objects that were given on earlier frames: on these the members are told apart
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class Gathered:
         regions: Sequence[Regions],
         priors: np.ndarray,
         object_ids: tuple[int, ...],
-        trust: np.ndarray | None = None,
+        track: QualityTrack | None = None,
+        scored: Sequence[int] | None = None,
     ):
-        self._trust = trust
+        self._track = track or QualityTrack(priors)
+        self._scored = object_ids if scored is None else scored
         self.frames, self.regions, self.object_ids = frames, regions, object_ids
         self.size = regions[0].shape
         self.priors = np.asarray(priors, dtype=np.float64)
@@ -95,6 +98,11 @@ class Gathered:
             differ |= plane != first
         return differ
 
+    def judge(self) -> None:
+        """Let the frame count for the members' quality, though nothing is fused."""
+        if self.box is not None:
+            _ = self.views
+
     @cached_property
     def views(self) -> Views:
         """The members' areas, boxes, overlaps and confidences."""
@@ -103,8 +111,25 @@ class Gathered:
             [align(f.confidence, f.object_ids, self.object_ids) for f in self.frames]
         )
         views = survey(self.regions, self.object_ids, self.priors, confidence)
-        trust = views.trust if self._trust is None else self._trust
-        return replace(views, copies=self._copies(views), trust=trust)
+        same = self._same(views)
+        self._judge(views, same)
+        say = self._track.say(self.object_ids)
+        return replace(views, copies=same.sum(axis=1), say=say, leads=self._track.leads())
+
+    def _judge(self, views: Views, same: np.ndarray) -> None:
+        """Show the track how far each member agrees with the others on this frame."""
+        before = self._track.say(self.object_ids, lead=False) / same.sum(axis=1)[:, None]
+        disputed = self.choices[:, self.disputed]
+        for n, object_id in enumerate(self.object_ids):
+            if object_id not in self._scored:
+                continue
+            chosen = disputed == n
+            patterns, counts = count_patterns(chosen)
+            alike = views.areas[0, n] - np.count_nonzero(chosen[0])
+            patterns = np.hstack([patterns, np.ones((len(patterns), 1), bool)])
+            counts = np.append(counts, alike)
+            agreement = agreement_with_others(patterns, counts, before[:, n], same)
+            self._track.update(object_id, agreement)
 
     @cached_property
     def disputed_points(self) -> Points:
@@ -118,7 +143,7 @@ class Gathered:
         if self.box is None:
             alike = np.ones((count, members, members))
             areas = np.zeros((members + 1, count), np.int64)
-            nothing = np.full(count, 0 < options.absent_by <= members)
+            nothing = np.ones(count, dtype=bool)
             return Fused(ids, areas, np.ones((members, count)), 0.0, alike, nothing)
         views = self.views
         everywhere = options.rule in EVERY_PIXEL
@@ -136,7 +161,7 @@ class Gathered:
         ids[y0:y1, x0:x1] = cv2.LUT(decided, names)
         sizes = [np.count_nonzero(decided == n) for n in range(count)]
         areas = np.vstack([views.areas, sizes])
-        gone = absent(views, options.absent_by)
+        gone = absent(views)
         return Fused(ids, areas, weights, float(chosen.mean()), views.overlaps, gone)
 
     def points(self, chosen: np.ndarray) -> Points:
@@ -155,24 +180,22 @@ class Gathered:
         choices = self.choices.reshape(len(self.frames), -1)[:, where]
         return Points(np.stack(sampled), choices, rows, columns)
 
-    def _copies(self, views: Views) -> np.ndarray:
-        """For each member, the number of members with exactly the same masks and probabilities.
+    def _same(self, views: Views) -> np.ndarray:
+        """``(M, M) bool``: which members say the same, to the last probability.
 
         Members that give labels only may agree on every pixel without being copies.
         """
-        copies = np.ones(len(self.frames), dtype=np.int64)
+        same = np.eye(len(self.frames), dtype=bool)
         soft = [frame.expansion.rule != "labels" for frame in self.frames]
-        for a in range(len(copies)):
+        for a in range(len(same)):
             for b in range(a):
-                if (
+                same[a, b] = same[b, a] = (
                     (soft[a] and soft[b] and views.areas[a].any())
                     and (views.overlaps[:, a, b] == 1).all()
                     and np.array_equal(views.confidence[a], views.confidence[b])
                     and np.array_equal(*self.disputed_points.probabilities[[a, b]])
-                ):
-                    copies[a] += 1
-                    copies[b] += 1
-        return copies
+                )
+        return same
 
 
 def fuse_frame(
@@ -181,11 +204,10 @@ def fuse_frame(
     object_ids: tuple[int, ...],
     size: tuple[int, int],
     options: FusionOptions | None = None,
-    trust: np.ndarray | None = None,
 ) -> Fused:
     """Fuse the members' masks of one frame at ``size`` (height, width), see `Gathered`."""
     regions = [Regions(frame.labels(*size)) for frame in frames]
-    gathered = Gathered(frames, regions, priors, object_ids, trust)
+    gathered = Gathered(frames, regions, priors, object_ids)
     return gathered.fuse(options or FusionOptions())
 
 
@@ -218,9 +240,9 @@ def survey(
             boxes[a, n] = top, bottom, left, right
             for b in range(a):
                 overlaps[n, a, b] = overlaps[n, b, a] = iou(one, regions[b], object_id)
-    return Views(
-        priors, confidence, areas, boxes, overlaps, np.ones(members, np.int64), np.ones(areas.shape)
-    )
+    alone = np.ones(members, np.int64)
+    leads = np.ones(members, bool)
+    return Views(priors, confidence, areas, boxes, overlaps, alone, np.ones(areas.shape), leads)
 
 
 def joint_box(regions: Sequence[Regions]) -> tuple[int, int, int, int] | None:

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from adapters.base import FrameMasks
 from ensemble.config import RunConfig, calibration_of, prior_of
 from ensemble.fusion.frame import Fused, FusionOptions, Gathered
-from ensemble.fusion.trust import Trust
 from ensemble.storage.predictions import Prediction, StoredFrame
 from mose import Video
 from selection.metrics import Regions
 from selection.models import Curve
+from selection.quality import QualityTrack
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class FusedMasks:
     ids       ``(height, width) uint8``, is the pseudo-label: with given masks verbatim
     """
 
-    frames: Sequence[StoredFrame]
+    frames: Sequence[FrameMasks]
     regions: Sequence[Regions]
     fused: Fused
     ids: np.ndarray
@@ -90,7 +91,7 @@ class MemberFrames:
     scored    are those of them that were given on earlier frames
     frames    are the members', with calibrated confidences
     regions   are their masks at the video's size
-    trust     ``(M, N)`` in (0, 1]: how far each member is believed about each known object
+    tracks    are the qualities of each set of members that fuses, carried from frame to frame
     """
 
     members: VideoMembers
@@ -99,7 +100,7 @@ class MemberFrames:
     scored: tuple[int, ...]
     frames: Sequence[StoredFrame]
     regions: Sequence[Regions]
-    trust: np.ndarray
+    tracks: dict[tuple[str, ...], QualityTrack]
     _gathered: dict[tuple[str, ...], Gathered] = field(default_factory=dict, repr=False)
 
     @property
@@ -108,17 +109,25 @@ class MemberFrames:
 
     def fuse(self, setup: FusionSetup) -> FusedMasks:
         """The pseudo-label of the frame; what setups of the same members share is made once."""
-        rows = [self.members.names.index(name) for name in setup.members]
-        frames = [self.frames[row] for row in rows]
-        regions = [self.regions[row] for row in rows]
-        gathered = self._gathered.get(setup.members)
-        if gathered is None:
-            priors, trust = self.members.priors[rows], self.trust[rows]
-            gathered = Gathered(frames, regions, priors, self.known, trust)
-            self._gathered[setup.members] = gathered
+        gathered = self.gather(setup.members)
         fused = gathered.fuse(setup.options)
         ids = with_given(fused.ids, self.members.video, self.index)
-        return FusedMasks(frames, regions, fused, ids)
+        return FusedMasks(gathered.frames, gathered.regions, fused, ids)
+
+    def gather(self, names: tuple[str, ...]) -> Gathered:
+        """What the members of these names say; it counts for their quality on later frames."""
+        if names not in self._gathered:
+            rows = [self.members.names.index(name) for name in names]
+            priors = self.members.priors[rows]
+            self._gathered[names] = Gathered(
+                [self.frames[row] for row in rows],
+                [self.regions[row] for row in rows],
+                priors,
+                self.known,
+                self.tracks.setdefault(names, QualityTrack(priors)),
+                self.scored,
+            )
+        return self._gathered[names]
 
 
 def read_frames(members: VideoMembers) -> Iterator[MemberFrames]:
@@ -127,7 +136,7 @@ def read_frames(members: VideoMembers) -> Iterator[MemberFrames]:
     Holds one frame at a time. Raises `CorruptPrediction` where a stored one does not read back.
     """
     video = members.video
-    trust = Trust(video, len(members.names))
+    tracks: dict[tuple[str, ...], QualityTrack] = {}
     known: tuple[int, ...] = ()
     for index in range(len(video)):
         frames = [
@@ -136,8 +145,10 @@ def read_frames(members: VideoMembers) -> Iterator[MemberFrames]:
         ]
         regions = [Regions(frame.labels(video.height, video.width)) for frame in frames]
         scored, known = known, tuple(sorted({*known, *video.prompts.ids(index)}))
-        trust.update(index, regions)
-        yield MemberFrames(members, index, known, scored, frames, regions, trust.table(known))
+        frame = MemberFrames(members, index, known, scored, frames, regions, tracks)
+        # Whether this frame is fused or not: the members' quality on it counts for later ones.
+        frame.gather(members.names).judge()
+        yield frame
 
 
 def calibrated(frame: StoredFrame, curve: Curve | None) -> StoredFrame:

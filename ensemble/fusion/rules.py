@@ -23,26 +23,6 @@ class FusionOptions:
     """Options of the rules."""
 
     rule: str = option("pgmr", doc="One of `RULES`.", choices=lambda: RULES)
-    agreement_iou: float = option(
-        0.5,
-        doc="`pgmr`: members whose masks of an object overlap at least this much (IoU) "
-        "agree on it.",
-        least=0,
-        most=1,
-    )
-    absent_by: int = option(
-        3,
-        doc="An object of which this many members see nothing is absent from a frame, in what "
-        "`pgmr` fuses and whatever is selected; members of little trust do not count, "
-        "copies count once; 0: never.",
-        least=0,
-    )
-    gate_margin: float = option(
-        0.1,
-        doc="`pgmr`: how far the gate reaches beyond the weighted average of the members' "
-        "boxes, in box heights and widths.",
-        least=0,
-    )
     sure: float = option(
         0.75,
         doc="`pixel-check`: the first member keeps the pixels on which its largest "
@@ -67,9 +47,11 @@ class Views:
     areas        ``(M, N) int64`` pixels of each mask
     boxes        ``(M, N, 4) int64`` top, bottom, left, right, half open; zeros where empty
     overlaps     ``(N, M, M) float64`` IoU of the members' masks; 1 where both are empty
-    copies       ``(M,) int64`` how many members, itself included, say exactly the same of the
-                 frame: together they weigh as much as one
-    trust        ``(M, N) float64`` in (0, 1]: how far each member is believed about each object
+    copies       ``(M,) int64`` how many members say exactly the same of the frame, itself
+                 included: together they have the say of one
+    say          ``(M, N) float64`` of each member about each object, by its quality
+    leads        ``(M,) bool``: the member that the video is started from, see
+                 `selection.quality.QualityTrack`
     """
 
     priors: np.ndarray
@@ -78,7 +60,8 @@ class Views:
     boxes: np.ndarray
     overlaps: np.ndarray
     copies: np.ndarray
-    trust: np.ndarray
+    say: np.ndarray
+    leads: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -169,15 +152,15 @@ def pixel_check(
 
 
 def pgmr(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Pseudo-label-guided refinement: consistency, confidence, presence, gate, weighted vote."""
-    prior = _by_prior(views)
-    kept = consistent(views.overlaps, prior, options.agreement_iou)
-    weights = prior * np.maximum(views.confidence, MIN_CONFIDENCE) * kept
+    """Pseudo-label-guided refinement: consistency, confidence, presence, weighted vote.
+
+    The consistency check is in the members' say, see `selection.quality`: who disagrees with the
+    others' vote has little of it.
+    """
+    weights = (views.say / views.copies[:, None]) * np.maximum(views.confidence, MIN_CONFIDENCE)
     fused = weighted_mean(points.probabilities, weights)
-    seen = visible(views.areas, weights) & ~absent(views, options.absent_by)
-    fused *= seen[:, None]
-    fused *= gate(views, weights, points, options.gate_margin)
-    return bounded(fused), weights
+    seen = ~absent(views) & (views.areas > 0)[views.leads].any(axis=0)
+    return bounded(fused * seen[:, None]), weights
 
 
 RULES: dict[str, Rule] = {
@@ -208,56 +191,15 @@ def bounded(fused: np.ndarray) -> np.ndarray:
     return fused / np.maximum(fused.sum(axis=0), 1.0)
 
 
-def consistent(overlaps: np.ndarray, weights: np.ndarray, agreement_iou: float) -> np.ndarray:
-    """Consistency check: ``(M, N) bool``, False for members left out of an object.
-
-    Per object, the members that agree with the medoid (the member of largest weighted
-    overlap with the others) form a group. If the group holds more than half of the weight,
-    the members outside it are left out.
-
-    overlaps   ``(N, M, M)`` IoU;  weights   ``(M, N)``
-    """
-    support = np.einsum("nab,bn->an", overlaps, weights)
-    medoid = support.argmax(axis=0)
-    group = agreement_iou <= overlaps[np.arange(len(overlaps)), medoid].T
-    majority = (weights * group).sum(axis=0) > 0.5 * weights.sum(axis=0)
-    return group | ~majority
-
-
-def visible(areas: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Presence vote: ``(N,) bool``, True where at least half of the weight sees the object."""
-    return (weights * (areas > 0)).sum(axis=0) >= 0.5 * np.maximum(weights.sum(axis=0), 1e-12)
-
-
-def absent(views: Views, absent_by: int) -> np.ndarray:
-    """``(N,) bool``, True where at least ``absent_by`` members that are believed see nothing.
-
-    Most members keep some mask when an object leaves, and together they outweigh those that notice.
-    If three of seven say so and are wrong, the masks of the others are hardly ever right either.
-    """
-    if not absent_by:
-        return np.zeros(views.areas.shape[1], dtype=bool)
-    votes = ((views.areas == 0) & (views.trust >= 1)) / views.copies[:, None]
-    return votes.sum(axis=0) >= absent_by - 1e-9
-
-
-def gate(views: Views, weights: np.ndarray, points: Points, margin: float) -> np.ndarray:
-    """``(N, P) bool``: pixels inside the weighted average of the members' boxes.
-
-    Members that do not see the object have no box and do not count here. The average is widened
-    by ``margin`` of its own size on each side.
-    """
-    say = weights * (views.areas > 0)
-    total = say.sum(axis=0)
-    mean = np.einsum("mnk,mn->nk", views.boxes.astype(np.float64), say)
-    top, bottom, left, right = (mean / np.maximum(total, 1e-12)[:, None]).T[:, :, None]
-    down, across = margin * (bottom - top), margin * (right - left)
-    inside = (points.rows >= top - down) & (points.rows < bottom + down)
-    return inside & (points.columns >= left - across) & (points.columns < right + across)
+def absent(views: Views) -> np.ndarray:
+    """Presence vote: ``(N,) bool``, True where less than half of the say sees the object."""
+    say = views.say / views.copies[:, None]
+    return (say * (views.areas > 0)).sum(axis=0) < 0.5 * say.sum(axis=0) - 1e-12
 
 
 def _by_prior(views: Views) -> np.ndarray:
-    return (prior_weights(views.priors) / views.copies)[:, None] * views.trust
+    weights = (prior_weights(views.priors) / views.copies)[:, None]
+    return np.broadcast_to(weights, views.areas.shape)
 
 
 def _one_hot(choices: np.ndarray, count: int) -> np.ndarray:
