@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: run test lint docs parity soak clean
+.PHONY: run test lint docs parity soak cluster clean
 
 run: $(INSTALLED)
 	$(PY) -m ensemble.run --split test
@@ -30,6 +30,11 @@ parity: $(INSTALLED)
 
 soak: $(INSTALLED)
 	$(PY) -m pytest -m soak
+
+cluster: $(INSTALLED)
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint requirements.txt \
+		"ray[default]"
+	$(PY) -m pytest -m cluster
 
 # sam2 wants torchvision and, in an isolated build, a torch of its own: neither is needed.
 $(INSTALLED): requirements.txt pyproject.toml setup.py

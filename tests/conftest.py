@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# Every run tests the same; HYPOTHESIS_PROFILE=default looks for new examples.
-settings.register_profile("same", derandomize=True)
+# Every run tests the same; HYPOTHESIS_PROFILE=default looks for new examples. How long an example
+# takes says how busy the machine is, and decides nothing.
+settings.register_profile(
+    "same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # On busy cores, threads that spin while they wait make small arithmetic a hundred times slower.
@@ -45,12 +49,16 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Ray instance of four (not real) cores for all tests; what it was given as home folder."""
+    """A Ray instance of four (not real) cores for all tests; what it was given as home folder.
+
+    Its workers find no OMP_WAIT_POLICY in their environment, as where no command started it.
+    """
     from stseg.ray_instance import embedded_ray
 
-    home, before = tmp_path_factory.mktemp("home"), os.environ.get("HOME")
-    os.environ["HOME"] = str(home)
-    with embedded_ray(num_cpus=4):
-        if before is not None:
-            os.environ["HOME"] = before
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        patch.setenv("HOME", str(home))
+        patch.delenv("OMP_WAIT_POLICY", raising=False)
+        stack.enter_context(embedded_ray(num_cpus=4))
+        patch.undo()
         yield home

@@ -1,13 +1,10 @@
 """The main command: what it writes, resuming after a kill, bad input."""
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 import zipfile
 
 import numpy as np
@@ -17,6 +14,8 @@ from small_runs import MEMBERS, arguments, contents, make_video
 
 from adapters.weights.store import PRETRAINED
 from ensemble import run as command
+from ensemble.execution.run_log import RunLog
+from ensemble.scheduling.messages import Run, WorkerUp
 from ensemble.storage.predictions import Prediction
 from mose import InputError
 from mose.masks import read_mask
@@ -113,27 +112,32 @@ def test_damaged_prediction_is_made_again_never_used(data, config, tmp_path):
     assert len(Prediction(out / "predictions/flow/a")) == 5
 
 
-def start(data, config, out):
-    return subprocess.Popen(
-        [sys.executable, "-m", "ensemble.run", *arguments(data, config, out)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+KILLED = """
+import os, signal, sys
+from ensemble import run
+from ensemble.execution.run_log import RunLog
+events, log = int(sys.argv[1]), RunLog.__call__
+def killing(self, entry):
+    global events
+    log(self, entry)
+    events -= 1
+    if not events:
+        os.kill(os.getpid(), signal.SIGKILL)
+RunLog.__call__ = killing
+run.main(sys.argv[2:])
+"""
 
 
 @pytest.mark.parametrize("events", [2, 8])
 def test_killed_driver_leaves_nothing_wrong(data, config, tmp_path, events):
+    """After so many events; at random moments: `make soak`."""
     calm, out = tmp_path / "calm", tmp_path / "killed"
     command.main(arguments(data, config, calm))
-    process = start(data, config, out)
-    log = out / "events.jsonl"
-    while process.poll() is None:
-        if log.exists() and len(log.read_text().splitlines()) >= events:
-            os.kill(process.pid, signal.SIGKILL)
-            break
-        time.sleep(0.002)
-    process.wait()
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(events), *arguments(data, config, out)],
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL
     assert command.main(arguments(data, config, out)) == 0
     assert contents(out) == contents(calm)
 
@@ -272,32 +276,24 @@ def test_help_imports_neither_torch_nor_ray():
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_killed_workers_leave_nothing_wrong(data, config, tmp_path, ray_session):
+def test_killed_workers_leave_nothing_wrong(data, config, tmp_path, ray_session, monkeypatch):
+    """The first two workers, each as soon as it has work."""
     calm, out = tmp_path / "calm", tmp_path / "killed"
     command.main(arguments(data, config, calm))
-    killed = []
+    pids, killed, log = {}, [], RunLog.__call__
 
-    def kill():
-        """SIGKILL the first two workers, each as soon as it has work."""
-        log = out / "events.jsonl"
-        deadline = time.monotonic() + 60
-        while len(killed) < 2 and time.monotonic() < deadline:
-            time.sleep(0.005)
-            text = log.read_text() if log.exists() else ""
-            events = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
-            pids = {e["worker"]: e["pid"] for e in events if e["event"] == "WorkerUp"}
-            busy = {e["worker"] for e in events if e["event"] == "Run"}
-            for worker in busy & set(pids):
-                if pids[worker] not in killed and len(killed) < 2:
-                    killed.append(pids[worker])
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pids[worker], signal.SIGKILL)
+    def killing(self, entry):
+        log(self, entry)
+        event = entry.message
+        if isinstance(event, WorkerUp):
+            pids[event.worker] = event.pid
+        elif isinstance(event, Run) and len(killed) < 2 and pids[event.worker] not in killed:
+            killed.append(pids[event.worker])
+            os.kill(killed[-1], signal.SIGKILL)
 
-    killer = threading.Thread(target=kill)
-    killer.start()
+    monkeypatch.setattr(RunLog, "__call__", killing)
     ray = arguments(data, config, out)
     ray[ray.index("inline")] = "ray"
     assert command.main(ray) == 0
-    killer.join()
-    assert killed
+    assert len(killed) == 2
     assert contents(out) == contents(calm)

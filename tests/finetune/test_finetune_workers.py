@@ -3,7 +3,7 @@
 import csv
 import errno
 import os
-import time
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -142,17 +142,19 @@ def test_steps_of_other_processes_are_reported_once_each(tmp_path, monkeypatch):
     log.write_text("step,loss\n1,3.0\n2,2.5\n")
     told = []
 
-    def until(count):
-        end = time.monotonic() + 20
-        while len(told) < count and time.monotonic() < end:
-            time.sleep(0.01)
+    reported = threading.Event()
 
-    with launch.log_reported(tmp_path, lambda step, note: told.append((step, note))):
-        log.write_text("step,loss\n1,3.0\n2,2.5\n3,2.0\n4,1.")
-        until(1)
+    def report(step, note):
+        told.append((step, note))
+        reported.set()
+
+    with launch.log_reported(tmp_path, report), open(log, "a") as file:
+        file.write("3,2.0\n4,1.")
+        file.flush()
+        assert reported.wait(180)
         assert told == [(3, "loss 2.0000")]
-        log.write_text("step,loss\n1,3.0\n2,2.5\n3,2.0\n4,1.5\n5,1.25\n")
-        until(3)
+        file.write("5\n5,1.25\n")
+        file.flush()
     assert told[1:] == [(4, "loss 1.2500"), (5, "loss 1.2500")]
 
 

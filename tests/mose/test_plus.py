@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -336,7 +334,7 @@ def test_build_is_repeatable_and_continues_after_a_kill(tmp_path, config):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not list(out.glob("JPEGImages/*")):
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     build(config, out, "--mose", tmp_path / "m")
 

@@ -5,6 +5,7 @@ A process can belong to one cluster only. Prints the log of the run, one JSON ob
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from test_executors import run_toy
+from test_executors import ToyJob, run_toy
 
 from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import MemberSpec, Shape
@@ -23,31 +24,37 @@ from mose import InputError
 
 
 def replace_a_node(folder: str) -> None:
-    """A node of two is killed after eight pairs, another is added after 20. The last pairs wait
-    until a worker is ready there, however long its start takes on a busy machine."""
+    """A node of two is killed in the midst of its work, and another is added when that is
+    noticed. The first pairs wait until both nodes have a worker that is ready, the last ones
+    until the new node has: however long a start takes, each node gets work."""
     cluster = start_cluster(folder)
+    signals = Path(folder) / "signals"
+    signals.mkdir()
     doomed = cluster.add_node(num_cpus=2)
-    plans = {
-        8: lambda: cluster.remove_node(doomed, allow_graceful=False),
-        20: lambda: cluster.add_node(num_cpus=2),
-    }
-    done = 0
+    done = itertools.count(1)
+    plan = [
+        lambda: cluster.remove_node(doomed, allow_graceful=False),
+        lambda: cluster.add_node(num_cpus=2),
+    ]
     nodes: dict[int, str] = {}
+    ready: set[str] = set()
 
     def interfere(entry: dict) -> None:
-        nonlocal done
-        done += entry["event"] == "Done" and entry["member"] != ""
-        if done in plans:
-            plans.pop(done)()
         if entry["event"] == "WorkerUp":
             nodes[entry["worker"]] = entry["node"]
         elif entry["event"] == "Loaded":
-            third = list(dict.fromkeys(nodes.values()))[2:]
-            if nodes[entry["worker"]] in third:
-                Path(os.environ["TOY_GATE"]).touch()
+            ready.add(nodes[entry["worker"]])
+            (signals / ("first", "second", "third")[len(ready) - 1]).touch()
+        elif entry["event"] == "Done" and entry["member"]:
+            on_doomed = nodes[entry["worker"]] == doomed.node_id
+            if next(done) >= 8 and on_doomed and len(plan) == 2:
+                plan.pop(0)()
+        elif entry["event"] == "WorkerLost" and len(plan) == 1:
+            plan.pop(0)()
 
-    videos = [f"sleep-0.5-{i}" for i in range(32)] + [f"gate-0.5-{i}" for i in range(16)]
-    run(cluster, [MemberSpec("a")], videos, interfere)
+    videos = [f"wait-second-0.2-{i}" for i in range(24)]
+    videos += [f"wait-third-0.2-{i}" for i in range(12)]
+    run(cluster, [MemberSpec("a")], videos, interfere, job=ToyJob(signals))
 
 
 def grow(folder: str) -> None:

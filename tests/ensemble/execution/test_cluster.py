@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
@@ -27,7 +26,6 @@ def run_scenario(name: str, folder: Path, token_file: Path) -> list[dict]:
         "RAY_AUTH_TOKEN_PATH": str(token_file),
         "HOME": str(folder),
         "RAY_TMPDIR": str(folder),
-        "TOY_GATE": str(folder / "gate"),
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[2])]),
     }
     done = subprocess.run(
@@ -35,7 +33,7 @@ def run_scenario(name: str, folder: Path, token_file: Path) -> list[dict]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -55,15 +53,17 @@ def test_a_killed_node_costs_little_and_a_new_one_is_used(folder, tmp_path):
     log = run_scenario("replace_a_node", folder, tmp_path / "token")
     done = pairs_done(log)
     assert sorted(e["video"] for e in done) == sorted({e["video"] for e in done})
-    assert len(done) == 48
+    assert len(done) == 36
     assert {e["loss"] for e in log if e["event"] == "WorkerLost"} == {"node"}
     assert {e["category"] for e in log if e["event"] == "Retry"} == {"infrastructure"}
-    times = [e["time"] for e in done if e["video"].startswith("sleep")]
-    assert max(b - a for a, b in itertools.pairwise(times)) < 10.0
+    again = [e for e in log if e["event"] == "Run" and e["attempt"]["number"] > 1]
+    assert 1 <= len(again) <= 2, "what the two workers of that node were doing"
     node_of = {e["worker"]: e["node"] for e in log if e["event"] == "WorkerUp"}
     nodes = [node_of[e["worker"]] for e in done]
     assert len(set(nodes)) == 3
-    assert len(set(nodes[-6:])) == 2, "the end is shared by the two nodes that are there"
+    (lost,) = {node_of[e["worker"]] for e in log if e["event"] == "WorkerLost"} & set(nodes)
+    noticed = next(n for n, e in enumerate(log) if e["event"] == "WorkerLost")
+    assert lost not in [node_of[e["worker"]] for e in pairs_done(log[noticed:])]
 
 
 def test_every_node_is_asked_and_what_is_wanted_is_demand_for_an_autoscaler(folder, tmp_path):

@@ -12,14 +12,23 @@ import pytest
 from ensemble.execution.lease import LEASE, Fenced, check, held
 from mose import InputError
 
-HOLD = "import sys, time\nfrom ensemble.execution.lease import held\nwith held(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)\n"  # noqa: E501
+HOLD = """
+import sys
+from ensemble.execution.lease import held
+with held(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture
 def other(tmp_path):
     """Another process that holds the lease."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout.readline() == "held\n"
     yield process

@@ -6,7 +6,6 @@ What came of it is told in docs/explanation/reliability.md.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import os
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_executors import QUICK, SLEEPS, run_toy
+from test_executors import SLEEPS, run_toy
 
 from mose.synthetic import write_dataset
 
@@ -90,26 +89,25 @@ def redone(log: list[dict]) -> list[tuple[str, str]]:
 
 
 def test_twenty_kills_of_the_driver(data, calm, tmp_path):
-    """At random moments: every fourth while it starts, the others in the midst of its work."""
+    """Every fourth at a random moment of its start, the others after some of its work."""
     chance = random.Random(0)
     output = tmp_path / "run"
     kills = 0
     while kills < KILLS:
-        planned = count(output, "Plan")
+        planned, done = count(output, "Plan"), count(output, "Done") + chance.randrange(5)
         driver = start(data, output)
         if kills % 4 == 0:
             time.sleep(chance.uniform(0.2, 5.0))
-        else:
-            while driver.poll() is None and not begun(output, planned):
-                time.sleep(0.05)
-            time.sleep(chance.uniform(0.0, 2.5))
+        while kills % 4 and driver.poll() is None:
+            if begun(output, planned) and count(output, "Done") >= done:
+                break
+            time.sleep(0.05)
         if driver.poll() is not None:
-            assert driver.returncode == 0, told(output)
             break
         driver.kill()
         driver.wait()
         kills += 1
-    assert kills >= KILLS // 2
+    assert kills > 4, told(output)
     assert start(data, output).wait() == 0, told(output)
     assert contents(output) == calm
     assert redone(events(output)) == []
@@ -128,17 +126,17 @@ def count(output: Path, kind: str) -> int:
     return sum(entry["event"] == kind for entry in events(output))
 
 
-def test_a_minute_of_killing_all_workers_every_two_seconds(data, calm, tmp_path):
+def test_killing_all_workers_whenever_they_have_done_some_pairs(data, calm, tmp_path):
     output = tmp_path / "run"
     over = threading.Event()
-    kills = []
+    rounds = []
 
     def kill_all() -> None:
-        """Counted from the first worker on."""
-        while not over.is_set() and not begun(output, 0):
-            time.sleep(0.1)
-        end = time.monotonic() + 60
-        while time.monotonic() < end and not over.wait(2.0):
+        done = 0
+        while not over.wait(0.05):
+            if count(output, "Done") < done + 5:
+                continue
+            done = count(output, "Done")
             alive: dict[int, int] = {}
             for entry in events(output):
                 if entry["event"] == "WorkerUp":
@@ -148,7 +146,7 @@ def test_a_minute_of_killing_all_workers_every_two_seconds(data, calm, tmp_path)
             for pid in alive.values():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                    kills.append(pid)
+            rounds.append(done)
 
     driver = start(data, output)
     killer = threading.Thread(target=kill_all)
@@ -158,11 +156,11 @@ def test_a_minute_of_killing_all_workers_every_two_seconds(data, calm, tmp_path)
     finally:
         over.set()
         killer.join()
-    assert len(kills) >= 10
     assert contents(output) == calm
     assert redone(events(output)) == []
     lost = count(output, "WorkerLost")
-    print(f"{len(kills)} signals, {lost} workers lost, {count(output, 'Done')} results")
+    assert lost > 0
+    print(f"{len(rounds)} rounds, {lost} workers lost, {count(output, 'Done')} results")
 
 
 def test_a_pair_that_eats_the_nodes_memory(monkeypatch):
@@ -171,8 +169,7 @@ def test_a_pair_that_eats_the_nodes_memory(monkeypatch):
     threshold = 1 - (memory.available - 2.5e9) / memory.total
     monkeypatch.setenv("RAY_memory_usage_threshold", f"{threshold:.3f}")
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
-    limits = dataclasses.replace(QUICK, deadline_floor=60.0)
-    outcome, log = run_toy("ray", "a", [*SLEEPS, "eat-1"], limits=limits, num_cpus=2)
+    outcome, log = run_toy("ray", "a", [*SLEEPS, "eat-1"], num_cpus=2)
     (given_up,) = outcome.given_up
     assert (given_up.video, given_up.category) == ("eat-1", "memory")
     assert "memory" in given_up.message
