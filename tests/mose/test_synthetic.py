@@ -79,7 +79,7 @@ def test_late_objects_are_prompted_where_they_first_occur():
 
 def test_objects_vanish_return_and_are_occluded():
     """The shares that the preset promises, loosely."""
-    clips = [clip_stats(iter_frames(seed, 24, 64, 64, 3)) for seed in range(30)]
+    clips = [clip_stats(iter_frames(seed, 24, 64, 64, 3)) for seed in range(20)]
     shares = summary(clips)
     assert 0.3 <= shares["share of clips with a disappearance"] <= 0.9
     assert 0.25 <= shares["share of clips with a return"] <= 0.9

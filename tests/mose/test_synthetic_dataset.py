@@ -95,11 +95,11 @@ def test_whole_videos_are_kept_and_missing_ones_redone(tmp_path):
 
 def test_killed_and_continued(tmp_path):
     """A real SIGKILL of the driver with two workers: nothing stays, the rest is redone."""
-    options = ["--videos", 6, "--frames", "12", "--size", "96x96", "--objects", "3"]
-    whole = tmp_path / "whole"
-    run(whole, *options, check=True)
+    options = {"frames": 12, "objects": 3, "height": 96, "width": 96}
+    whole = write_dataset(tmp_path / "whole", 4, **options)
     broken = tmp_path / "broken"
-    command = [sys.executable, "-m", "mose.synthetic", broken, *options, "--processes", 2]
+    words = ["--videos", 4, "--frames", 12, "--size", "96x96", "--objects", 3, "--processes", 2]
+    command = [sys.executable, "-m", "mose.synthetic", broken, *words]
     process = subprocess.Popen(
         [str(part) for part in command], stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -109,8 +109,8 @@ def test_killed_and_continued(tmp_path):
     process.wait()
     ended = _waited_for(lambda: not _group_alive(process.pid))
     assert ended, "workers outlive a killed driver"
-    run(broken, *options, check=True)
-    assert contents(whole) == contents(broken)
+    write_dataset(broken, 4, **options)
+    assert contents(whole) == contents(broken / "test")
 
 
 def _waited_for(event: Callable[[], object]) -> bool:

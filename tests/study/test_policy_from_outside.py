@@ -31,7 +31,7 @@ def toy():
 
 
 def test_a_toy_policy_selects_and_is_studied_calibrated_and_helped(toy, tmp_path, capsys):
-    run = make_run(tmp_path)
+    run = make_run(tmp_path, frames=3)
     opened = open_study(run, None)
     videos = gather(opened, [FusionSetup(opened.members, opened.config.fusion)], None, 1)
     choice = select(next(iter(videos.values()))[0], SelectionOptions(policy="alphabet"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shlex
 import socket
 import subprocess
 import sys
@@ -89,15 +88,15 @@ def job_server(
 
 def test_a_run_is_submitted_from_another_folder(job_server, environment, tmp_path):
     for name in ("a", "b"):
-        make_video(tmp_path / "data", name, 5)
+        make_video(tmp_path / "the data", name, 5)
     (tmp_path / "elsewhere").mkdir()
     run = [
         *(sys.executable, "-m", "ensemble.run", "--config", "floor", "--address", "auto"),
-        *("--dataset", tmp_path / "data", "--split", "test", "--labels", "Labels"),
+        *("--dataset", tmp_path / "the data", "--split", "test", "--labels", "Labels"),
         *("--output", tmp_path / "run"),
     ]
     done = subprocess.run(
-        [*RAY, "job", "submit", "--address", job_server, "--", shlex.join(map(str, run))],
+        [*RAY, "job", "submit", "--address", job_server, "--", *map(str, run)],
         env=environment,
         cwd=tmp_path / "elsewhere",
         capture_output=True,
