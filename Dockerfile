@@ -33,7 +33,7 @@ RUN /opt/stseg/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
 FROM python:${PYTHON}-slim-bookworm
 COPY --from=wheels /opt/stseg /opt/stseg
 # wget: KubeRay asks with it whether a node is well. profile.d: it starts Ray in a login shell.
-# hadolint ignore=DL3008
+# hadolint ignore=DL3008,SC2016
 RUN apt-get update && apt-get install --yes --no-install-recommends wget \
     && rm -rf /var/lib/apt/lists/* \
     && echo 'export PATH=/opt/stseg/bin:$PATH' >/etc/profile.d/stseg.sh \

@@ -51,14 +51,16 @@ def one_thread() -> Iterator[None]:
 def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A Ray instance of four (not real) cores for all tests; what it was given as home folder.
 
-    Its workers find no OMP_WAIT_POLICY in their environment, as where no command started it.
+    Its workers find no variables of OpenMP in their environment: what is set there is set by
+    the pipeline or by Ray.
     """
     from stseg.ray_instance import embedded_ray
 
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         patch.setenv("HOME", str(home))
-        patch.delenv("OMP_WAIT_POLICY", raising=False)
+        for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS"):
+            patch.delenv(name, raising=False)
         stack.enter_context(embedded_ray(num_cpus=4))
         patch.undo()
         yield home
