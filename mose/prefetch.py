@@ -43,6 +43,5 @@ def prefetched(video: Video, ahead: int = 4, threads: int = 2) -> Iterator[Video
     when the frame is asked for, as without threads.
     """
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        source = _Ahead(video, pool, ahead)
-        yield Video(video.name, source, video.prompts, video.frame_names)
+        yield video.over(_Ahead(video, pool, ahead))
         pool.shutdown(cancel_futures=True)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from mose.corrections import (
+    ChosenFrames,
+    Corrections,
+    GivenMasks,
+    checked_masks,
+    checked_stretch,
+    masks_in_turn,
+    read_corrections,
+    size_text,
+)
 from mose.findings import Finding
 from mose.frames import ArrayFrames, FrameSource, StoredFrames, open_frames
+from mose.palette import object_ids
 from mose.prompts import Given, GivenMask, Prompts
 from mose.readers.folder import IMAGE_SUFFIXES, Listing, list_folder, numbered_files
 from mose.readers.images import read_frame
@@ -30,13 +42,18 @@ __all__ = [
 ]
 
 
+MaskFunction = Callable[[np.ndarray], np.ndarray]
+
+
 class Video:
     """Frames and prompts of one video.
 
     name          folder name of the video
     frame_names   file stems, e.g. ``"00000"``; output masks carry the same names
     prompts       `Prompts`: frame index -> ``(H, W) uint8`` ids of the objects that appear there
+    corrections   `Corrections`: frame index -> masks of objects that are there already
     object_ids    all ids that are ever given, ascending
+    indices       of an `excerpt`: for each of its frames the index in the whole video
     notes         what is worth knowing of how it was read
 
     ``video[i]`` (or iterating) decodes one frame: ``(H, W, 3) uint8`` RGB, contiguous.
@@ -50,11 +67,14 @@ class Video:
         prompts: Prompts,
         frame_names: Sequence[str] | None = None,
         notes: Sequence[Finding] = (),
+        corrections: Corrections | None = None,
     ):
         if len(frames) == 0:
             raise InputError(f"video {name} has no frames")
         self.name = name
         self.prompts = prompts
+        self.corrections = corrections or Corrections({}, {}, prompts)
+        self.indices: Sequence[int] = range(len(frames))
         self.frame_names = tuple(frame_names or (f"{i:05d}" for i in range(len(frames))))
         self._frames = frames
         self._notes = tuple(notes)
@@ -65,33 +85,93 @@ class Video:
         frames: np.ndarray | Sequence[np.ndarray],
         prompts: Mapping[int, np.ndarray],
         name: str = "video",
+        corrections: Mapping[int, np.ndarray] | None = None,
+        gone: Mapping[int, Collection[int]] | None = None,
     ) -> Video:
         """A video from memory.
 
-        frames    ``(T, H, W, 3) uint8`` RGB, or grey ``(T, H, W)``; any sequence of frames
-        prompts   ``{frame index: (H, W) uint8 ids}``
+        frames        ``(T, H, W, 3) uint8`` RGB, or grey ``(T, H, W)``; any sequence of frames
+        prompts       ``{frame index: (H, W) uint8 ids}``
+        corrections   the same, of objects given on earlier frames, see `Corrections`
+        gone          ``{frame index: ids}`` of objects that are not there from then on
         """
         source = ArrayFrames(frames, name)
-        checked = {}
-        for index, mask in prompts.items():
-            mask = np.asarray(mask)
-            if not 0 <= index < len(source):
-                raise InputError(
-                    f"video {name}: a mask is given for frame {index}, but there are"
-                    f" {len(source)} frames"
-                )
-            if mask.ndim != 2 or mask.dtype not in (np.uint8, np.bool_):
-                raise InputError(
-                    f"video {name}: the mask of frame {index} is {mask.dtype} {mask.shape},"
-                    " expected (H, W) uint8 ids"
-                )
-            if mask.shape != source.size:
-                raise InputError(
-                    f"video {name}: the mask of frame {index} is {_size(mask.shape)},"
-                    f" but the frames are {_size(source.size)}"
-                )
-            checked[int(index)] = mask.astype(np.uint8)
-        return cls(name, source, Prompts(checked))
+        checked = checked_masks(prompts, name, len(source), source.size)
+        video = cls(name, source, Prompts(checked))
+        return video.with_corrections(corrections or {}, gone or {})
+
+    def with_corrections(
+        self,
+        masks: Mapping[int, np.ndarray],
+        gone: Mapping[int, Collection[int]] | None = None,
+    ) -> Video:
+        """This video with these corrections in place of its own.
+
+        masks   ``{frame index: (H, W) uint8 ids}``, see `Corrections`
+        gone    ``{frame index: ids}``
+
+        `InputError` for those that do not fit the video.
+        """
+        size = (self.height, self.width)
+        checked = checked_masks(masks, self.name, len(self), size)
+        video = copy.copy(self)
+        video.corrections = Corrections(checked, gone or {}, self.prompts)
+        if video.corrections:
+            video.corrections.check(self.name, self.frame_names, size)
+        return video
+
+    def over(self, frames: FrameSource, function: MaskFunction | None = None) -> Video:
+        """The same video read from other frames, with its masks through a function.
+
+        frames     as many, of one size
+        function   ``(H, W) uint8`` -> the same at the size of ``frames``; None: as they are
+        """
+        prompts, corrections = self.prompts, self.corrections
+        if function is not None:
+            prompts = Prompts({index: function(mask) for index, mask in prompts.items()})
+            corrections = corrections.mapped(function, prompts)
+        video = Video(self.name, frames, prompts, self.frame_names, corrections=corrections)
+        video.indices = self.indices
+        return video
+
+    def given(self, index: int) -> GivenMasks | None:
+        """The masks that come with a frame, prompts and corrections; None: there are none."""
+        new = self.prompts.ids(index)
+        corrected = self.corrections.ids(index)
+        if not corrected:
+            return GivenMasks(new, (), self.prompts[index]) if new else None
+        mask = self.corrections[index].mask
+        if mask is None:
+            mask = np.zeros((self.height, self.width), dtype=np.uint8)
+        if new:
+            mask = np.where(mask > 0, mask, self.prompts[index])
+        return GivenMasks(new, corrected, mask)
+
+    def excerpt(self, memory: Mapping[int, np.ndarray], start: int, stop: int) -> Video:
+        """A part of the video that a segmenter may run over as over any video.
+
+        memory   frame index -> ``(H, W) uint8`` ids. These frames come first, in the order of
+                 the mapping, for their masks alone: what a segmenter answers to them is of no
+                 interest
+        start    index of the first frame after those
+        stop     index before which the excerpt ends; below ``start`` it runs backwards
+
+        The first mask that the excerpt has of an object is its prompt, every later one a
+        correction: first those of ``memory``, then the video's own prompts and corrections on
+        the frames from ``start`` on. An object that none of them holds is not followed. Frames
+        are read when asked for; ``indices[i]`` is the video's index of frame ``i``.
+        """
+        masks = checked_masks(memory, self.name, len(self), (self.height, self.width))
+        stretch = checked_stretch(start, stop, self.name, len(self))
+        indices = (*masks, *stretch)
+        shown = [GivenMasks(object_ids(mask), (), mask) for mask in masks.values()]
+        prompts, corrections, gone = masks_in_turn([*shown, *map(self.given, stretch)])
+        given = Prompts(prompts)
+        frames, names = ChosenFrames(self, indices), [self.frame_names[i] for i in indices]
+        corrected = Corrections(corrections, gone, given)
+        video = Video(self.name, frames, given, names, corrections=corrected)
+        video.indices = indices
+        return video
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -111,7 +191,7 @@ class Video:
         frame = self._frames[index]
         if frame.shape[:2] != (self.height, self.width):
             raise InputError(
-                f"video {self.name}: frame {self.frame_names[index]} is {_size(frame.shape)},"
+                f"video {self.name}: frame {self.frame_names[index]} is {size_text(frame.shape)},"
                 f" but the first frame is {self.height} x {self.width}: all frames of a video"
                 " must have one size"
             )
@@ -151,8 +231,8 @@ class Video:
     def fingerprint(self) -> str:
         """A short hash that changes when frames or given masks are replaced by others.
 
-        It is made of the names and sizes of the files and the content of the first mask; of arrays,
-        of everything.
+        It is made of the names and sizes of the files and the content of the first mask; of arrays
+        and of corrections, of everything.
         """
         total = hashlib.sha256()
         if isinstance(self._frames, StoredFrames):
@@ -167,10 +247,15 @@ class Video:
                 total.update(frame.tobytes())
             for index in self.prompts:
                 total.update(str(index).encode() + self.prompts[index].tobytes())
+        for index, correction in self.corrections.items():
+            total.update(f"corrected {self.frame_names[index]} {correction.ids}".encode())
+            if correction.mask is not None:
+                total.update(correction.mask.tobytes())
         return total.hexdigest()[:24]
 
     def check_prompts(self) -> None:
-        """Raise `InputError` unless there is a given mask and every one has the video's size."""
+        """Raise `InputError` unless there is a given mask, every one has the video's size, and
+        corrections are of objects that are there already."""
         if not self.prompts:
             void = " but what is to be ignored (255)" if self.prompts.ignored else ""
             raise InputError(
@@ -181,10 +266,12 @@ class Video:
             shape = self.prompts.shape(index)
             if shape != (self.height, self.width):
                 raise InputError(
-                    f"mask {self.prompts.source(index)} is {_size(shape)}, but the frames of"
+                    f"mask {self.prompts.source(index)} is {size_text(shape)}, but the frames of"
                     f" video {self.name} are {self.height} x {self.width}: give a mask of the"
                     " same size"
                 )
+        if self.corrections:
+            self.corrections.check(self.name, self.frame_names, (self.height, self.width))
 
     @property
     def notes(self) -> tuple[Finding, ...]:
@@ -216,15 +303,12 @@ class Video:
         return tuple(found)
 
 
-def _size(shape: Sequence[int]) -> str:
-    return f"{shape[0]} x {shape[1]}"
-
-
 def open_video(
     images: str | Path,
     annotations: str | Path | Sequence[str | Path] | None = None,
     name: str | None = None,
     ignores: Callable[[], bool] = lambda: False,
+    corrections: str | Path | None = None,
 ) -> Video:
     """Open the frames of a video and, beside them, one or more folders of given masks.
 
@@ -237,6 +321,7 @@ def open_video(
                   in one folder per object (``Annotations/<video>/001/00000.png``). One PNG
                   alone is the mask of the first frame.
     ignores       whether the data set uses 255 for what is to be ignored, see `MaskMeaning`
+    corrections   a folder as in `mose.corrections.read_corrections`; it need not exist
 
     No frame of a folder and no mask is decoded here. Raises `InputError` for a missing or
     empty folder, for whatever in it may be a frame or mask and cannot be used, and for a mask
@@ -262,7 +347,11 @@ def open_video(
             _add(masks, listing, order, images, None)
             notes += listing.notes
     given: dict[int, Given] = {**masks}
-    return Video(name, frames, Prompts(given, ignores), frames.names, notes)
+    prompts = Prompts(given, ignores)
+    corrected = None
+    if corrections is not None and Path(corrections).is_dir():
+        corrected = read_corrections(Path(corrections), name, frames.numbers, prompts)
+    return Video(name, frames, prompts, frames.names, notes, corrected)
 
 
 def _given_places(annotations: str | Path | Sequence[str | Path] | None) -> list[Path]:

@@ -22,7 +22,6 @@ import numpy as np
 from adapters.base import FrameMasks
 from adapters.expansion import Expansion
 from mose import InputError, Video
-from mose.video import Prompts
 from stseg.config import option
 
 AMP_TYPES = {"off": None, "bf16": "bfloat16", "fp16": "float16"}
@@ -143,12 +142,12 @@ def average(frames: Sequence[FrameMasks], height: int, width: int) -> FrameMasks
 
 
 def mirrored(video: Video) -> Video:
-    """The video and its prompts, left and right exchanged; frames stay lazy."""
-    prompts = {
-        index: np.ascontiguousarray(video.prompts[index][:, ::-1]) for index in video.prompts
-    }
-    frames = _MappedFrames(video, lambda frame: np.ascontiguousarray(frame[:, ::-1]))
-    return Video(video.name, frames, Prompts(prompts), video.frame_names)
+    """The video and its masks, left and right exchanged; frames stay lazy."""
+
+    def exchanged(picture: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(picture[:, ::-1])
+
+    return video.over(_MappedFrames(video, exchanged), exchanged)
 
 
 def mirrored_frame(frame: FrameMasks) -> FrameMasks:
@@ -251,4 +250,4 @@ class _SharedFrames:
 
 
 def _shared(video: Video) -> Video:
-    return Video(video.name, _SharedFrames(video), video.prompts, video.frame_names)
+    return video.over(_SharedFrames(video))
