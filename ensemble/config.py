@@ -63,6 +63,12 @@ class MemberConfig:
         above=0,
         below=100,
     )
+    cost: float | None = option(
+        None,
+        doc="Milliseconds of a frame with one object on an A100, to compare members by before "
+        "any is measured; nothing: what is usual of its adapter.",
+        above=0,
+    )
     num_cpus: float = option(1.0, doc="CPU cores of one worker.", least=0)
     num_gpus: float = option(
         1.0, doc="GPUs of one worker when the run's device is a GPU; fractions share one.", least=0

@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
-from adapters.weights.store import how_to_get, missing
+import contextlib
+
+from adapters.forecast import VideoShape, device_memory
+from adapters.weights.catalogue import how_to_get, read_catalogue
+from adapters.weights.store import missing, resolve
+from ensemble.config import MemberConfig
+from ensemble.execution.setup import member_cost
 from ensemble.plan import Plan, calibration_notes
+from mose import InputError
 from mose.findings import lines as finding_lines
 from stseg.tables import format_table
 
+HEADS = ["member", "adapter", "to run", "whole", "% of cost", "GiB"]
+
 
 def describe_plan(plan: Plan) -> str:
-    """Videos, pairs, their share of the cost, the memory that finishing takes."""
-    rows = []
+    """Videos, pairs, their share of the cost, the memory that members and finishing take."""
     units = sum(pair.units for pair in plan.pairs)
-    for member in plan.job.config.members:
-        mine = [pair for pair in plan.pairs if pair.member == member.name]
-        whole = len(plan.whole[member.name])
-        share = sum(pair.units for pair in mine) / units if units else 0.0
-        rows.append([member.name, member.adapter, str(len(mine)), str(whole), f"{100 * share:.0f}"])
-    table = format_table(["member", "adapter", "to run", "whole", "% of cost"], rows)
+    members = plan.job.config.members
+    costs = [
+        sum(pair.units for pair in plan.pairs if pair.member == member.name) * member_cost(member)
+        for member in members
+    ]
+    rows = [
+        [
+            member.name,
+            member.adapter,
+            str(sum(pair.member == member.name for pair in plan.pairs)),
+            str(len(plan.whole[member.name])),
+            f"{100 * cost / (sum(costs) or 1.0):.0f}",
+            in_gibibytes(largest_memory(plan, member)),
+        ]
+        for member, cost in zip(members, costs, strict=True)
+    ]
+    table = format_table(HEADS, rows)
     sizes = [(found.height * found.width, name) for name, found in plan.inputs.items()]
     largest = max(sizes, default=(0, ""))
-    members = len(plan.job.config.members)
     # Per member: ids, soft masks and scoring maps of one frame; nothing grows with length.
-    finish = largest[0] * (members + 1) * 12 / 2**20
+    finish = largest[0] * (len(members) + 1) * 12 / 2**20
     lines = [
         f"{len(plan.videos)} videos: {len(plan.finished)} finished,"
         f" {len(plan.inputs) - len(plan.finished)} to do, {len(plan.broken)} unusable",
         f"{len(plan.pairs)} pairs to run, {units / 1e9:.2f} Gpx (frames x objects x pixels)",
         table,
+        "cost and GiB are forecasts: time from published and measured speeds of the models, GiB of"
+        " the device for one worker on the video that takes most",
         f"memory of finishing a video: about {finish:.0f} MiB above the interpreter"
         f" (largest frame: {largest[1]})",
     ]
@@ -36,6 +56,29 @@ def describe_plan(plan: Plan) -> str:
     lines += calibration_notes(plan.job)
     lines += missing_weights(plan)
     return "\n".join(lines)
+
+
+def largest_memory(plan: Plan, member: MemberConfig) -> int | None:
+    """Bytes of the device that a member is expected to take on the video that takes most."""
+    known = read_catalogue()
+    size = known[member.weights].bytes if member.weights in known else None
+    with contextlib.suppress(InputError, OSError):  # how to bring it here is said below
+        size = resolve(member.weights).stat().st_size if member.weights else None
+    forecasts = [
+        device_memory(
+            member.adapter,
+            VideoShape(found.height, found.width, found.objects, found.frames),
+            member.options,
+            size,
+        )
+        for found in plan.inputs.values()
+    ]
+    return max((forecast for forecast in forecasts if forecast is not None), default=None)
+
+
+def in_gibibytes(size: int | None) -> str:
+    """A number of bytes for the table."""
+    return "?" if size is None else f"{size / 2**30:.1f}"
 
 
 def missing_weights(plan: Plan) -> list[str]:

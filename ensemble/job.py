@@ -179,8 +179,8 @@ def find_weights(name: str | None, fetch: bool = False) -> Path | None:
     """
     if name is None:
         return None
-    from adapters.weights import store as weights
+    from adapters.weights import catalogue, store
 
-    if fetch and not Path(name).is_file() and name in (known := weights.catalogue()):
-        return weights.fetch(known[name])
-    return weights.resolve(name)
+    if fetch and not Path(name).is_file() and name in (known := catalogue.read_catalogue()):
+        return store.fetch(known[name])
+    return store.resolve(name)

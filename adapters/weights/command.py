@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters.weights import store as weights
+from adapters.weights import catalogue, store
+from adapters.weights.catalogue import Checkpoint
 from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, say
 from stseg.errors import InputError
 from stseg.progress import Progress
@@ -25,10 +26,10 @@ the cache is $STSEG_WEIGHTS, or ~/.cache/stseg/weights:
 HEADS = ("name", "adapter", "MB", "published hash", "here", "licence")
 
 
-def _list(known: Mapping[str, weights.Checkpoint]) -> int:
+def _list(known: Mapping[str, Checkpoint]) -> int:
     rows = []
     for name, checkpoint in known.items():
-        target = weights.cache_folder() / checkpoint.file
+        target = store.cache_folder() / checkpoint.file
         here = "yes" if target.is_file() else "no" if checkpoint.address else "no (by hand)"
         size = target.stat().st_size if target.is_file() else checkpoint.bytes
         megabytes = f"{size / MEGABYTE:.0f}" if size else "?"
@@ -38,46 +39,59 @@ def _list(known: Mapping[str, weights.Checkpoint]) -> int:
     return EXIT_OK
 
 
-def _fetch(names: Sequence[str]) -> int:
-    for checkpoint in [weights.find(name) for name in names]:
-        if checkpoint.non_commercial:
-            say(f"{checkpoint.name}: licence: {checkpoint.licence}")
-        bar: Progress | None = None
+def _fetch(checkpoint: Checkpoint) -> None:
+    """Bring one checkpoint here, with a line of its progress."""
+    if checkpoint.non_commercial:
+        say(f"{checkpoint.name}: licence: {checkpoint.licence}")
+    bar: Progress | None = None
 
-        def report(here: int, total: int | None, name: str = checkpoint.name) -> None:
-            nonlocal bar
-            if bar is None:
-                bar = Progress(max((total or here) // MEGABYTE, 1), f"{name} MB")
-            bar.advance(here // MEGABYTE - bar.done)
+    def report(here: int, total: int | None) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = Progress(max((total or here) // MEGABYTE, 1), f"{checkpoint.name} MB")
+        bar.advance(here // MEGABYTE - bar.done)
 
-        path = weights.fetch(checkpoint, report)
+    try:
+        path = store.fetch(checkpoint, report)
+    finally:
         if bar is not None:
             bar.close()
-        say(f"{checkpoint.name}: {path}")
-    return EXIT_OK
+    say(f"{checkpoint.name}: {path}")
 
 
 def _fetch_all(names: Sequence[str], config: str | None) -> int:
-    """Fetch what is named and what a configuration needs; say what must come by hand."""
+    """Fetch what is named and what a configuration needs.
+
+    Where one cannot be had the others are fetched all the same; what is missing then is said
+    at the end.
+    """
     if not names and config is None:
         raise InputError("nothing to fetch: give names, or --config FILE")
-    needed = weights.missing(weights.needed_by(config)) if config else []
-    by_hand = [checkpoint for checkpoint in needed if not checkpoint.address]
-    code = _fetch([*names, *(c.name for c in needed if c.address)])
-    for sentence in weights.how_to_get(by_hand):
-        say(sentence)
+    needed = store.missing(catalogue.needed_by(config)) if config else []
     if config and not needed:
         say(f"all weights of configuration {config} are here")
-    return EXIT_INCOMPLETE if by_hand else code
+    wanted = [*map(catalogue.find, names), *(c for c in needed if c.address)]
+    failures: list[InputError] = []
+    for checkpoint in dict.fromkeys(wanted):
+        try:
+            _fetch(checkpoint)
+        except InputError as error:
+            failures.append(error)
+    if len(wanted) == 1 and failures:
+        raise failures[0]
+    by_hand = catalogue.how_to_get([c for c in needed if not c.address])
+    for sentence in (*by_hand, *(f"not fetched: {error}" for error in failures)):
+        say(sentence)
+    return EXIT_INCOMPLETE if by_hand or failures else EXIT_OK
 
 
-def _verify(names: Sequence[str], known: Mapping[str, weights.Checkpoint]) -> int:
-    wanted = [weights.find(name) for name in names]
+def _verify(names: Sequence[str], known: Mapping[str, Checkpoint]) -> int:
+    wanted = [catalogue.find(name) for name in names]
     if not names:
-        wanted = [c for c in known.values() if (weights.cache_folder() / c.file).is_file()]
+        wanted = [c for c in known.values() if (store.cache_folder() / c.file).is_file()]
         if not wanted:
-            say(f"no checkpoint is in {weights.cache_folder()}")
-    differences = {checkpoint.name: weights.verify(checkpoint) for checkpoint in wanted}
+            say(f"no checkpoint is in {store.cache_folder()}")
+    differences = {checkpoint.name: store.verify(checkpoint) for checkpoint in wanted}
     for name, difference in differences.items():
         say(f"{name}: {difference or 'whole'}")
     return EXIT_INCOMPLETE if any(differences.values()) else EXIT_OK
@@ -106,13 +120,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     args: Any = _parser().parse_args(arguments)
     if args.command == "list":
-        return _list(weights.catalogue())
+        return _list(catalogue.read_catalogue())
     if args.command == "fetch":
         return _fetch_all(args.names, args.config)
     if args.command == "verify":
-        return _verify(args.names, weights.catalogue())
-    checkpoint = weights.find(args.name)
+        return _verify(args.names, catalogue.read_catalogue())
+    checkpoint = catalogue.find(args.name)
     if checkpoint.non_commercial:
         say(f"{checkpoint.name}: licence: {checkpoint.licence}")
-    say(f"{checkpoint.name}: {weights.import_file(args.file, checkpoint)}")
+    say(f"{checkpoint.name}: {store.import_file(args.file, checkpoint)}")
     return EXIT_OK

@@ -1,4 +1,4 @@
-"""Published checkpoints: where they are, and the ones that are here.
+"""The checkpoints that are here: a cache in which each has the hash that it should have.
 
 ``python -m adapters.weights list | fetch NAME... | verify [NAME...] | import FILE NAME``
 """
@@ -10,43 +10,18 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from adapters.weights.download import Address, Report, download
-from stseg.config import CONFIG_FOLDER, member_values, read_yaml
+from adapters.weights import catalogue
+from adapters.weights.catalogue import Checkpoint
+from adapters.weights.download import Report, download
 from stseg.errors import InputError, unknown
 from stseg.files import locked, write_json
 
-CATALOGUE = CONFIG_FOLDER / "weights.yaml"
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
 """Weights of small networks that ship with the project, each beside its card."""
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """One entry of ``configs/weights.yaml``, which says what the fields mean."""
-
-    name: str
-    adapter: str
-    file: str
-    licence: str
-    url: str = ""
-    drive: str = ""
-    page: str = ""
-    bytes: int | None = None
-    sha256: str = ""
-    md5: str = ""
-    non_commercial: bool = False
-    note: str = ""
-
-    @property
-    def address(self) -> Address | None:
-        """Where it can be fetched from; None where only a page for people is known."""
-        return Address(self.url, self.drive) if self.url or self.drive else None
 
 
 @dataclass(frozen=True)
@@ -69,48 +44,11 @@ class Pin:
             return cls(sha256.hexdigest(), md5.hexdigest(), file.tell(), source)
 
 
-def catalogue(path: str | Path = CATALOGUE) -> dict[str, Checkpoint]:
-    """The known checkpoints by name; `InputError` for a file that is not such a catalogue."""
-    try:
-        entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        found = {name: Checkpoint(name=name, **entry) for name, entry in entries.items()}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, AttributeError) as error:
-        raise InputError(f"catalogue {path} cannot be used: {error}") from None
-    return found
-
-
-def find(name: str) -> Checkpoint:
-    """The entry of a name; `InputError` with the nearest names if there is none."""
-    known = catalogue()
-    if name not in known:
-        raise unknown("checkpoint", name, known)
-    return known[name]
-
-
-def needed_by(config: str | Path) -> list[str]:
-    """What the members of a configuration name as their weights, each once, in order."""
-    members = read_yaml(config).get("members") or ()
-    named = [member_values(member, str(config))[0].get("weights") for member in members]
-    return list(dict.fromkeys(str(name) for name in named if name))
-
-
 def missing(names: Iterable[str]) -> list[Checkpoint]:
     """Of these weights the published ones that are not here yet; no other is among them."""
-    known = catalogue()
+    known = catalogue.read_catalogue()
     wanted = [known[name] for name in names if name in known and not Path(name).is_file()]
     return [c for c in wanted if not (cache_folder() / c.file).is_file()]
-
-
-def how_to_get(checkpoints: Sequence[Checkpoint]) -> list[str]:
-    """Sentences that say how to bring checkpoints here: one command, and pages for people."""
-    direct = [c.name for c in checkpoints if c.address]
-    lines = [f"python -m adapters.weights fetch {' '.join(direct)}"] if direct else []
-    return lines + [
-        f"get {c.name} by hand from {c.page}, then run python -m adapters.weights import FILE"
-        f" {c.name}"
-        for c in checkpoints
-        if not c.address
-    ]
 
 
 def cache_folder() -> Path:
@@ -130,7 +68,7 @@ def resolve(name_or_path: str | Path) -> Path:
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path
-    known = catalogue()
+    known = catalogue.read_catalogue()
     name = str(name_or_path)
     shipped = {file.stem: file for file in PRETRAINED.glob("*.safetensors")}
     if name in shipped:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ensemble.config import RunConfig
+from adapters.forecast import USUAL_MS, frame_cost
+from ensemble.config import MemberConfig, RunConfig
 from ensemble.execution.executor import Executor, make_executor
 from ensemble.job import RunJob
 from ensemble.scheduling.messages import MemberSpec, Shape
@@ -20,9 +21,15 @@ def specs_of(config: RunConfig) -> list[MemberSpec]:
             num_gpus=member.num_gpus if on_gpu else 0.0,
             memory=member.memory,
             max_workers=member.max_workers,
+            seconds_per_unit=MemberSpec.seconds_per_unit * member_cost(member) / USUAL_MS,
         )
         for member in config.members
     ]
+
+
+def member_cost(member: MemberConfig) -> float:
+    """What a frame of a member is expected to cost, to compare members by."""
+    return frame_cost(member.adapter, member.options, member.cost)
 
 
 def executor_of(config: RunConfig, job: RunJob) -> Executor:

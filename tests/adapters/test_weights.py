@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 import torch
 
+from adapters.weights import catalogue
 from adapters.weights import download as weights_download
 from adapters.weights import store as weights
+from adapters.weights.catalogue import Checkpoint
 from adapters.weights.command import main
-from adapters.weights.store import Checkpoint
 from mose import InputError
 
 
@@ -174,7 +175,7 @@ def test_a_file_arrives_whole_and_is_found_by_name(server, cache, monkeypatch):
     assert path.read_bytes() == NOISE
     assert seen[-1] == (len(NOISE), len(NOISE))
     assert visible(cache) == ["net.pth", "net.pth.json"]
-    monkeypatch.setattr(weights, "catalogue", lambda: {"net": net})
+    monkeypatch.setattr(catalogue, "read_catalogue", lambda: {"net": net})
     assert weights.resolve("net") == path
     assert weights.fetch(net) == path
     assert len(server.requests) == 1
@@ -367,7 +368,8 @@ def test_verify_tells_a_file_that_has_changed(server, cache):
 def test_two_processes_that_want_one_file_fetch_it_once(server, cache):
     net = published(server, NOISE * 20)
     code = (
-        "import sys; from adapters.weights.store import Checkpoint, fetch;"
+        "from adapters.weights.catalogue import Checkpoint;"
+        "from adapters.weights.store import fetch;"
         f"print(fetch(Checkpoint('net', 'xmem', 'net.pth', 'MIT', url={net.url!r},"
         f" sha256={net.sha256!r})))"
     )
@@ -394,7 +396,7 @@ def test_resolve_prefers_files_and_says_how_to_get_the_rest(tmp_path, monkeypatc
 
 
 def test_the_catalogue_is_consistent():
-    known = weights.catalogue()
+    known = catalogue.read_catalogue()
     assert len({c.file for c in known.values()}) == len(known)
     for checkpoint in known.values():
         assert checkpoint.url or checkpoint.drive or checkpoint.page
@@ -409,13 +411,13 @@ def test_the_catalogue_is_consistent():
 def test_a_broken_catalogue_is_one_sentence(tmp_path, text):
     (tmp_path / "weights.yaml").write_text(text)
     with pytest.raises(InputError, match="cannot be used"):
-        weights.catalogue(tmp_path / "weights.yaml")
+        catalogue.read_catalogue(tmp_path / "weights.yaml")
 
 
 def test_the_command(server, cache, monkeypatch, capsys, tmp_path):
     net = published(server, non_commercial=True, licence="research only")
     byhand = Checkpoint("byhand", "xmem", "b.pth", "MIT", page="https://example.org/b")
-    monkeypatch.setattr(weights, "catalogue", lambda: {"net": net, "byhand": byhand})
+    monkeypatch.setattr(catalogue, "read_catalogue", lambda: {"net": net, "byhand": byhand})
     assert main(["verify"]) == 0
     assert main(["fetch", "net"]) == 0
     assert "research only" in capsys.readouterr().out
@@ -436,25 +438,36 @@ def test_the_command(server, cache, monkeypatch, capsys, tmp_path):
 def test_what_a_configuration_needs_is_fetched(server, cache, monkeypatch, capsys, tmp_path):
     net = published(server)
     byhand = Checkpoint("byhand", "xmem", "b.pth", "MIT", page="https://example.org/b")
-    monkeypatch.setattr(weights, "catalogue", lambda: {"net": net, "byhand": byhand})
+    monkeypatch.setattr(catalogue, "read_catalogue", lambda: {"net": net, "byhand": byhand})
     config = tmp_path / "run.yaml"
     member = {"name": "a", "adapter": "xmem", "weights": "net"}
     others = [{"extends": "demo-xmem", "weights": "byhand"}, "demo-tmo", {**member, "name": "b"}]
     config.write_text(json.dumps({"members": [member, *others, {"name": "c", "adapter": "flow"}]}))
-    assert weights.needed_by(config) == ["net", "byhand", "demo-tmo"]
+    assert catalogue.needed_by(config) == ["net", "byhand", "demo-tmo"]
     assert main(["fetch", "--config", str(config)]) == 1
     assert "get byhand by hand from https://example.org/b" in capsys.readouterr().out
     (cache / "b.pth").write_bytes(b"x")
-    assert weights.missing(weights.needed_by(config)) == []
+    assert weights.missing(catalogue.needed_by(config)) == []
     assert main(["fetch", "--config", str(config)]) == 0
     assert "all weights" in capsys.readouterr().out
     with pytest.raises(InputError, match="nothing to fetch"):
         main(["fetch"])
 
 
+def test_one_download_that_fails_does_not_keep_the_others_away(server, cache, monkeypatch, capsys):
+    net = published(server)
+    gone = Checkpoint("gone", "xmem", "gone.pth", "MIT", url=server.url("nowhere"))
+    monkeypatch.setattr(catalogue, "read_catalogue", lambda: {"gone": gone, "net": net})
+    assert main(["fetch", "gone", "net"]) == 1
+    assert (cache / "net.pth").is_file()
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("not fetched: ")
+    assert "nowhere" in last
+
+
 def test_the_five_models_of_mose_come_with_one_command(cache):
-    lacking = weights.missing(weights.needed_by("mose"))
+    lacking = weights.missing(catalogue.needed_by("mose"))
     assert [c.adapter for c in lacking] == ["sam2", "cutie", "xmem", "livos", "tmo"]
-    assert weights.how_to_get(lacking) == [
+    assert catalogue.how_to_get(lacking) == [
         f"python -m adapters.weights fetch {' '.join(c.name for c in lacking)}"
     ]

@@ -6,7 +6,8 @@ import pytest
 
 from adapters.registry import get as get_adapter
 from adapters.registry import names as adapter_names
-from adapters.weights.store import catalogue, resolve
+from adapters.weights.catalogue import read_catalogue
+from adapters.weights.store import resolve
 from ensemble.config import RunConfig, load_config, member_config
 from mose import InputError
 from stseg.config import CONFIG_FOLDER, build, to_dict
@@ -28,7 +29,7 @@ def test_default_configuration_loads():
 def test_every_member_file_names_a_real_adapter_and_known_weights(path):
     member = member_config(path.stem, "the test")
     assert member.adapter in adapter_names()
-    assert member.weights in catalogue() or resolve(member.weights).is_file()
+    assert member.weights in read_catalogue() or resolve(member.weights).is_file()
     get_adapter(member.adapter).parse_options(dict(member.options))
 
 

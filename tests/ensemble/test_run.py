@@ -243,11 +243,21 @@ def test_dry_run_prints_the_plan_and_writes_nothing(data, config, tmp_path, caps
 def test_dry_run_says_which_weights_are_missing(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("STSEG_WEIGHTS", str(tmp_path / "empty"))
     path = tmp_path / "c.yaml"
-    path.write_text(yaml.safe_dump({"members": ["xmem", "cutie"]}))
+    members = ["xmem", "cutie", {"extends": "sam2-tiny", "cost": 32.8}, "demo-tmo"]
+    path.write_text(yaml.safe_dump({"members": members}))
     assert command.main(arguments(data, path, tmp_path / "run", "--dry-run")) == 0
     printed = capsys.readouterr().out
-    assert "weights that are not here yet: xmem, cutie-base-mega" in printed
-    assert "python -m adapters.weights fetch xmem cutie-base-mega" in printed
+    rows = {line.split()[0]: line.split() for line in printed.splitlines() if line.strip()}
+    assert [rows[n][4] for n in ("xmem", "cutie", "sam2-tiny", "demo-tmo")] == [
+        "25",
+        "24",
+        "50",
+        "1",
+    ]
+    assert float(rows["xmem"][5]) > float(rows["demo-tmo"][5]) > 0
+    assert "forecasts" in printed
+    assert "weights that are not here yet: xmem, cutie-base-mega, sam2.1-hiera-tiny" in printed
+    assert "python -m adapters.weights fetch xmem cutie-base-mega sam2.1-hiera-tiny" in printed
 
 
 @pytest.mark.parametrize("said", [False, True])

@@ -22,8 +22,9 @@ import pytest
 import yaml
 from small_runs import MEMBERS, contents, make_video
 
+from adapters.weights import catalogue
 from adapters.weights import store as weights
-from adapters.weights.store import Checkpoint
+from adapters.weights.catalogue import Checkpoint
 from ensemble import job as worker
 from ensemble import run as command
 from ensemble.execution import lease
@@ -328,7 +329,7 @@ def test_weights_are_fetched_once_and_only_where_asked_for(tmp_path, monkeypatch
 
     sha256 = hashlib.sha256(b"weights").hexdigest()
     entry = Checkpoint("tiny", "xmem", "tiny.pth", "MIT", url="http://here/t", sha256=sha256)
-    monkeypatch.setattr(weights, "catalogue", lambda: {"tiny": entry})
+    monkeypatch.setattr(catalogue, "read_catalogue", lambda: {"tiny": entry})
     monkeypatch.setattr(weights, "download", download)
     monkeypatch.setenv("STSEG_WEIGHTS", str(tmp_path))
     with pytest.raises(InputError, match=r"adapters\.weights fetch tiny"):

@@ -1,0 +1,50 @@
+"""Forecasts of time and memory, from what is known before a run."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.forecast import FOOTPRINTS, FRAME_MS, VideoShape, device_memory, frame_cost
+from adapters.registry import BUILT_IN
+
+sides = st.integers(100, 2000)
+
+
+def test_every_adapter_has_a_speed_and_those_with_a_network_a_footprint():
+    assert set(FRAME_MS) == set(BUILT_IN)
+    assert set(BUILT_IN) - set(FOOTPRINTS) == {"flow", "hold", "folder"}
+    assert device_memory("hold", VideoShape(1080, 1920, 3, 100), {}) == 0
+    assert device_memory("elsewhere", VideoShape(1080, 1920, 3, 100), {}) is None
+
+
+def test_runs_that_are_averaged_cost_what_they_are():
+    once = frame_cost("cutie", {})
+    assert frame_cost("cutie", {"flip": True}) == 2 * once
+    assert frame_cost("cutie", {"scales": (1.0, 2.0)}) == 5 * once
+    assert frame_cost("xmem", {"flip": True}) == frame_cost("xmem", {})
+    assert frame_cost("xmem", {"average_flip": True}) == 2 * frame_cost("xmem", {})
+    assert frame_cost("sam2", {}, 11.0) == 11.0
+
+
+@pytest.mark.parametrize("adapter", FOOTPRINTS)
+@given(sides, sides, st.integers(1, 20))
+def test_more_objects_take_more_and_fewer_at_once_take_less(adapter, height, width, objects):
+    forecast = device_memory(adapter, VideoShape(height, width, objects, 100), {})
+    more = device_memory(adapter, VideoShape(height, width, objects + 1, 100), {})
+    chunked = device_memory(adapter, VideoShape(height, width, objects, 100), {"chunk_size": 1})
+    long = device_memory(adapter, VideoShape(height, width, objects, 100_000), {})
+    assert chunked <= forecast <= more
+    assert long == forecast
+
+
+def test_memory_follows_the_working_size_and_the_frames_remembered():
+    shape = VideoShape(1080, 1920, 3, 100)
+    small, large = (device_memory("cutie", shape, {"size": side}) for side in (480, 720))
+    assert small < large
+    assert device_memory("cutie", shape, {"size": 480, "max_mem_frames": 10}) > small
+    assert device_memory("cutie", shape, {"short_side": 480, "enlarge": 2}) == small
+    assert math.isclose(
+        device_memory("xmem", shape, {}, 10**9) - device_memory("xmem", shape, {}, 0), 10**9
+    )
