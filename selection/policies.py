@@ -31,7 +31,9 @@ class SelectionOptions:
     """Options of the selection."""
 
     policy: str = option(
-        "agreement", doc="How to score: one of `POLICIES`, or several like `agreement+cycle`."
+        "agreement",
+        doc="How candidates are scored: agreement, recommender, cycle, or several like "
+        "`agreement+cycle`.",
     )
     granularity: str = option(
         "video", doc="How finely candidates may be mixed.", choices=lambda: GRANULARITIES

@@ -31,12 +31,30 @@ COMPILED, PARALLEL = "_orig_mod", "module"
 """Parts of names that `torch.compile` and distributed training put in."""
 
 
+CORES = ("core", "_core")
+"""Where numpy 1 and 2 keep what makes a scalar."""
+
+
+def number_type(code: str, *_: object) -> np.dtype[Any]:
+    """Stands for ``numpy.dtype`` while a checkpoint is read: types of numbers, and no other.
+
+    Raises `pickle.UnpicklingError` for objects, structures and whatever else numpy knows.
+    """
+    if code not in NUMBER_CODES:
+        raise pickle.UnpicklingError(f"a type of numpy that is no number: {code!r}")
+    return np.dtype(code)
+
+
+NUMBER_CODES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+
 NUMPY_NUMBERS: list[Any] = [
-    np.float64(0).__reduce__()[0],
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in "?bhilqBHILQefd"),
+    *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in CORES),
+    (number_type, "numpy.dtype"),
+    *(type(np.dtype(code)) for code in NUMBER_CODES),
 ]
-"""What a pickle needs for numbers of numpy; none of it runs code of the file."""
+"""What a pickle needs for numbers of numpy, by the names in files of numpy 1 and 2. A scalar is
+made of a type and of bytes, whose number numpy checks; `number_type` makes the type, so that no
+file names one that holds Python objects. None of it calls what a file names."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ MIN_CONFIDENCE = 0.05
 class FusionOptions:
     """Options of the rules."""
 
-    rule: str = option("pgmr", doc="One of `RULES`.", choices=lambda: RULES)
+    rule: str = option("pgmr", doc="How the members' masks are fused.", choices=lambda: RULES)
     sure: float = option(
         0.75,
         doc="`pixel-check`: the first member keeps the pixels on which its largest "

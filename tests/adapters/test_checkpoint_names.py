@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 
 from adapters.weights.checkpoints import FAMILIES, WRAPPERS, load_network, load_state
 from adapters.weights.store import PRETRAINED
+from mose import InputError
 
 PREFIXES = ("", "module.", "_orig_mod.", "model.", "ema.", "network.", "net.", "my_trainer.")
 BESIDE = {
@@ -103,3 +105,20 @@ def test_unknown_networks_keep_their_names(tmp_path):
     path = tmp_path / "unknown.pth"
     torch.save({"net.a.weight": torch.ones(2), "net.b.weight": torch.ones(2)}, path)
     assert list(load_state(path)) == ["net.a.weight", "net.b.weight"]
+
+
+def test_numbers_of_older_numpy_are_read(tmp_path):
+    new, old = tmp_path / "new.pth", tmp_path / "old.pth"
+    torch.save({"model": {"weight": torch.ones(2)}, "best": np.float64(71.5)}, new)
+    with zipfile.ZipFile(new) as source, zipfile.ZipFile(old, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b"numpy._core", b"numpy.core"))
+    assert load_state(old)["weight"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("kind", ["O", "V8", "U4", "datetime64[s]", "i4,i4"])
+def test_numpy_types_that_are_no_numbers_are_refused(tmp_path, kind):
+    path = tmp_path / "other.pth"
+    torch.save({"model": {"weight": torch.ones(2)}, "type": np.dtype(kind)}, path)
+    with pytest.raises(InputError, match=r"other\.pth"):
+        load_state(path)
