@@ -19,7 +19,7 @@ import numpy as np
 from adapters.weights.store import resolve
 from finetune.holdout import evaluator, video_score
 from finetune.launch import TrainingJob, train_here
-from finetune.recipe import Recipe
+from finetune.recipe import TrainingRecipe
 from finetune.stages import load_recipe
 from finetune.trainer import configured_processor
 from mose.dataset import open_dataset
@@ -33,7 +33,7 @@ def halves(videos: tuple[str, ...], seed: int) -> tuple[list[str], list[str]]:
     return first, second
 
 
-def tuning(network: str, weights: Path, clips: Path, seed: int, more: list[str]) -> Recipe:
+def tuning(network: str, weights: Path, clips: Path, seed: int, more: list[str]) -> TrainingRecipe:
     """The demo recipe of a network, changed to go on from weights on one half of the clips.
 
     Small and short clips, for a CPU.

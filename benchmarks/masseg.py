@@ -20,7 +20,7 @@ from benchmarks.finetune import parser_of, tuning
 from finetune.clip_options import AugmentOptions
 from finetune.holdout import evaluator, video_score
 from finetune.launch import TrainingJob, train_here
-from finetune.recipe import Recipe
+from finetune.recipe import TrainingRecipe
 from finetune.trainer import configured_processor
 
 LOSSES = {"similarity": 1.0, "mask_iou": 1.0, "matching": 0.0}
@@ -52,7 +52,9 @@ def lines(weights: Path, clips: Path, seed: int, output: Path, more: Sequence[st
     return found
 
 
-def scored(recipe: Recipe, weights: Path, options: dict[str, object] | None = None) -> float:
+def scored(
+    recipe: TrainingRecipe, weights: Path, options: dict[str, object] | None = None
+) -> float:
     """J&F on the recipe's hold-out, with more options of the adapter."""
     validation = recipe.validation
     validation = replace(validation, options={**validation.options, **(options or {})})

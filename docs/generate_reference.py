@@ -20,7 +20,7 @@ if str(ROOT) not in sys.path:
 
 from adapters import registry  # noqa: E402
 from ensemble.config import MemberConfig, RunConfig  # noqa: E402
-from finetune.recipe import Recipe  # noqa: E402
+from finetune.recipe import TrainingRecipe  # noqa: E402
 from stseg.commands import GROUPS  # noqa: E402
 from stseg.options import keys  # noqa: E402
 
@@ -109,7 +109,7 @@ def recipes() -> str:
 A recipe is a YAML file in `configs/finetune/`; `--set a.b=c` changes a value.
 [Fine-tune a model](../how-to/fine-tune.md) says how recipes are used.
 """
-    return NOTE + intro + tables(Recipe)
+    return NOTE + intro + tables(TrainingRecipe)
 
 
 def tables(kind: type) -> str:

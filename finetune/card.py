@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from finetune.recipe import Recipe, ValidationOptions
+from finetune.recipe import TrainingRecipe, ValidationOptions
 
 SYNTHETIC = ValidationOptions(count=12, frames=24, size=240, objects=2)
 OTHERS = replace(SYNTHETIC, first=SYNTHETIC.count, count=24)
@@ -65,7 +65,7 @@ class Card:
     """
 
     name: str
-    recipe: Recipe
+    recipe: TrainingRecipe
     config: str
     shipped: ShippedWeights
     scores: Mapping[str, float]
@@ -95,7 +95,7 @@ class Card:
         )
 
 
-def describe_start(recipe: Recipe) -> str:
+def describe_start(recipe: TrainingRecipe) -> str:
     """What a training starts from, as the end of a sentence that names the recipe."""
     start = f", the shared parts from `{recipe.warm_start}`" if recipe.warm_start else ""
     if recipe.weights:
@@ -108,7 +108,7 @@ def describe_start(recipe: Recipe) -> str:
 
 
 def measure_scores(
-    recipe: Recipe, weights: Path, clips: ValidationOptions | None = None
+    recipe: TrainingRecipe, weights: Path, clips: ValidationOptions | None = None
 ) -> dict[str, float]:
     """J&F in percent by the name of what it was measured on.
 

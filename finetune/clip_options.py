@@ -82,9 +82,6 @@ class AugmentOptions:
     blur_length   is the length of the longest such blur, in pixels, odd
     paste         is the share of clips that get an object of another clip, to follow or to mislead
     occlude       is the share of clips in which something passes in front of an object
-    scatter       is the share of clips whose later frames are shifted, each by a random distance of
-                  its own, and wrapped around: the place of an object then tells nothing, only its
-                  appearance does
     """
 
     flip: float = 0.0
@@ -101,7 +98,6 @@ class AugmentOptions:
     blur_length: int = 9
     paste: float = 0.0
     occlude: float = 0.0
-    scatter: float = 0.0
 
     def __post_init__(self) -> None:
         limits = {"rotation": 180.0, "shear": 60.0, "scale": 4.0}

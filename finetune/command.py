@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune.recipe import Recipe
+from finetune.recipe import TrainingRecipe
 from finetune.stages import Stage, folders_of, load_recipe, load_stages, plan_stages
 from stseg.cli import EXIT_INTERRUPTED, EXIT_OK, CommandParser, say
 from stseg.config import SET_HELP
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return train(recipe, output, chosen.resume)
 
 
-def draw_clips(recipe: Recipe, path: Path) -> int:
+def draw_clips(recipe: TrainingRecipe, path: Path) -> int:
     """Draw the contact sheet of a recipe."""
     from finetune.data.contact_sheet import write_contact_sheet
 
@@ -83,7 +83,7 @@ def draw_clips(recipe: Recipe, path: Path) -> int:
     return EXIT_OK
 
 
-def tell_needs(recipe: Recipe, stages: Sequence[Stage]) -> int:
+def tell_needs(recipe: TrainingRecipe, stages: Sequence[Stage]) -> int:
     """Measure and print what a training, or every stage of one, would need."""
     from finetune.estimate import estimate, estimate_stages
 
@@ -93,7 +93,7 @@ def tell_needs(recipe: Recipe, stages: Sequence[Stage]) -> int:
     return EXIT_OK
 
 
-def train(recipe: Recipe, output: Path, resume: bool) -> int:
+def train(recipe: TrainingRecipe, output: Path, resume: bool) -> int:
     """Train once, with progress on standard error; returns the exit code."""
     from finetune.failures import STATE
     from finetune.holdout import video_score
@@ -154,7 +154,7 @@ def train_shown(job: TrainingJob) -> None:
     shown.close()
 
 
-def report_precision(recipe: Recipe) -> None:
+def report_precision(recipe: TrainingRecipe) -> None:
     """Print a line if ``amp`` is asked for but not supported."""
     from finetune.trainer import mixed_precision
 
@@ -163,7 +163,7 @@ def report_precision(recipe: Recipe) -> None:
 
 
 @contextmanager
-def cluster(recipe: Recipe) -> Iterator[None]:
+def cluster(recipe: TrainingRecipe) -> Iterator[None]:
     """The Ray of a recipe: joined where it names one, else this process's own."""
     from stseg.ray_instance import embedded_ray, joined_ray, usable_cores
 

@@ -14,7 +14,7 @@ import torch
 
 from finetune.failures import check_recipe_device
 from finetune.models import official_state, torch_bytes
-from finetune.recipe import Recipe, ValidationOptions
+from finetune.recipe import TrainingRecipe, ValidationOptions
 from finetune.stages import Stage
 from finetune.trainer import Trainer, configured_processor
 from finetune.training_options import LaunchOptions
@@ -40,7 +40,7 @@ class Needs:
     drawing: float
 
 
-def estimate(recipe: Recipe) -> str:
+def estimate(recipe: TrainingRecipe) -> str:
     """A few lines: parameters, size of the weights, memory, seconds per step, time in all."""
     check_recipe_device(recipe)
     # Of several workers one is measured, without what it costs to average gradients.
@@ -82,7 +82,7 @@ def estimate_stages(stages: Sequence[Stage]) -> Iterator[str]:
     yield f"{'all':{width}}          {total:6.2f}  without validation, clips made in between"
 
 
-def _from_nothing(stage: Stage, recipe: Recipe) -> Recipe:
+def _from_nothing(stage: Stage, recipe: TrainingRecipe) -> TrainingRecipe:
     """A stage's recipe with one clip to a batch and random weights of the same sizes.
 
     The weights that it starts from may not be there yet, and change no time.
@@ -103,7 +103,7 @@ def _from_nothing(stage: Stage, recipe: Recipe) -> Recipe:
     )
 
 
-def measure_needs(recipe: Recipe) -> Needs:
+def measure_needs(recipe: TrainingRecipe) -> Needs:
     """Train a few steps of a recipe in a folder that is removed."""
     # Clips are made in between, so that the two costs can be told apart.
     short = replace(

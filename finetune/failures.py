@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 
 from adapters.base import check_device
-from finetune.recipe import Recipe
+from finetune.recipe import TrainingRecipe
 from mose import InputError
 
 STATE = "state.pth"
 """The file of an output folder from which a training goes on."""
 
 
-def check_recipe_device(recipe: Recipe) -> None:
+def check_recipe_device(recipe: TrainingRecipe) -> None:
     """`InputError` where the recipe's device is not there."""
     try:
         check_device(recipe.device)
@@ -24,7 +24,7 @@ def check_recipe_device(recipe: Recipe) -> None:
         raise InputError(str(error).replace("--device cpu", "--set device=cpu")) from None
 
 
-def explain_failure(error: BaseException, recipe: Recipe, output: Path) -> str | None:
+def explain_failure(error: BaseException, recipe: TrainingRecipe, output: Path) -> str | None:
     """What happened and what to do about it; None for an unknown error."""
     kept = describe_checkpoint(output)
     if isinstance(error, BrokenExecutor):

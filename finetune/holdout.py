@@ -11,7 +11,7 @@ import numpy as np
 import adapters
 from finetune.clip_options import SYNTHETIC
 from finetune.data.sources import open_labelled, select_videos
-from finetune.recipe import Recipe, ValidationOptions
+from finetune.recipe import TrainingRecipe, ValidationOptions
 from finetune.workers import WorkerGroup
 from mose import InputError, Video
 from mose.synthetic import make_clip
@@ -26,7 +26,7 @@ HOLD_OUT_SEED = 2**62
 
 
 def evaluator(
-    recipe: Recipe, score: VideoScore, group: WorkerGroup | None = None
+    recipe: TrainingRecipe, score: VideoScore, group: WorkerGroup | None = None
 ) -> Callable[[Path], float]:
     """A function from a checkpoint to its mean J&F in percent over the hold-out's videos.
 

@@ -17,11 +17,11 @@ from typing import Any
 from adapters.weights.store import resolve
 from finetune.failures import check_recipe_device, describe_checkpoint
 from finetune.holdout import VideoScore
-from finetune.recipe import Recipe
+from finetune.recipe import TrainingRecipe
 from mose import InputError
 
 Report = Callable[[int, str], None]
-Cluster = Callable[[Recipe], AbstractContextManager[None]]
+Cluster = Callable[[TrainingRecipe], AbstractContextManager[None]]
 """Starts or joins the Ray that a recipe asks for."""
 
 POLL_SECONDS = 1.0
@@ -39,7 +39,7 @@ class TrainingJob:
     locate   finds what the recipe starts from
     """
 
-    recipe: Recipe
+    recipe: TrainingRecipe
     output: Path
     resume: bool
     score: VideoScore
@@ -145,7 +145,7 @@ def _run_in_thread(fit: Callable[[], Any]) -> None:
         raise errors[0]
 
 
-def _check_resources(resources: dict[str, float], recipe: Recipe) -> None:
+def _check_resources(resources: dict[str, float], recipe: TrainingRecipe) -> None:
     """Raise `InputError` if the cluster lacks resources: Ray itself would wait for ever without a
     word."""
     launch = recipe.launch

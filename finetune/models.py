@@ -18,7 +18,7 @@ from adapters.weights.checkpoints import FAMILIES, describe, family_of, load_net
 from adapters.weights.store import resolve
 from finetune.data.batches import BatchMaker
 from finetune.data.sources import open_clips
-from finetune.recipe import Recipe
+from finetune.recipe import TrainingRecipe
 from mose import InputError
 from stseg.config import build
 from stseg.files import write_bytes
@@ -32,7 +32,7 @@ Locate = Callable[[str], Path]
 """Finds the file of what a recipe calls weights; `adapters.weights.store.resolve` or more."""
 
 
-def make_network(recipe: Recipe, locate: Locate = resolve) -> nn.Module:
+def make_network(recipe: TrainingRecipe, locate: Locate = resolve) -> nn.Module:
     """The recipe's network, in training mode, on its device."""
     if recipe.weights is not None:
         path = locate(recipe.weights)
@@ -91,7 +91,7 @@ def load_shared_weights(network: nn.Module, path: Path, only: tuple[str, ...] = 
     return family
 
 
-def start_keys_from(network: Any, path: Path, recipe: Recipe) -> None:
+def start_keys_from(network: Any, path: Path, recipe: TrainingRecipe) -> None:
     """Start LiVOS's keys as clusters of Cutie's, see `finetune.start.livos`.
 
     Raises `InputError` for a checkpoint that has no such keys.

@@ -58,7 +58,7 @@ class ValidationOptions:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """A training run.
 
     network       is xmem, cutie, livos, tmo or sam2
@@ -145,7 +145,7 @@ class Recipe:
             raise InputError(f"data.size is {self.data.size}, {name} needs a multiple of 32")
 
 
-def fingerprint(recipe: Recipe) -> str:
+def fingerprint(recipe: TrainingRecipe) -> str:
     """A hash of everything in a recipe on which the course of the training depends.
 
     Keys at their defaults do not count, so that options may be added later.
@@ -159,7 +159,7 @@ def fingerprint(recipe: Recipe) -> str:
         tensorboard=False,
         launch=LaunchOptions(),
     )
-    chosen = _beyond(to_dict(free), to_dict(Recipe(network=recipe.network, sizes={"": 0})))
+    chosen = _beyond(to_dict(free), to_dict(TrainingRecipe(network=recipe.network, sizes={"": 0})))
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 

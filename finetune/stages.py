@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finetune.recipe import Recipe
+from finetune.recipe import TrainingRecipe
 from mose import InputError
 from stseg.config import assign, build, find_config, merge, one_of, read_yaml
 
@@ -66,7 +66,7 @@ class Stage:
     """
 
     name: StageName
-    recipe: Recipe
+    recipe: TrainingRecipe
     ending: Ending
     sizes: Mapping[str, Any]
 
@@ -87,7 +87,7 @@ class Stage:
         return tuple(dict.fromkeys(name for name in needed if name is not None))
 
 
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> TrainingRecipe:
     """A recipe with its parents and ``key.sub=value`` overrides; of several stages the last."""
     stages = load_stages(path, overrides)
     if stages:
@@ -95,7 +95,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     values = read_yaml(path)
     for override in overrides:
         assign(values, override)
-    return build(Recipe, values, str(path))
+    return build(TrainingRecipe, values, str(path))
 
 
 def load_stages(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Stage, ...]:
@@ -120,7 +120,7 @@ def load_stages(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Stage,
             if override not in ours:
                 assign(made, override)
         name = StageName(path.stem, str(key))
-        stage = Stage(name, build(Recipe, made, where), ending, values.get("sizes", {}))
+        stage = Stage(name, build(TrainingRecipe, made, where), ending, values.get("sizes", {}))
         _check_average(stage, [s.name.stage for s in (*stages, stage)], where)
         stages.append(stage)
     return tuple(stages)

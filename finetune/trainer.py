@@ -39,7 +39,7 @@ from finetune.models import (
 )
 from finetune.objective import total_loss
 from finetune.optimiser import freeze_norms, parameter_groups, update_average
-from finetune.recipe import Recipe, fingerprint
+from finetune.recipe import TrainingRecipe, fingerprint
 from finetune.unroll import unroll
 from finetune.workers import WorkerGroup, shared_norms
 from mose import InputError
@@ -52,7 +52,7 @@ Report = Callable[[int, str], None]
 
 
 @contextmanager
-def configured_processor(recipe: Recipe) -> Iterator[None]:
+def configured_processor(recipe: TrainingRecipe) -> Iterator[None]:
     """Inside the block this process computes as the recipe says: with its threads, and without
     subnormal numbers.
 
@@ -80,7 +80,7 @@ BFLOAT16 = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
 """Functions of ``torch.cpu`` that tell whether a processor has instructions for bfloat16."""
 
 
-def mixed_precision(recipe: Recipe) -> bool:
+def mixed_precision(recipe: TrainingRecipe) -> bool:
     """Whether a training computes in bfloat16 where autocast sees fit, as ``amp`` asks.
 
     It does not on a CPU without instructions for bfloat16, which would take several times as long.
@@ -90,7 +90,7 @@ def mixed_precision(recipe: Recipe) -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in BFLOAT16)
 
 
-def read_state(output: Path, recipe: Recipe) -> dict[str, Any]:
+def read_state(output: Path, recipe: TrainingRecipe) -> dict[str, Any]:
     """The checkpoint from which a training goes on; `InputError` without a fitting one."""
     path = output / STATE
     if not path.is_file():
@@ -118,7 +118,7 @@ class Trainer:
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         output: Path,
         evaluate: Evaluate | None = None,
         group: WorkerGroup | None = None,

@@ -111,8 +111,6 @@ class BatchMaker:
     ) -> tuple[Tensor, Tensor, Tensor]:
         images = torch.tensor(frames).permute(0, 3, 1, 2).float() / 255
         images, ids = augment(images, torch.tensor(labels), self.augmentation, rng)
-        if self.augmentation.scatter and rng.random() < self.augmentation.scatter:
-            images, ids = scatter_frames(images, ids, rng)
         first = np.bincount(ids[0].flatten().numpy(), minlength=256)
         seen = [i for i in range(1, 255) if first[i] >= LEAST_PIXELS]
         chosen = rng.permutation(seen)[: self.objects]
@@ -121,16 +119,6 @@ class BatchMaker:
             masks[:, position] = ids == int(object_id)
         valid = torch.arange(self.objects) < len(chosen)
         return images, masks, valid
-
-
-def scatter_frames(images: Tensor, ids: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A clip whose frames but the first are each rolled by a distance of their own."""
-    moves = [(0, 0), *(tuple(rng.integers(0, ids.shape[1:]).tolist()) for _ in images[1:])]
-    rolled = [
-        torch.stack([frame.roll(move, (-2, -1)) for frame, move in zip(part, moves, strict=True)])
-        for part in (images, ids)
-    ]
-    return rolled[0], rolled[1]
 
 
 def flow_pictures(images: Tensor) -> Tensor:

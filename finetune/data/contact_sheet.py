@@ -9,14 +9,14 @@ import numpy as np
 
 from finetune.data.batches import BatchMaker, ClipBatch, to_bytes
 from finetune.data.sources import open_clips
-from finetune.recipe import Recipe
+from finetune.recipe import TrainingRecipe
 from mose.masks import PALETTE
 from stseg.files import write_bytes
 
 SAMPLED_CLIPS = 6
 
 
-def write_contact_sheet(recipe: Recipe, path: Path) -> None:
+def write_contact_sheet(recipe: TrainingRecipe, path: Path) -> None:
     """A PNG with a row per clip: its frames with the outlines of its objects.
 
     The clips are the first ones that the recipe trains on.

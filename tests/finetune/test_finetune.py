@@ -16,7 +16,7 @@ from finetune.command import train
 from finetune.data.augment import augment
 from finetune.data.batches import BatchMaker, ordered_batches
 from finetune.data.sources import open_clips
-from finetune.recipe import NETWORKS, Recipe
+from finetune.recipe import NETWORKS, TrainingRecipe
 from finetune.stages import load_recipe
 from finetune.trainer import Trainer, configured_processor
 from mose import InputError, Video
@@ -52,7 +52,7 @@ def recipe(network="xmem", **changes):
         "optimiser": {"rate": 3e-3, "clip": 3},
         "loss": {"hardest": 1},
     }
-    return build(Recipe, values | changes, "a test")
+    return build(TrainingRecipe, values | changes, "a test")
 
 
 class SameClip:

@@ -11,10 +11,10 @@ from safetensors import safe_open
 import adapters
 from adapters.networks.ops import aggregate, area_downsample, normalise
 from adapters.sam2.model import STOCK_BIAS, STOCK_SCALE
-from finetune.data.batches import ClipBatch, scatter_frames
+from finetune.data.batches import ClipBatch
 from finetune.models import make_network, write_weights
 from finetune.objective import total_loss
-from finetune.recipe import Recipe
+from finetune.recipe import TrainingRecipe
 from finetune.sam2_network import load_sam2
 from finetune.start.sam2 import OBJECT, VISIBLE
 from finetune.trainer import Trainer
@@ -50,7 +50,7 @@ def recipe(**changes):
         "optimiser": {"rate": 5e-3, "clip": 3},
         "loss": LOSS,
     }
-    return build(Recipe, values | changes, "a test")
+    return build(TrainingRecipe, values | changes, "a test")
 
 
 def discs_clip(objects=3):
@@ -188,18 +188,6 @@ def test_training_lowers_the_loss_and_the_adapter_loads_the_weights(tmp_path):
         assert all(torch.equal(state[name], t) for name, t in again.state_dict().items())
 
 
-def test_scattered_frames_are_rolled_with_their_masks():
-    """Each by its own distance, the first not at all."""
-    images = torch.rand(4, 3, 32, 48)
-    ids = (images[:, 0] * 5).to(torch.uint8)
-    moved, labels = scatter_frames(images, ids, np.random.default_rng(0))
-    assert torch.equal(moved[0], images[0])
-    assert torch.equal(labels, (moved[:, 0] * 5).to(torch.uint8))
-    for before, after in zip(images[1:], moved[1:], strict=True):
-        assert not torch.equal(before, after)
-        assert torch.equal(before.flatten(1).sort().values, after.flatten(1).sort().values)
-
-
 def test_checkpoints_are_those_of_the_package(tmp_path):
     model = make_network(recipe())
     write_weights(tmp_path / "x", "sam2", model.state_dict(), note=model.config.json())
@@ -240,7 +228,9 @@ def test_a_start_from_another_size(tmp_path):
 
 def test_a_start_from_an_image_encoder_that_has_learnt(tmp_path):
     """What memory does with its features is then made for them."""
-    learnt = make_network(build(Recipe, {"network": "xmem", "sizes": XMEM, "seed": 5}, "a test"))
+    learnt = make_network(
+        build(TrainingRecipe, {"network": "xmem", "sizes": XMEM, "seed": 5}, "a test")
+    )
     write_weights(tmp_path / "x", "xmem", learnt.state_dict())
     sizes = SIZES | {"resnet": 10, "embed_dim": 12}
     plain = make_network(recipe(sizes=sizes))

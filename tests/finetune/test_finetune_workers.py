@@ -17,7 +17,7 @@ from test_finetune_data import write_videos
 from finetune import command, launch
 from finetune.launch import TrainingJob, _check_resources, _failure_of, train_here
 from finetune.models import torch_bytes
-from finetune.recipe import Recipe, fingerprint
+from finetune.recipe import TrainingRecipe, fingerprint
 from finetune.trainer import Trainer
 from mose import InputError
 from stseg.config import build
@@ -47,7 +47,7 @@ def together(network, **changes):
         "loss": LOSS.get(network, {"similarity": 0.1}),
         "sizes": (SIZES | {"sam2": SAM2})[network],
     }
-    return build(Recipe, {"network": network} | values | changes, "a test")
+    return build(TrainingRecipe, {"network": network} | values | changes, "a test")
 
 
 def score(found, true):
