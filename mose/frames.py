@@ -120,6 +120,12 @@ class FrameFiles:
             total.update(f"{path.name} {path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
 
 
+def frames_place(folder: Path) -> Path:
+    """The folder of a video's frames, or the movie of its name where there is no such folder."""
+    movies = (folder.with_name(f"{folder.name}{suffix}") for suffix in MOVIE_SUFFIXES)
+    return folder if folder.exists() else next((m for m in movies if m.is_file()), folder)
+
+
 def open_frames(place: str | Path, name: str | None = None) -> StoredFrames:
     """The frames of a video: a folder of images, a movie file, or a folder that holds one movie.
 

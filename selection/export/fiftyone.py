@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 
-from mose.video import read_frame
 from selection.export.movie import even, write_movie
 from selection.export.source import RunMasks, VideoMasks, box
 from selection.report.document import page_name
@@ -38,8 +37,7 @@ def write_fiftyone(run: RunMasks, target: Path, frames_per_second: float = 12.0)
     index = []
     for video in run.videos:
         page = page_name(video.name)
-        images = (read_frame(video.images / name) for name in video.frame_names())
-        write_movie(target / "data" / f"{page}.mp4", images, video.size, frames_per_second)
+        write_movie(target / "data" / f"{page}.mp4", video.frames(), video.size, frames_per_second)
         labels = video_labels(video, f"{page}.mp4")
         (target / "labels" / f"{page}.json").write_text(json.dumps(labels), encoding="utf-8")
         index.append({"data": f"data/{page}.mp4", "labels": f"labels/{page}.json"})

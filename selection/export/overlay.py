@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 
 from mose.masks import PALETTE
-from mose.video import read_frame
 from selection.export.movie import write_movie
 from selection.export.source import RunMasks, VideoMasks
 from selection.report.document import page_name
@@ -31,10 +30,7 @@ def write_overlays(run: RunMasks, target: Path, frames_per_second: float = 12.0)
 
 def write_overlay(video: VideoMasks, path: Path, frames_per_second: float) -> int:
     """Write one video; odd sizes lose their last row or column."""
-    frames = (
-        blend(read_frame(video.images / name), ids)
-        for name, ids in zip(video.frame_names(), video.masks(), strict=True)
-    )
+    frames = (blend(frame, ids) for frame, ids in zip(video.frames(), video.masks(), strict=True))
     write_movie(path, frames, video.size, frames_per_second)
     return len(video.stems)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mose.frames import frames_place, open_frames
 from mose.masks import read_mask
 from mose.video import IMAGE_SUFFIXES, numbered_files
 from selection.record import read_records
@@ -43,6 +44,15 @@ class VideoMasks:
                     f" one of the video {self.size[0]} x {self.size[1]}: make the video again"
                 )
             yield ids
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """``(H, W, 3) uint8`` frames, one per mask. `InputError` where they are gone."""
+        source = open_frames(frames_place(self.images), self.name)
+        order = {stem: index for index, stem in enumerate(source.names)}
+        for stem in self.stems:
+            if stem not in order:
+                raise InputError(f"frame {self.images / stem} is gone: restore it")
+            yield source[order[stem]]
 
     def frame_names(self) -> tuple[str, ...]:
         """File names of the frames: those that are there, else ``<frame>.jpg``."""
