@@ -56,7 +56,7 @@ class Scaling:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ObjectMask:
     """What one configuration says of one object on one frame.
 
     logits       ``(h, w) float32``
@@ -71,7 +71,7 @@ class Answer:
     confidence: float
 
 
-def merged(answers: Sequence[Answer], weights: Sequence[float]) -> Answer:
+def merged(answers: Sequence[ObjectMask], weights: Sequence[float]) -> ObjectMask:
     """One answer of several about one object.
 
     Whether the object is there is voted on first, each configuration with its weight and how
@@ -90,7 +90,7 @@ def merged(answers: Sequence[Answer], weights: Sequence[float]) -> Answer:
     for_it = votes[sees].sum()
     if for_it <= votes[~sees].sum():
         absent = np.full_like(answers[0].logits, ABSENT_LOGIT)
-        return Answer(absent, False, min(presence, 0.5), 0.0)
+        return ObjectMask(absent, False, min(presence, 0.5), 0.0)
     share = np.where(sees, votes, 0.0) / for_it
     probability = np.zeros(answers[0].logits.shape, dtype=np.float64)
     for answer, part in zip(answers, share, strict=True):
@@ -99,4 +99,4 @@ def merged(answers: Sequence[Answer], weights: Sequence[float]) -> Answer:
     agreed = for_it / votes.sum()
     confidence = float(agreed * sum(p * a.confidence for p, a in zip(share, answers, strict=True)))
     logits = logit(probability).clip(-_LOGIT_LIMIT, _LOGIT_LIMIT).astype(np.float32)
-    return Answer(logits, True, max(presence, 0.5), confidence)
+    return ObjectMask(logits, True, max(presence, 0.5), confidence)

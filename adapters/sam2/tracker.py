@@ -15,7 +15,7 @@ from adapters.expansion import Expansion, sigmoid
 from adapters.sam2.holes import fill_holes
 from adapters.sam2.memory import Memory, Moment
 from adapters.sam2.network import Features, Masks, Network
-from adapters.sam2.scaling import Answer, Scaling, merged
+from adapters.sam2.scaling import ObjectMask, Scaling, merged
 
 Item = TypeVar("Item")
 
@@ -45,7 +45,7 @@ class Track:
     object_id: int
     scaling: Scaling
     memory: Memory
-    answer: Answer
+    answer: ObjectMask
 
 
 class Tracker:
@@ -112,7 +112,7 @@ class Tracker:
             expansion=Expansion("exclusive"),
         )
 
-    def _track(self, object_id: int, scaling: Scaling, answer: Answer) -> Track:
+    def _track(self, object_id: int, scaling: Scaling, answer: ObjectMask) -> Track:
         config, policy = self._network.config, self._policy
         memory = Memory(
             config.memory_frames, config.pointers, policy.rcms_frames, policy.rcms_quality
@@ -149,7 +149,7 @@ class Tracker:
             yield waiting[start : start + size]
 
 
-def _answers(masks: Masks, logits: np.ndarray) -> list[Answer]:
+def _answers(masks: Masks, logits: np.ndarray) -> list[ObjectMask]:
     """Presence and confidence of masks ``(B, h, w)``.
 
     Confidence is the quality of reliable conditioned memory (MOSEv2, Ding et al. 2025):
@@ -161,5 +161,5 @@ def _answers(masks: Masks, logits: np.ndarray) -> list[Answer]:
         foreground = plane[plane > 0]
         probability = float(sigmoid(foreground).mean()) if foreground.size else 0.0
         confidence = float(presence) * float(iou) * probability
-        answers.append(Answer(plane, bool(score > 0), float(presence), confidence))
+        answers.append(ObjectMask(plane, bool(score > 0), float(presence), confidence))
     return answers

@@ -92,7 +92,7 @@ class TMOOptions(TestTimeOptions):
             )
 
 
-class Answer(NamedTuple):
+class ForegroundAnswer(NamedTuple):
     """What TMO says of one frame.
 
     foreground   ``(h, w) float32`` in [0, 1]
@@ -139,20 +139,13 @@ class TMOSegmenter(Segmenter):
         size = (image.shape[0], image.shape[1])
         return self.predict([image], [picture], size)[0].foreground
 
-    def foregrounds(self, video: Video) -> Iterator[Answer]:
-        """TMO's answer for every frame of a video, at the video's size; no prompts needed."""
-        height, width = self._split_size(video)
-        for looks in _batches(self._looks(video, 0, height, width), self.options.ahead):
-            images, pictures = [look.image for look in looks], [look.picture for look in looks]
-            yield from self.predict(images, pictures, (video.height, video.width))
-
     def predict(
         self,
         images: list[np.ndarray],
         pictures: list[np.ndarray | None],
         size: tuple[int, int],
         scale: float = 1.0,
-    ) -> list[Answer]:
+    ) -> list[ForegroundAnswer]:
         """TMO's answers for a batch of frames, at ``size`` (height, width).
 
         images     ``(H, W, 3) uint8`` RGB each
@@ -171,7 +164,7 @@ class TMOSegmenter(Segmenter):
         sure: list[tuple[float, float] | None] = [None] * len(images)
         if found.confidence is not None:
             sure = [(float(a), float(b)) for a, b in found.confidence.tolist()]
-        return [Answer(*answer) for answer in zip(soft, chosen, sure, strict=True)]
+        return [ForegroundAnswer(*answer) for answer in zip(soft, chosen, sure, strict=True)]
 
     def _square(self, picture: np.ndarray, side: int) -> Tensor:
         image = torch.tensor(picture, device=self.device).permute(2, 0, 1)[None].float() / 255

@@ -9,36 +9,21 @@ checkpoint and loaded by name, as a user loads the published ones.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from parity_cases import MISSING, TIE, TOLERANCE, description, folder, recipe
 
 import adapters
 from mose import Video
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-ROOT = Path(__file__).resolve().parents[2]
-PLACES = (ROOT.parent / "shared" / "fixtures" / "parity", ROOT / "tests" / "fixtures" / "parity")
-
-TOLERANCE = 5e-4
-"""Of probabilities."""
-
-TIE = 1e-3
-"""Ids may differ where the two best probabilities are as close as this."""
-
-
-MISSING = "cases.json is missing"
 
 
 def vos_options(case: dict[str, Any]) -> dict[str, Any]:
@@ -67,25 +52,6 @@ MODELS = {
     "cutie-small": Model("cutie", ("e_flip", "j_chunk")),
     "livos": Model("livos", ("c_late",)),
 }
-
-
-def folder() -> Path:
-    named = os.environ.get("STSEG_PARITY_FIXTURES")
-    return Path(named) if named else next(place for place in PLACES if place.is_dir())
-
-
-@cache
-def recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("parity_recipe", folder() / "recipe.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def description(model: str) -> dict[str, Any]:
-    return json.loads((folder() / model / "cases.json").read_text())
 
 
 def found() -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_parity import MISSING, TIE, TOLERANCE, description, folder, recipe
+from parity_cases import MISSING, TIE, TOLERANCE, description, folder, recipe
 
 import adapters
 

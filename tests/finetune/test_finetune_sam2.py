@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from tiny_sam2 import CONVOLUTIONAL, SMALLEST, discs, save, weights
 
 import adapters
 from adapters.networks.ops import aggregate, area_downsample, normalise
@@ -23,7 +24,6 @@ from finetune.unroll import unroll
 from mose import InputError, Video
 from mose.synthetic import make_clip
 from stseg.config import build
-from tests.adapters.tiny_sam2 import CONVOLUTIONAL, SMALLEST, discs, save, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

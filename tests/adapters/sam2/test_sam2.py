@@ -235,7 +235,7 @@ with initialize_config_dir({folder!r}, version_base=None):
 def test_hydra_is_left_alone(weights):
     """Before, beside and after a host program's own."""
     code = HYDRA.format(
-        tests=str(Path(__file__).parent), weights=str(weights), folder=str(weights.parent)
+        tests=str(Path(__file__).parents[2]), weights=str(weights), folder=str(weights.parent)
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ from itertools import combinations
 import pytest
 import tiny_cutie
 import torch
-from test_parity import folder
+from parity_cases import folder
 
 import adapters
 from adapters.networks import cutie, livos

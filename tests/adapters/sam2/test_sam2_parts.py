@@ -16,7 +16,7 @@ from adapters.sam2.config import OFFICIAL, Sam2Config, discover
 from adapters.sam2.holes import fill_holes
 from adapters.sam2.memory import Memory, Moment
 from adapters.sam2.model import build
-from adapters.sam2.scaling import ABSENT_LOGIT, Answer, Scaling, merged
+from adapters.sam2.scaling import ABSENT_LOGIT, ObjectMask, Scaling, merged
 from mose import InputError
 
 PUBLISHED = {  # of SAM 2.1: entries of the checkpoint, and millions of numbers in them
@@ -140,8 +140,8 @@ class TestMemory:
         assert early.view(12).shape == late.view(12).shape
 
 
-def answer(logit: float, presence: float, confidence: float) -> Answer:
-    return Answer(np.full((2, 3), logit, np.float32), presence > 0.5, presence, confidence)
+def answer(logit: float, presence: float, confidence: float) -> ObjectMask:
+    return ObjectMask(np.full((2, 3), logit, np.float32), presence > 0.5, presence, confidence)
 
 
 class TestMerging:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny_xmem
 import torch
-from test_parity import folder
+from parity_cases import folder
 from tiny_models import texture
 
 import adapters

@@ -10,8 +10,8 @@ import pytest
 import tiny_cutie
 import tiny_xmem
 import torch
+from parity_cases import folder
 from safetensors.torch import save_file
-from test_parity import folder
 
 import adapters
 from adapters.weights.checkpoints import describe, family_of, load_network, load_state
