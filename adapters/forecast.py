@@ -76,7 +76,8 @@ FOOTPRINTS: Mapping[str, Footprint] = {
     "tmo": Footprint(400, 3340, 0, side=384, square=True),
     "sam2": Footprint(856, 600, 100, side=1024, square=True),
 }
-"""Of XMem, Cutie, LiVOS and TMO from `python -m benchmarks.activations` on a CPU; of SAM 2.1 large
+"""Of Cutie, LiVOS and TMO from `python -m benchmarks.activations` on a CPU, 240 x 432 pixels. Of
+XMem with one object as well (848 bytes a pixel); how they divide is an estimate. Of SAM 2.1 large
 from the widths of its layers: the first stage has 144 channels at stride 4, their hidden layers
 four times as many. A GPU's libraries take some hundreds of MiB more."""
 

@@ -49,8 +49,8 @@ def modules_in_tests():
 
 
 UNNAMED = {
-    "adapters.folder", "adapters.shared.confidence", "adapters.shared.tracking",
-    "adapters.networks.naming", "adapters.xmem.segmenter", "adapters.tmo.segmenter",
+    "adapters.folder", "adapters.shared.tracking",
+    "adapters.xmem.segmenter", "adapters.tmo.segmenter",
     "adapters.livos.segmenter", "adapters.sam2.lean", "adapters.sam2.segmenter",
     "adapters.sam2.tracker", "adapters.sam2.network",
 }  # fmt: skip
