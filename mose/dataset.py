@@ -19,7 +19,6 @@ Opening lists folder names and decodes nothing, so thousands of videos open at o
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -31,11 +30,11 @@ from mose.findings import Finding
 from mose.labels import LabelMasks
 from mose.palette import values
 from mose.readers.folder import leftover, list_folder
-from mose.readers.lists import read_json, read_names
+from mose.readers.lists import read_json
 from mose.readers.masks import read_mask
 from mose.readers.meaning import undecided, uses_ignore
-from mose.readers.movies import MOVIE_SUFFIXES
 from mose.video import Video, open_video
+from mose.video_folders import list_videos
 from stseg.errors import InputError, unknown
 
 IMAGES, ANNOTATIONS, LISTS = "JPEGImages", "Annotations", "ImageSets"
@@ -199,7 +198,7 @@ def open_dataset(
     asked = [name for name in there if name in {path.name for path in wanted}]
     resolution = (*asked, *there, "")[0]
     images = below / resolution
-    videos = _videos(images, listed)
+    videos = list_videos(images, listed)
     return Dataset(
         root=folder,
         name=_dataset_name(folder if folder == root else root),
@@ -314,71 +313,6 @@ def _split_lists(root: Path) -> dict[str, Path]:
         lists.setdefault(path.stem, path)
         lists[path.relative_to(folder).with_suffix("").as_posix()] = path
     return lists
-
-
-@dataclass(frozen=True)
-class _Videos:
-    """The videos of a split: names, file names of the movies among them, notes."""
-
-    names: tuple[str, ...]
-    movies: frozenset[str]
-    notes: tuple[Finding, ...]
-
-
-def _videos(images: Path, listed: Path | None) -> _Videos:
-    """Every folder and movie of ``images``, or those that the list in the file ``listed`` names."""
-    folders: set[str] = set()
-    movies: dict[str, str] = {}
-    notes: list[Finding] = []
-    for entry in sorted(os.scandir(images), key=lambda e: e.name):
-        name = Path(entry.name)
-        if leftover(entry.name):
-            continue
-        if entry.is_dir():
-            folders.add(entry.name)
-        elif entry.is_file() and name.suffix.lower() in MOVIE_SUFFIXES:
-            movies.setdefault(name.stem, entry.name)
-        else:
-            gone = (
-                "a link to nothing" if not entry.is_file() else "no folder of frames and no movie"
-            )
-            sentence = f"{images / entry.name} is {gone}: it is not used"
-            notes.append(Finding("stray-file", sentence, None, entry.name))
-    for both in sorted(folders & movies.keys()):
-        movie = images / movies.pop(both)
-        sentence = f"movie {movie} lies beside the folder of its name: the folder is used"
-        notes.append(Finding("stray-file", sentence, both))
-    found = folders | movies.keys()
-    if not found:
-        raise InputError(
-            f"folder {images} holds no videos: expected <video>/00000.jpg or <video>.mp4 in it"
-        )
-    names = tuple(sorted(found))
-    if listed is not None:
-        names, more = _listed(images, listed, names)
-        notes += more
-    return _Videos(names, frozenset(movies[n] for n in names if n in movies), tuple(notes))
-
-
-def _listed(
-    images: Path, listed: Path, found: tuple[str, ...]
-) -> tuple[tuple[str, ...], list[Finding]]:
-    """The videos that a split's list names, and notes on entries in other cases."""
-    names = read_names(listed, "the split's list")
-    if not names.entries:
-        raise InputError(f"the split's list {listed} names no video: complete it")
-    meant = names.matched(found)
-    if meant.nowhere:
-        raise InputError(
-            f"video {meant.nowhere[0]} of the split's list {listed} is not in {images}"
-            f" ({len(meant.nowhere)} of {len(meant.nowhere) + len(meant.names)} are missing):"
-            " complete the data set"
-        )
-    notes = [
-        Finding("list-case", f"list {listed} writes '{entry}' for video {name}", name)
-        for entry, name in meant.otherwise
-    ]
-    return tuple(sorted(meant.names)), notes
 
 
 def _given_of(folder: Path, name: str) -> list[Path]:

@@ -11,9 +11,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from mose.findings import Finding
-from mose.readers.folder import Listing, list_folder
+from mose.readers.folder import MOVIE_SUFFIXES, Listing, list_folder
 from mose.readers.images import Depth, image_size, range_of, read_frame
-from mose.readers.movies import MOVIE_SUFFIXES, Movie
+from mose.readers.movies import Movie
 from stseg.errors import InputError
 
 

@@ -7,7 +7,7 @@ tools leave), or named in a finding. Nothing vanishes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -19,6 +19,7 @@ from stseg.errors import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MASK_SUFFIX = ".png"
+MOVIE_SUFFIXES = (".mp4", ".mov", ".avi", ".webm", ".mkv", ".m4v")
 OTHER_IMAGES = (
     ".gif",
     ".heic",
@@ -37,6 +38,9 @@ OTHER_IMAGES = (
     ".mat",
 )
 """Files of frames or masks that are not read."""
+
+IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"GIF8")
+"""First bytes of the images that are read."""
 
 LEFTOVERS = {
     "__macosx": "macOS's copy of attributes in a zip",
@@ -159,9 +163,9 @@ class _Lister:
             why = leftover(entry.name)
             if why is not None:
                 ignored.append((entry.name, why))
-            elif entry.is_dir():
+            elif _is(entry.is_dir):
                 folders.append(entry.name)
-            elif not entry.is_file():
+            elif not _is(entry.is_file):
                 self._not_there(entry, suffix)
             elif suffix in self.suffixes:
                 names.append(entry.name)
@@ -203,7 +207,7 @@ class _Lister:
         path = self.folder / entry.name
         if not entry.is_symlink():
             self._find("stray-file", f"{path} is no file: it is not used", entry.name)
-        elif suffix in self.suffixes:
+        elif suffix in (*self.suffixes, *OTHER_IMAGES) or path.stem.isdigit():
             target = os.readlink(path)
             self._find(
                 "dangling",
@@ -268,12 +272,18 @@ class _Lister:
                     f" {'JPEG or PNG' if self.kind == 'frame' else 'PNG'}",
                     name,
                 )
-            elif suffix.lower() not in OTHER_IMAGES and stem.isdigit() and not stems & {stem}:
+            elif suffix.lower() not in OTHER_IMAGES and stem.isdigit() and stem not in stems:
                 self._find(
                     "unread-kind",
-                    f"file {self.folder / name} has a number like a"
-                    f" {self.kind}, but is of a kind that is not read"
-                    f" ({suffix or 'no suffix'}): rename or remove it",
+                    f"file {self.folder / name} has a number like a {self.kind}, but is of a kind"
+                    f" that is not read ({suffix or 'no suffix'}): rename or remove it",
+                    name,
+                )
+            elif suffix.lower() not in OTHER_IMAGES and _holds_image(self.folder / name):
+                self._find(
+                    "unread-kind",
+                    f"file {self.folder / name} holds an image, but is not named like a"
+                    f" {self.kind}: rename it like 00000.png, or remove it",
                     name,
                 )
             else:
@@ -307,3 +317,22 @@ class _Lister:
                 " nothing were missing",
                 b.path.name,
             )
+
+
+def _holds_image(path: Path) -> bool:
+    """Whether a file begins as images do, whatever its name says."""
+    if path.suffix.lower() in MOVIE_SUFFIXES:
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(8).startswith(IMAGE_STARTS)
+    except OSError:
+        return False
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    """The answer about an entry; no where it is a link in a circle."""
+    try:
+        return question()
+    except OSError:
+        return False

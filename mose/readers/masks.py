@@ -8,6 +8,9 @@ used here.
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +23,7 @@ from mose.palette import PALETTE, VOID, values
 from mose.readers.images import opened, orientation
 from stseg.errors import InputError
 
+PNG_START = b"\x89PNG\r\n\x1a\n"
 LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
 """Formats whose pixels come back as they were saved."""
 MANY_VALUES = 3
@@ -66,8 +70,10 @@ def decode_mask(file: BinaryIO, name: str | Path, *, binary: bool = False) -> np
     JPEG content, an RGB, one-bit or 16-bit image, a palette that was made from colours, and
     for more values than binary masks have.
     """
+    data = file.read()
+    _check_sums(data, name)
     try:
-        with opened(file, name, "mask") as image:
+        with opened(io.BytesIO(data), name, "mask") as image:
             mode, kind = image.mode, image.format or ""
             bits = _bits(image)
             palette = b""
@@ -95,6 +101,25 @@ def decode_mask(file: BinaryIO, name: str | Path, *, binary: bool = False) -> np
             "binary",
         )
     return (ids > 0).astype(np.uint8)
+
+
+def _check_sums(data: bytes, name: str | Path) -> None:
+    """`MaskError` where a chunk of a PNG is not what its checksum says: Pillow leaves those of
+    the pixels out, and a flipped bit there gives other ids without a word."""
+    at = len(PNG_START)
+    while data.startswith(PNG_START) and at + 12 <= len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        end = at + 8 + size
+        if end + 4 > len(data):
+            return  # cut off, which the decoder tells
+        (said,) = struct.unpack_from(">I", data, end)
+        if zlib.crc32(memoryview(data)[at + 4 : end]) != said:
+            raise MaskError(
+                f"mask {name} cannot be decoded (a checksum is wrong): replace it with a whole PNG"
+            )
+        if data[at + 4 : at + 8] == b"IEND":
+            return
+        at = end + 4
 
 
 def _check_kind(mode: str, kind: str, turned: int, name: str | Path) -> None:

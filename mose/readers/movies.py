@@ -24,7 +24,6 @@ from stseg.errors import InputError
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-MOVIE_SUFFIXES = (".mp4", ".mov", ".avi", ".webm", ".mkv", ".m4v")
 HASHED = 1 << 16
 """Bytes at each end of a movie that tell it from another of its size."""
 FAR = 64

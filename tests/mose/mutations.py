@@ -79,9 +79,10 @@ def truncate(root: Path, rng: np.random.Generator) -> None:
 
 
 def garble(root: Path, rng: np.random.Generator) -> None:
+    """One bit of a PNG is another."""
     path = pick(root, "Annotations", rng)
     data = bytearray(path.read_bytes())
-    if data:
+    if data.startswith(b"\x89PNG"):  # other formats have no checksum to tell by
         data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
     path.write_bytes(bytes(data))
 
