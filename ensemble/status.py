@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from selection.record import Json
 from stseg.cli import EXIT_OK, CommandParser, run_command, say
 from stseg.errors import InputError
+from stseg.files import Json
 
 
 @dataclass

@@ -15,12 +15,11 @@ from typing import Any, TypeAlias
 
 from selection.spans import ObjectSpans, Ranges, spans_between, stored_plan
 from stseg.errors import InputError
+from stseg.files import Json
 
 VERSION = 2
 """The version of the form on disk. A record without a version has the first form, which lacks only
 that number."""
-
-Json: TypeAlias = dict[str, Any]
 
 ScoreByObject: TypeAlias = Mapping[int, float | None]
 """Object id -> score in [0, 1], None where the object was nowhere scored."""
@@ -365,7 +364,7 @@ def _score(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _by_id(scores: Mapping[str, Any]) -> dict[int, float | None]:
+def _by_id(scores: Json) -> dict[int, float | None]:
     return {int(n): _score(score) for n, score in scores.items()}
 
 

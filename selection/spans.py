@@ -21,6 +21,9 @@ Spans = tuple[Span, ...]
 ObjectSpans = Mapping[int, Spans]
 """Object id -> its spans: a selection's plan."""
 
+StoredPlan = dict[str, list[list[int | str]]]
+"""A plan in JSON: object id -> ``[[first frame, candidate], ...]``."""
+
 Ranges = tuple[tuple[int, int], ...]
 """(first frame index, the one after the last) in order."""
 
@@ -38,8 +41,8 @@ def spans_between(starts: Sequence[tuple[int, str]], frames: int) -> Spans:
     )
 
 
-def stored_plan(plan: ObjectSpans) -> dict[str, list[list[int | str]]]:
-    """Object id -> ``[[first frame, candidate], ...]``: the form in which spans are stored."""
+def stored_plan(plan: ObjectSpans) -> StoredPlan:
+    """The form in which the spans of a plan are stored."""
     return {
         str(object_id): [[span.start, span.candidate] for span in spans]
         for object_id, spans in plan.items()

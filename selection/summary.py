@@ -7,12 +7,12 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from selection.record import ScoreByObject, SelectionRecord
 from stseg.failures import Failure
+from stseg.files import Json
 from stseg.tables import format_table
 
 
@@ -37,7 +37,7 @@ class Summary:
     failures: tuple[Failure, ...]
     seconds: float
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> Json:
         """As stored in summary.json; scores in [0, 1]."""
         return {
             "videos": self.videos,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+from stseg.files import Json
 
 
 class FailureKind(StrEnum):
@@ -58,7 +59,7 @@ class Failure:
     message: str
     attempts: int | None = None
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> Json:
         """As it is stored; the kind is called ``category`` there."""
         stored = {
             "video": self.video,
@@ -69,7 +70,7 @@ class Failure:
         return stored if self.attempts is None else {**stored, "attempts": self.attempts}
 
     @classmethod
-    def parse(cls, stored: dict[str, Any]) -> Failure:
+    def parse(cls, stored: Json) -> Failure:
         """From what `json` gave."""
         return cls(
             stored["video"],

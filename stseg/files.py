@@ -13,7 +13,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+"""A JSON object as it is read or written; inside the program its content has types."""
 
 PARTIAL = ".partial"
 """The end of the name of everything that is not whole yet."""
@@ -69,7 +72,7 @@ def write_json(path: str | Path, value: Any, indent: int | None = 1) -> None:
     write_text(path, json.dumps(value, indent=indent))
 
 
-def read_json(path: str | Path) -> dict[str, Any] | None:
+def read_json(path: str | Path) -> Json | None:
     """A JSON mapping, or None where there is none or it is damaged."""
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))

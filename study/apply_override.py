@@ -11,11 +11,10 @@ import json
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from ensemble.config import RunConfig, load_config, selection_setup
 from ensemble.execution.lease import held
@@ -29,7 +28,7 @@ from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.reasons import Ground, Reason
 from selection.record import SelectionRecord, read_record, read_records
 from selection.selectors import Choice
-from selection.spans import ObjectSpans, candidates_of, most_used, stored_plan, whole
+from selection.spans import ObjectSpans, StoredPlan, candidates_of, most_used, stored_plan, whole
 from selection.summary import summarise
 from stseg.errors import InputError, unknown
 from stseg.failures import Failure
@@ -46,7 +45,25 @@ class Override:
     object_id: int | None = None
 
 
-def apply_overrides(root: str | Path, wishes: Sequence[Override]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class OverrideLine:
+    """A line of ``overrides.jsonl``.
+
+    time            of the change, UTC, in ISO format
+    candidate       that was put in place, None where the run's own selection was restored
+    object          that it was for, None for all
+    before, after   the plans as records store them
+    """
+
+    time: str
+    video: str
+    candidate: str | None
+    object: int | None
+    before: StoredPlan
+    after: StoredPlan
+
+
+def apply_overrides(root: str | Path, wishes: Sequence[Override]) -> list[OverrideLine]:
     """Rewrite masks, records, summary, zip and report of the run in ``root``.
 
     Returns the lines added to the log. All overrides are checked before anything is written.
@@ -89,7 +106,7 @@ def check(run: RunDirectory, wish: Override) -> None:
             )
 
 
-def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override) -> dict[str, Any]:
+def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override) -> OverrideLine:
     """Apply one override; returns its line of the log."""
     before = record_of(run, wish.video)
     if wish.candidate is None:
@@ -110,16 +127,16 @@ def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override
         record = describe(selection_setup(config), evidence, choice, before.provenance)
         record = replace(record, cycle=before.cycle, overridden=True)
         write_json(run.record_path(wish.video), record.json())
-    line = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "video": wish.video,
-        "candidate": wish.candidate,
-        "object": wish.object_id,
-        "before": stored_plan(before.plan),
-        "after": stored_plan(record_of(run, wish.video).plan),
-    }
+    line = OverrideLine(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        video=wish.video,
+        candidate=wish.candidate,
+        object=wish.object_id,
+        before=stored_plan(before.plan),
+        after=stored_plan(record_of(run, wish.video).plan),
+    )
     with open(run.overrides, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+        file.write(json.dumps(asdict(line)) + "\n")
     return line
 
 

@@ -6,13 +6,12 @@ import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from selection.record import SelectionRecord, read_records
 from selection.spans import candidates_of
 from stseg.cli import EXIT_OK, CommandParser, say
 from stseg.errors import InputError
-from stseg.files import write_json
+from stseg.files import Json, write_json
 from stseg.progress import progress
 
 LAYOUT = """\
@@ -67,7 +66,7 @@ class Comparison:
         changed = (c for c in self.objects if c.changed or c.chosen[0] != c.chosen[1])
         return tuple(sorted(changed, key=lambda c: (c.j, c.video, c.object_id)))
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> Json:
         """Everything, for a program."""
         return asdict(self)
 

@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from study.apply_override import apply_overrides
 
     for line in apply_overrides(arguments.run, wishes):
-        what = "all objects" if line["object"] is None else f"object {line['object']}"
-        chosen = line["candidate"] or "what the run selected"
-        say(f"{line['video']}, {what}: {chosen}")
+        what = "all objects" if line.object is None else f"object {line.object}"
+        chosen = line.candidate or "what the run selected"
+        say(f"{line.video}, {what}: {chosen}")
     return EXIT_OK
 
 

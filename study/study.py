@@ -24,7 +24,7 @@ from selection.policies import (
 from stseg.cli import EXIT_OK, CommandParser, say
 from stseg.errors import InputError
 from study.results import Result, baselines, calibrations, evaluate
-from study.table import Report, compare
+from study.table import StudyReport, compare
 
 LAYOUT = """\
 what is written:
@@ -75,7 +75,7 @@ def study(
     calibration: str | None = None,
     processes: int | None = None,
     leave_one_out: bool = True,
-) -> Report:
+) -> StudyReport:
     """Evaluate everything on the run in ``root``."""
     from ensemble.fusion.frame_loop import FusionSetup
     from ensemble.fusion.rules import RULES
@@ -106,7 +106,7 @@ def report_of(
     main_way: str,
     own: SelectionOptions,
     known: Calibration | None,
-) -> Report:
+) -> StudyReport:
     """Pure: from the evidence of every way to the table."""
     results: list[Result] = []
     for way, videos in by_way.items():

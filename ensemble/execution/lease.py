@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mose import InputError
-from selection.record import Json
-from stseg.files import read_json
+from stseg.files import Json, read_json
 
 LEASE = "lease.json"
 HEARTBEAT = 5.0

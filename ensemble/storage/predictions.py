@@ -31,8 +31,7 @@ import numpy as np
 
 from adapters.base import FrameMasks
 from adapters.expansion import Expansion
-from selection.record import Json
-from stseg.files import partial_path, put_in_place
+from stseg.files import Json, partial_path, put_in_place
 
 FORMAT = 1
 FRAMES = "frames.bin"

@@ -16,10 +16,10 @@ import yaml
 from ensemble.storage.predictions import FRAMES, read_manifest
 from mose import InputError
 from mose.dataset import canonical_split
-from selection.record import Json, SelectionRecord, read_record
+from selection.record import SelectionRecord, read_record
 from selection.report.document import stills_folder
 from selection.run_paths import FOLDERS, RunPaths
-from stseg.files import count_files, read_json, write_json, write_text
+from stseg.files import Json, count_files, read_json, write_json, write_text
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from selection.metrics import ObjectScores, mean_scores
-from stseg.files import write_text
+from stseg.files import Json, write_text
 from stseg.tables import format_table
 
 COLUMNS = {
@@ -61,7 +60,7 @@ class Evaluation:
             name: means.get(name) for name in (*columns, *(k for k in means if k not in columns))
         }
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> Json:
         """``{"protocol", "videos": {video: {object id: {"J", "F", ...}}}, "mean": {...}}``."""
         return {
             "protocol": self.protocol,
@@ -125,5 +124,5 @@ def _percent(
     return [none if value is None else f"{100 * value:.1f}" for value in values]
 
 
-def _dump(data: dict[str, Any]) -> str:
+def _dump(data: Json) -> str:
     return json.dumps(data, indent=1, allow_nan=False) + "\n"

@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from selection.export.source import RunMasks, VideoMasks
 from stseg.errors import InputError
+from stseg.files import Json
 
 CATEGORIES = [{"id": 1, "name": "object", "supercategory": "object"}]
 """MOSE knows objects, not classes."""
 
 
-def coco(run: RunMasks) -> dict[str, Any]:
+class RunLengths(TypedDict):
+    """COCO's compressed run-lengths of a mask.
+
+    size     height and width, in pixels
+    counts   the coded lengths, as text
+    """
+
+    size: list[int]
+    counts: str
+
+
+class Segment(TypedDict):
+    """An object on one frame.
+
+    bbox   left, top, width and height, in pixels
+    area   in pixels
+    """
+
+    segmentation: RunLengths
+    bbox: list[float]
+    area: int
+
+
+def coco(run: RunMasks) -> Json:
     """COCO instance annotations: an image per frame, an annotation per object and frame.
 
     ``track_id`` is the object id of the data set and holds within a video; ``file_name`` is
     relative to the folder of frames (``JPEGImages``).
     """
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    images: list[Json] = []
+    annotations: list[Json] = []
     for number, video in enumerate(run.videos, 1):
         names = video.frame_names()
         for frame, ids in enumerate(video.masks()):
@@ -55,15 +79,15 @@ def coco(run: RunMasks) -> dict[str, Any]:
     }
 
 
-def youtube_vis(run: RunMasks) -> dict[str, Any]:
+def youtube_vis(run: RunMasks) -> Json:
     """YouTube-VIS annotations: one per object of a video, with a segmentation or None per frame."""
-    videos: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    videos: list[Json] = []
+    annotations: list[Json] = []
     for number, video in enumerate(run.videos, 1):
         names = [f"{video.name}/{name}" for name in video.frame_names()]
         size = {"height": video.size[0], "width": video.size[1], "length": len(names)}
         videos.append({"id": number, "name": video.name, "file_names": names, **size})
-        tracks: dict[int, list[dict[str, Any] | None]] = {
+        tracks: dict[int, list[Segment | None]] = {
             object_id: [None] * len(names) for object_id in video.object_ids
         }
         for frame, ids in enumerate(video.masks()):
@@ -91,7 +115,7 @@ def youtube_vis(run: RunMasks) -> dict[str, Any]:
     }
 
 
-def segments(ids: np.ndarray, video: VideoMasks) -> Iterator[tuple[int, dict[str, Any]]]:
+def segments(ids: np.ndarray, video: VideoMasks) -> Iterator[tuple[int, Segment]]:
     """(object id, run-lengths, box and area) of the objects that ``(H, W) uint8`` ids show."""
     try:
         from pycocotools import mask as api

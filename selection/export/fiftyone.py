@@ -18,13 +18,13 @@ import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from selection.export.movie import even, write_movie
 from selection.export.source import RunMasks, VideoMasks, box
 from selection.report.document import page_name
+from stseg.files import Json
 
 FIELD = "selected"
 """Name of the field of a frame in which FiftyOne puts the objects."""
@@ -50,7 +50,7 @@ def write_fiftyone(run: RunMasks, target: Path, frames_per_second: float = 12.0)
     return sum(len(video.stems) for video in run.videos)
 
 
-def video_labels(video: VideoMasks, filename: str) -> dict[str, Any]:
+def video_labels(video: VideoMasks, filename: str) -> Json:
     """The objects of one video, frame by frame."""
     height, width = even(video.size)
     frames = {}
@@ -60,7 +60,7 @@ def video_labels(video: VideoMasks, filename: str) -> dict[str, Any]:
     return {"filename": filename, "frames": frames}
 
 
-def detections(ids: np.ndarray, object_ids: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+def detections(ids: np.ndarray, object_ids: tuple[int, ...]) -> Iterator[Json]:
     """The objects that ``(H, W) uint8`` ids show, as ETA's detected objects."""
     height, width = ids.shape
     for object_id in object_ids:

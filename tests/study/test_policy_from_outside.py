@@ -37,7 +37,7 @@ def test_a_toy_policy_selects_and_is_studied_calibrated_and_helped(toy, tmp_path
     choice = select(next(iter(videos.values()))[0], SelectionOptions(policy="alphabet"))
     assert choice.winner == max(opened.members)
     report = study.study(run, rules=["vote"], processes=1, leave_one_out=False)
-    studied = {row["policy"] for row in report.rows}
+    studied = {row.policy for row in report.rows}
     assert {"alphabet", "agreement+alphabet", "agreement+alphabet+recommender"} <= studied
     calibrate.main(["--run", str(run), "--output", str(tmp_path / "made.json"), "--processes", "1"])
     assert "alphabet/object/video" in load_calibration(str(tmp_path / "made.json")).sureness

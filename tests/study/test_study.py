@@ -73,8 +73,8 @@ def test_second_study_reads_what_the_first_one_kept(run, report, monkeypatch):
     monkeypatch.setattr(stored_runs, "evidence_of", never)
     again = study(run, rules=["vote"], processes=1, leave_one_out=False)
     kept = row(report, rule="vote", policy="pseudo-label")
-    new = next(r for r in again.rows if r["rule"] == "vote" and r["policy"] == "pseudo-label")
-    assert new["J&F"] == kept["J&F"]
+    new = next(r for r in again.rows if r.rule == "vote" and r.policy == "pseudo-label")
+    assert new.score == kept["J&F"]
 
 
 def test_plots_are_whole(run, report):
