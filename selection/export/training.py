@@ -20,6 +20,7 @@ import numpy as np
 from mose.masks import read_mask, write_mask
 from selection.evidence import Evidence
 from selection.export.source import RunMasks, VideoMasks
+from selection.run_paths import RunPaths
 
 UNSURE = 0.5
 """Weight below which an object is ignored on a frame."""
@@ -37,10 +38,11 @@ def write_training(run: RunMasks, target: Path, unsure: float = UNSURE) -> int:
         trust = video_weights(run, video)
         weights[video.name] = trust
         annotations, ignore = (target / kind / video.name for kind in ("Annotations", "Ignore"))
+        pseudo_labels = RunPaths(run.root).pseudo_labels(video.name)
         annotations.mkdir(parents=True)
         ignore.mkdir(parents=True)
         for stem, ids in zip(video.stems, video.masks(), strict=True):
-            fused = read_mask(run.root / "pseudo-labels" / video.name / f"{stem}.png", binary=False)
+            fused = read_mask(pseudo_labels / f"{stem}.png", binary=False)
             doubtful = [int(n) for n, weight in trust[stem].items() if weight < unsure]
             left_out = (ids != fused) | np.isin(ids, doubtful)
             shutil.copyfile(video.folder / f"{stem}.png", annotations / f"{stem}.png")
@@ -54,7 +56,7 @@ def write_training(run: RunMasks, target: Path, unsure: float = UNSURE) -> int:
 
 def video_weights(run: RunMasks, video: VideoMasks) -> dict[str, dict[str, float]]:
     """Frame -> object id -> weight."""
-    evidence = Evidence.load(run.root / "selection" / "timelines" / f"{video.name}.npz")
+    evidence = Evidence.load(RunPaths(run.root).evidence_path(video.name))
     weights = frame_weights(evidence)
     return {
         stem: {

@@ -16,6 +16,7 @@ from selection.report.flags import find_flags
 from selection.report.index import index_page
 from selection.report.stills import Stills, read_stills, remake, write_selected
 from selection.report.video import Neighbours, video_page
+from selection.run_paths import RunPaths
 
 __all__ = ["page_name", "write_report"]
 
@@ -45,7 +46,7 @@ def write_report(root: str | Path) -> Path:
 
 def read_evidence(root: Path, video: str) -> Evidence | None:
     """The stored `Evidence` of a video, or None where it is gone."""
-    path = root / "selection" / "timelines" / f"{video}.npz"
+    path = RunPaths(root).evidence_path(video)
     return Evidence.load(path) if path.exists() else None
 
 
@@ -54,5 +55,5 @@ def make_stills(root: Path, video: str, images: Path) -> Stills | None:
     folder = stills_folder(root, video)
     stills = read_stills(folder) or remake(folder, root, video, images)
     if stills is not None:
-        write_selected(folder, stills, root / "masks" / video)
+        write_selected(folder, stills, RunPaths(root).masks(video))
     return stills
