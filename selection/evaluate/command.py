@@ -15,30 +15,36 @@ from mose.masks import VOID, decode_mask, object_ids, values
 from mose.readers.masks import check_ids
 from mose.readers.meaning import MaskMeaning, meaning_of, undecided
 from mose.results import Results
-from selection.evaluate.inputs import SERVERS, Masks, Task, plan
+from selection.evaluate.inputs import Masks, Task, plan
 from selection.evaluate.result import Evaluation
-from selection.metrics import PROTOCOLS, ObjectScores, VideoScorer
+from selection.metrics import PROTOCOLS, REGISTRY, ObjectScores, VideoScorer, protocol_named
+from selection.metrics.protocols import Counted
 from stseg.cli import EXIT_OK, CommandParser, say
-from stseg.errors import InputError, unknown
+from stseg.errors import InputError
 from stseg.progress import Progress
 
 VideoScores = dict[int, ObjectScores | None]
 
-HELP = """\
+_HELP = """\
 PRED and GT are folders or zips of palette or grey PNGs of object ids:
   PRED/<video>/00000.png    a mask for every mask of GT
   GT/<video>/00000.png      full labels; or GT/Annotations/<video>/00000.png, where GT is the
                             root of a data set
 
 Protocols:
-  davis          J and F; first and last frame left out (DAVIS 2017, MOSE v1)
-  mosev2         smoothed J, adaptive F; scores while an object is away and after its return
-  vos-benchmark  as davis, but an object counts from the first frame on which it is seen
+{protocols}
 
 Scores are means over frames, then over the objects of all videos. The objects are those of
-GT's masks, or of a meta file: {"videos": {<video>: {"objects": ["1", ...], "length": 60}}},
+GT's masks, or of a meta file: {meta},
 given with --meta or found in or beside GT.
 """
+
+HELP = _HELP.format(
+    protocols="\n".join(
+        f"  {name:<{max(map(len, PROTOCOLS))}}  {rules.summary}" for name, rules in REGISTRY.items()
+    ),
+    meta='{"videos": {<video>: {"objects": ["1", ...], "length": 60}}}',
+)
 
 
 def evaluate(
@@ -67,15 +73,13 @@ def evaluate(
     protocol's evaluator refuses: a missing video (``mosev2`` scores it zero) or frame, a
     mask of another size, a mask that is not one of ids.
     """
-    if protocol not in PROTOCOLS:
-        raise unknown("protocol", protocol, PROTOCOLS)
-    if all_frames and protocol != "vos-benchmark":
+    rules = protocol_named(protocol)
+    if all_frames and not rules.all_frames:
         raise InputError(
-            f"protocol {protocol} leaves out the first and the last frame: score all frames"
-            " with vos-benchmark"
+            f"protocol {protocol} leaves out frames: score all frames with vos-benchmark"
         )
     tasks, notes = plan(
-        Path(prediction), Path(truth), protocol, all_frames, Path(meta) if meta else None, partial
+        Path(prediction), Path(truth), rules, all_frames, Path(meta) if meta else None, partial
     )
     total = sum(len(task.frames) for task in tasks)
     found: dict[str, VideoScores] = {}
@@ -120,11 +124,11 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
     """The scores of one video's objects, and notes."""
     true_masks = _Reader(task.truth)
     objects = set(task.objects or ())
-    if task.objects is None and task.protocol != "vos-benchmark":
+    if task.objects is None and task.protocol.counted is Counted.KNOWN:
         for name in task.truth.names:
             if name not in task.frames:
                 objects.update(object_ids(true_masks.read(name)))
-    scorer = VideoScorer(task.protocol, objects)
+    scorer = VideoScorer(task.protocol.name, objects)
     if task.prediction is not None:
         masks = _Reader(task.prediction)
         for name in task.frames:
@@ -135,21 +139,21 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
                 raise InputError(
                     f"mask {masks.path(name)} is {prediction.shape[0]} x {prediction.shape[1]},"
                     f" but the true one is {truth.shape[0]} x {truth.shape[1]}:"
-                    f" {SERVERS[task.protocol]} stops there, write masks of the frames' size"
+                    f" {task.protocol.server} stops there, write masks of the frames' size"
                 )
-            if task.protocol == "davis" and VOID in values(truth):
+            if task.protocol.void_hidden and VOID in values(truth):
                 prediction = np.where(truth == VOID, 0, prediction).astype(np.uint8)
             scorer.add(prediction, truth)
     scores = scorer.scores()
-    if task.objects is not None and task.protocol != "vos-benchmark":
+    if task.objects is not None and task.protocol.counted is Counted.KNOWN:
         scores = {i: scores[i] for i in task.objects}
     foreign = sorted(scorer.predicted - scores.keys())
-    if not foreign or task.protocol != "davis":
+    if not foreign or not task.protocol.ids_refused:
         return scores, []
     ids = ", ".join(map(str, foreign[:8])) + (", ..." if len(foreign) > 8 else "")
     return scores, [
         f"video {task.video}: its masks hold id {ids}, which no true mask does; it is ignored"
-        " here, but the DAVIS server refuses ids beyond the true ones"
+        f" here, but {task.protocol.server} refuses ids beyond the true ones"
     ]
 
 

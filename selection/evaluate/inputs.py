@@ -12,14 +12,8 @@ from mose.dataset import ANNOTATIONS, RESOLUTIONS
 from mose.readers.lists import read_json
 from mose.readers.numbers import number_names
 from mose.results import Results, by_video, wrapping
+from selection.metrics.protocols import Missing, Protocol
 from stseg.errors import InputError
-
-SERVERS = {
-    "davis": "the DAVIS server",
-    "mosev2": "the MOSEv2 server",
-    "vos-benchmark": "vos-benchmark",
-}
-"""Protocol -> what messages call the software that defines it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +58,7 @@ class Task:
     """
 
     video: str
-    protocol: str
+    protocol: Protocol
     prediction: Masks | None
     truth: Masks
     frames: tuple[str, ...]
@@ -87,7 +81,7 @@ class Known:
 def plan(
     prediction: Path,
     truth: Path,
-    protocol: str,
+    protocol: Protocol,
     all_frames: bool = False,
     meta: Path | None = None,
     partial: bool = False,
@@ -107,26 +101,27 @@ def plan(
             f"{prediction} holds no video of {truth}: expected {missing[0]}/00000.png in it"
         )
     for video in missing:
-        if partial:
+        if partial or protocol.missing is Missing.LEFT_OUT:
             notes.append(f"video {video} is not in {prediction}: left out")
-        elif protocol == "mosev2":
-            notes.append(f"video {video} is not in {prediction}: the MOSEv2 server scores it zero")
+        elif protocol.missing is Missing.ZERO:
+            notes.append(f"video {video} is not in {prediction}: {protocol.server} scores it zero")
         else:
             raise InputError(
-                f"video {video} of {truth} is not in {prediction}: {SERVERS[protocol]} refuses"
+                f"video {video} of {truth} is not in {prediction}: {protocol.server} refuses"
                 " that, add it or score what is there with --partial"
             )
-    if extra and protocol == "vos-benchmark" and not partial:
+    if extra and protocol.extra_refused and not partial:
         raise InputError(
-            f"video {extra[0]} of {prediction} is not in {truth}: vos-benchmark refuses that,"
+            f"video {extra[0]} of {prediction} is not in {truth}: {protocol.server} refuses that,"
             " remove it or score what both have with --partial"
         )
+    left_out = partial or protocol.missing is Missing.LEFT_OUT
     known = _read_meta(meta) if meta else _find_meta(truth, labels, notes)
     tasks = []
-    for video in sorted(labels.keys() & masks.keys() if partial else labels):
+    for video in sorted(labels.keys() & masks.keys() if left_out else labels):
         said = known.get(video, Known(None, None))
         notes += _order_notes(video, labels[video], masks.get(video))
-        if meta and protocol == "mosev2":
+        if meta and protocol.frames_by_prediction:
             _check_length(video, said, labels[video], meta)
         frames = _frames(video, protocol, masks.get(video), labels[video], all_frames, notes)
         tasks.append(Task(video, protocol, masks.get(video), labels[video], frames, said.objects))
@@ -190,40 +185,43 @@ def _order_notes(video: str, labels: Masks, masks: Masks | None) -> Iterator[str
             )
 
 
-def _wrapping_notes(path: Path, masks: Mapping[str, Masks], protocol: str) -> list[str]:
+def _wrapping_notes(path: Path, masks: Mapping[str, Masks], protocol: Protocol) -> list[str]:
     prefix, _, _ = next(iter(masks.values())).folder[:-1].rpartition("/")
-    if not prefix or (protocol == "mosev2" and "/" not in prefix):
+    if not prefix or (protocol.wrapping_folder and "/" not in prefix):
         return []
     return [
-        f"the videos of {path} lie in a folder {prefix}: {SERVERS[protocol]} wants them at the root"
+        f"the videos of {path} lie in a folder {prefix}: {protocol.server} wants them at the root"
     ]
 
 
 def _frames(
     video: str,
-    protocol: str,
+    protocol: Protocol,
     masks: Masks | None,
     labels: Masks,
     all_frames: bool,
     notes: list[str],
 ) -> tuple[str, ...]:
-    """The file names to compare: all but the first and the last."""
-    expected = labels.names if all_frames else labels.names[1:-1]
+    """The file names to compare: all that the protocol does not leave out."""
+    end = len(labels.names) - protocol.last
+    expected = labels.names if all_frames else labels.names[protocol.first : max(end, 0)]
     if not expected:
-        fate = "scores it zero" if protocol == "mosev2" else "cannot score it, it is left out"
+        zero = protocol.missing is Missing.ZERO
+        fate = "scores it zero" if zero else "cannot score it, it is left out"
+        left = "the first and the last" if protocol.last else "the first"
         notes.append(
-            f"video {video} has {len(labels.names)} true masks, none besides the first and the"
-            f" last: {SERVERS[protocol]} {fate}"
+            f"video {video} has {len(labels.names)} true masks, none besides {left}:"
+            f" {protocol.server} {fate}"
         )
     if masks is None:
         return ()
-    if protocol == "mosev2":
+    if protocol.frames_by_prediction:
         return _mosev2_frames(video, masks, labels, notes)
     missing = [n for n in expected if masks.partner(n, labels.numbers.get(n)) is None]
     if missing:
         raise InputError(
             f"mask {masks.path}/{masks.folder}{missing[0]} is missing"
-            f" ({len(missing)} of {len(expected)}): {SERVERS[protocol]} stops there, write a mask"
+            f" ({len(missing)} of {len(expected)}): {protocol.server} stops there, write a mask"
             " for every true one"
         )
     return expected

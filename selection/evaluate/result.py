@@ -8,24 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from selection.metrics import ObjectScores, mean_scores
+from selection.metrics import REGISTRY, ObjectScores, ScoredObject
 from stseg.files import Json, write_text
 from stseg.tables import format_table
-
-COLUMNS = {
-    "davis": ("J&F", "J", "F"),
-    "vos-benchmark": ("J&F", "J", "F"),
-    "mosev2": (
-        "J&F_adaptive",
-        "J",
-        "F_adaptive",
-        "J&F_disappear",
-        "J&F_reappear",
-        "F",
-        "J&F",
-    ),
-}
-"""Protocol -> the scores that it reports, in the order in which its evaluator prints them."""
 
 OVERALL = "all videos"
 
@@ -38,11 +23,13 @@ class Evaluation:
     videos     video -> object id -> scores in [0, 1], or None where the protocol does not
                count the object
     notes      what the protocol's server would do with these masks, one sentence each
+    unseen     video and id of every object of a kind that the training set has none of
     """
 
     protocol: str
     videos: Mapping[str, Mapping[int, ObjectScores | None]]
     notes: Sequence[str] = ()
+    unseen: frozenset[tuple[str, int]] = frozenset()
 
     @cached_property
     def mean(self) -> ObjectScores:
@@ -54,8 +41,16 @@ class Evaluation:
         return self._mean([video])
 
     def _mean(self, videos: Sequence[str]) -> ObjectScores:
-        means = mean_scores(scores for video in videos for scores in self.videos[video].values())
-        columns = COLUMNS[self.protocol]
+        protocol = REGISTRY[self.protocol]
+        means = protocol.combine(
+            [
+                ScoredObject(scores, (video, object_id) in self.unseen)
+                for video in videos
+                for object_id, scores in self.videos[video].items()
+                if scores is not None
+            ]
+        )
+        columns = protocol.columns
         return {
             name: means.get(name) for name in (*columns, *(k for k in means if k not in columns))
         }
@@ -73,7 +68,7 @@ class Evaluation:
 
     def table(self) -> str:
         """Objects, the mean of every video with several, and the overall mean; in percent."""
-        columns = COLUMNS[self.protocol]
+        columns = REGISTRY[self.protocol].columns
         heads = ("video", "object", *columns)
         rows = []
         for video, objects in self.videos.items():
@@ -87,10 +82,10 @@ class Evaluation:
     def csv(self) -> str:
         """The layout of vos-benchmark: percent, the global score first, a line per object.
 
-        Scores that only ``mosev2`` has follow in further columns.
+        Scores that vos-benchmark does not have follow in further columns.
         """
         first = ("J&F", "J", "F")
-        columns = (*first, *(name for name in COLUMNS[self.protocol] if name not in first))
+        columns = (*first, *(name for name in REGISTRY[self.protocol].columns if name not in first))
         name_width = max(map(len, (*self.videos, "Global score")))
 
         def line(name: str, object_id: str, values: Sequence[str]) -> str:

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from selection.metrics.boundary import Boundary, boundary_f, davis_tolerance, mosev2_tolerances
-from selection.metrics.protocols import (
+from selection.metrics import (
     NOWHERE,
     PROTOCOLS,
     FrameScore,
@@ -21,6 +20,7 @@ from selection.metrics.protocols import (
     mean_scores,
     object_score,
 )
+from selection.metrics.boundary import Boundary, boundary_f, davis_tolerance, mosev2_tolerances
 from stseg.errors import InputError
 
 EMPTY = np.zeros((64, 64), np.uint8)

@@ -1,0 +1,91 @@
+"""Id masks and the properties of their objects, each computed once.
+
+An id mask is ``(height, width) uint8``: 0 is background, 1..254 are object ids, 255 is void
+and no object. `Regions` prepares one once, so that one mask (a pseudo-label) can be compared
+with many (the members' masks).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from mose.masks import VOID
+from selection.metrics.bits import BitPlane, runs
+from selection.metrics.boundary import Boundary
+
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right; bottom and right are exclusive."""
+
+
+class Regions:
+    """An id mask and the properties of its objects, each computed once.
+
+    ``areas`` maps the ids that are present to their pixel counts, ascending by id.
+    """
+
+    def __init__(self, ids: np.ndarray):
+        if ids.ndim != 2 or ids.dtype != np.uint8:
+            raise ValueError(f"an id mask is (height, width) uint8, not {ids.dtype} {ids.shape}")
+        self.ids = np.ascontiguousarray(ids)
+        self._planes: dict[int, BitPlane] = {}
+        self._boundaries: dict[int, Boundary] = {}
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.ids.shape
+        return height, width
+
+    @cached_property
+    def _runs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        # masks have few runs, so areas and boxes are cheaper from runs than from pixels
+        return runs(self.ids)
+
+    @cached_property
+    def areas(self) -> dict[int, int]:
+        values, _, lengths = self._runs
+        counts = np.bincount(values, weights=lengths)
+        return {int(i): int(counts[i]) for i in np.flatnonzero(counts) if i != VOID}
+
+    @cached_property
+    def boxes(self) -> dict[int, Box]:
+        """The smallest box around every object that is present."""
+        values, starts, lengths = self._runs
+        rows, columns = np.divmod(starts, self.ids.shape[1])
+        found = {}
+        for object_id in self.areas:
+            mine = np.flatnonzero(values == object_id)
+            left = columns[mine]
+            right = left + lengths[mine]
+            top, bottom = rows[mine[0]], rows[mine[-1]] + 1
+            found[object_id] = (int(top), int(left.min()), int(bottom), int(right.max()))
+        return found
+
+    def plane(self, object_id: int) -> BitPlane:
+        """The pixels of an object, which may be absent."""
+        if object_id not in self._planes:
+            top, left, bottom, right = self.boxes.get(object_id, (0, 0, 0, 0))
+            top, first, last = max(top - 1, 0), max(left - 1, 0) // 64, -(-right // 64)
+            crop = self.ids[top:bottom, first * 64 : last * 64]
+            self._planes[object_id] = BitPlane.pack(crop == object_id, top, first)
+        return self._planes[object_id]
+
+    def boundary(self, object_id: int) -> Boundary:
+        """The boundary of an object, which may be absent."""
+        if object_id not in self._boundaries:
+            self._boundaries[object_id] = Boundary(self.plane(object_id), *self.shape)
+        return self._boundaries[object_id]
+
+
+def jaccard(intersection: int, union: int) -> float:
+    """Intersection over union, 1 where both masks are empty."""
+    return intersection / union if union else 1.0
+
+
+def iou(one: Regions, other: Regions, object_id: int) -> float:
+    """J of one object in two masks of the same size."""
+    a, b = one.areas.get(object_id, 0), other.areas.get(object_id, 0)
+    shared = one.plane(object_id).common(other.plane(object_id)) if a and b else 0
+    return jaccard(shared, a + b - shared)
