@@ -62,7 +62,7 @@ def evaluate(
 
     prediction, truth   ``<video>/00000.png``; truth may be the root of a data set
     protocol            one of `selection.metrics.PROTOCOLS`
-    all_frames          ``vos-benchmark`` only: score the first and last frame too
+    all_frames          ``vos-benchmark`` and ``sav`` only: score the first and last frame too
     meta                meta.json with objects and lengths of the videos; None: one in or
                         beside truth if it knows all videos, else the true masks tell
     partial             score the videos that both have, instead of refusing a missing one
@@ -128,6 +128,9 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
         for name in task.truth.names:
             if name not in task.frames:
                 objects.update(object_ids(true_masks.read(name)))
+    if task.protocol.counted is Counted.FIRST_MASK:
+        first = object_ids(true_masks.read(task.truth.names[0]))
+        objects = set(range(1, max(first, default=0) + 1))
     scorer = VideoScorer(task.protocol.name, objects)
     if task.prediction is not None:
         masks = _Reader(task.prediction)
@@ -147,6 +150,8 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
     scores = scorer.scores()
     if task.objects is not None and task.protocol.counted is Counted.KNOWN:
         scores = {i: scores[i] for i in task.objects}
+    if task.protocol.counted is Counted.FIRST_MASK:
+        scores = {i: scores[i] for i in sorted(objects)}
     foreign = sorted(scorer.predicted - scores.keys())
     if not foreign or not task.protocol.ids_refused:
         return scores, []
@@ -202,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--all-frames",
         action="store_true",
-        help="vos-benchmark only: score the first and the last frame too",
+        help="vos-benchmark and sav only: score the first and the last frame too",
     )
     parser.add_argument("--meta", metavar="FILE", help="objects and lengths of the videos")
     parser.add_argument(

@@ -97,7 +97,7 @@ def test_boundary_f_is_the_slow_definition(masks, radius):
 
 
 @settings(max_examples=40, deadline=None)
-@given(id_masks(), st.sampled_from(PROTOCOLS))
+@given(id_masks(), st.sampled_from([name for name in PROTOCOLS if name != "vost"]))
 def test_scores_are_the_slow_definitions(masks, protocol):
     prediction, truth = masks
     found = score(prediction, truth, protocol)
