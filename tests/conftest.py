@@ -47,10 +47,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Ray instance of four (not real) cores for all tests; what it was given as home folder.
+    """A Ray instance of four (not real) cores for a module's tests; what it was given as home.
 
+    It ends with a module's tests: those of others start one of their own in the same process.
     Its workers find no variables of OpenMP in their environment: what is set there is set by
     the pipeline or by Ray.
     """
