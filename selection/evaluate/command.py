@@ -92,7 +92,14 @@ def evaluate(
         raise InputError(
             f"{truth} has no object on a frame that counts: give the labels of all frames"
         )
-    return Evaluation(protocol, {task.video: found[task.video] for task in tasks}, tuple(notes))
+    listed = Path(truth) / "unseen_videos.txt"
+    unseen = set(listed.read_text().split()) if listed.is_file() else set()
+    return Evaluation(
+        protocol,
+        {task.video: found[task.video] for task in tasks},
+        tuple(notes),
+        frozenset((video, i) for video in unseen & found.keys() for i in found[video]),
+    )
 
 
 def _run(tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, VideoScores, list[str]]]:

@@ -1,6 +1,6 @@
 """Every protocol by its name. A new one is a module here with a `PROTOCOL`, and one line below."""
 
-from selection.metrics.protocols import davis, mosev2, sav, visor, vos_benchmark, vost
+from selection.metrics.protocols import davis, lvos, mosev2, sav, visor, vos_benchmark, vost
 from selection.metrics.protocols.protocol import (
     Counted,
     Missing,
@@ -17,6 +17,7 @@ REGISTRY = {
         davis.PROTOCOL,
         mosev2.PROTOCOL,
         vos_benchmark.PROTOCOL,
+        lvos.PROTOCOL,
         sav.PROTOCOL,
         vost.PROTOCOL,
         visor.PROTOCOL,
