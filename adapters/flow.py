@@ -20,8 +20,8 @@ from adapters.shared.optical_flow import (
     DenseFlow,
     area,
     consistent,
-    given_planes,
     inside,
+    merged_planes,
     sharpen,
     uncovered,
     warp,
@@ -76,12 +76,16 @@ class FlowSegmenter(Segmenter):
                 planes[:, uncovered(forward)] = 0.0
                 planes = sharpen(planes)
                 steady = steady * inside(consistent(backward, forward), planes)
-            if index in video.prompts:
-                new = given_planes(video.prompts[index], video.prompts.ids(index), height, width)
-                ids = (*ids, *video.prompts.ids(index))
-                planes = np.concatenate([planes * (1.0 - new.sum(axis=0)), new])
-                given_area = np.append(given_area, area(new))
-                steady = np.append(steady, np.ones(len(new), dtype=np.float32))
+            given = video.given(index)
+            if given is not None:
+                planes, ids = merged_planes(planes, ids, given)
+                given_area, steady = (
+                    np.pad(numbers, (0, len(given.new))) for numbers in (given_area, steady)
+                )
+                for row in map(ids.index, (*given.corrected, *given.new)):
+                    steady[row] = 1.0
+                    # Who is gone is measured by the area that it had when it was there.
+                    given_area[row] = area(planes[row : row + 1])[0] or given_area[row]
             previous = grey
             presence = np.minimum(area(planes) / (VISIBLE_SHARE * given_area), 1.0)
             confidence = np.maximum(steady**DRIFT, LEAST_CONFIDENCE)

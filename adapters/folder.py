@@ -64,6 +64,9 @@ class FolderSegmenter(Segmenter):
             ids = (*ids, *video.prompts.ids(index))
             mask = masks.read(frame, ids)
             mask = np.where(np.isin(mask, ids), mask, 0).astype(np.uint8)
+            given = video.given(index)
+            if given is not None and given.corrected:
+                mask = given.painted(mask)
             present = np.isin(ids, values(mask)).astype(np.float32)
             quality = np.full(len(ids), UNKNOWN_QUALITY, dtype=np.float32)
             yield FrameMasks(index, ids, present, quality, mask, Expansion("labels"))

@@ -1,4 +1,4 @@
-"""Repeats the given masks: a method that does not beat this has tracked nothing."""
+"""Repeats the latest given masks: a method that does not beat this has tracked nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mose import Video
 
 
 class HoldSegmenter(Segmenter):
-    """The given mask of each object on every later frame, unmoved."""
+    """The latest given mask of each object on every later frame, unmoved."""
 
     name = "hold"
     summary = "repeats the given masks"
@@ -22,10 +22,13 @@ class HoldSegmenter(Segmenter):
         video.check_prompts()
         held = np.zeros((video.height, video.width), dtype=np.uint8)
         ids: tuple[int, ...] = ()
+        gone: set[int] = set()
         for index in range(len(video)):
-            if index in video.prompts:
-                given = video.prompts[index]
-                held = np.where(given > 0, given, held)
-                ids = (*ids, *video.prompts.ids(index))
+            given = video.given(index)
+            if given is not None:
+                held = given.painted(held)
+                ids = (*ids, *given.new)
+                gone = (gone - {*given.corrected}) | {*given.gone}
             sure = np.full(len(ids), 0.5, dtype=np.float32)
-            yield FrameMasks(index, ids, np.ones_like(sure), sure, held, Expansion("labels"))
+            there = np.array([i not in gone for i in ids], dtype=np.float32)
+            yield FrameMasks(index, ids, there, sure, held, Expansion("labels"))

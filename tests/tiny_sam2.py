@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -214,11 +214,14 @@ def package_run(
     *,
     promote: int = 0,
     quality: float = 0.6,
+    corrections: Mapping[int, np.ndarray] | None = None,
 ) -> dict[tuple[int, int], Expected]:
     """(frame, object) -> what the package says, every object on its own from its first mask.
 
     promote   frames above ``quality`` that reliable conditioned memory makes conditioning ones,
               done here on the package's own records, as its publication describes it
+    corrections   masks of objects on later frames than their first, given when all frames before
+              have been followed
     """
     found = {}
     ious = _recorded_ious(model)
@@ -228,7 +231,7 @@ def package_run(
                 state = model.init_state(str(folder))
                 model.add_new_mask(state, start, object_id, ids == object_id)
                 good: list[int] | None = [] if promote else None
-                for index, _, full in model.propagate_in_video(state):
+                for index, _, full in _propagated(model, state, object_id, corrections or {}):
                     records = state["output_dict_per_obj"][0]
                     kept, recent = records["cond_frame_outputs"], records["non_cond_frame_outputs"]
                     record = kept[index] if index in kept else recent[index]
@@ -246,6 +249,22 @@ def package_run(
                     elif _quality(low, score, ious[-1]) > quality:
                         good.append(index)
     return found
+
+
+def _propagated(
+    model: Any, state: Any, object_id: int, corrections: Mapping[int, np.ndarray]
+) -> Iterator[tuple[int, Any, torch.Tensor]]:
+    """The package's answers, with masks added on the way."""
+    mine = {t: ids == object_id for t, ids in corrections.items() if (ids == object_id).any()}
+    start = None
+    for later, mask in sorted(mine.items()):
+        first = start if start is not None else min(state["mask_inputs_per_obj"][0])
+        yield from model.propagate_in_video(
+            state, start_frame_idx=first, max_frame_num_to_track=later - first - 1
+        )
+        model.add_new_mask(state, later, object_id, mask)
+        start = later
+    yield from model.propagate_in_video(state, start_frame_idx=start)
 
 
 def _quality(logits: torch.Tensor, score: float, iou: float) -> float:

@@ -5,11 +5,15 @@ A bucket always keeps the frame on which its objects arrived. Of the later memor
 the newest ones, or, with long-term memory, turns old ones into prototypes (XMem,
 Cheng and Schwing 2022, Sec. 3.3).
 
-All storage is allocated once per bucket; its size does not depend on the video's length.
+The latest few frames on which an object was corrected are kept for good as well.
+
+Storage is allocated once per bucket, and again for each of those; its size does not depend on
+the video's length.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -26,6 +30,7 @@ from adapters.networks.affinity import (
     top_k_softmax,
     usage,
 )
+from adapters.shared.given import CORRECTED_FRAMES
 from mose import InputError
 from stseg.config import option
 
@@ -86,8 +91,10 @@ class MemoryOptions:
 class Bucket:
     """Tokens of the objects that arrived on one frame.
 
-    The tokens in use are contiguous: ``[long-term | first frame | later frames]``. Long-term
-    tokens grow to the left, later frames to the right, so that neither moves the other.
+    The tokens in use are contiguous: ``[long-term | permanent frames | later frames]``.
+    Long-term tokens grow to the left, later frames to the right, so that neither moves the
+    other. The first frame is permanent, and so are up to `CORRECTED_FRAMES` others, on which an
+    object of the bucket was corrected; each makes the storage larger by one frame.
     """
 
     def __init__(self, options: MemoryOptions, key: Tensor, values: Tensor):
@@ -102,6 +109,8 @@ class Bucket:
         self.values = values.new_empty(values.shape[0], capacity, values.shape[2])
         self.first = self.start = self.end = reserve
         self._oldest = 0
+        self._permanent = 1  # frames
+        self._oldest_corrected = 0
         if options.use_long_term:
             self.use = key.new_zeros(capacity, dtype=torch.float32)
             self.life = torch.full_like(self.use, NEW_LIFE)
@@ -113,13 +122,35 @@ class Bucket:
 
     @property
     def work_tokens(self) -> int:
-        """Of the first frame and later ones."""
+        """Of permanent frames and later ones."""
         return self.end - self.first
+
+    @property
+    def later(self) -> int:
+        """Where the frames after the permanent ones begin."""
+        return self.first + self._permanent * self.frame
+
+    def keep(self, key: Tensor, shrinkage: Tensor, values: Tensor) -> None:
+        """A further permanent frame; of too many, the oldest but the first gives way."""
+        if self._permanent <= CORRECTED_FRAMES:
+            place = self.later
+            self._permanent += 1
+            self.end += self.frame
+            self.rows = _widened(self.rows, place, self.frame, 0)
+            self.values = _widened(self.values, place, self.frame, 1)
+            if self.options.use_long_term:
+                self.use = _widened(self.use, place, self.frame, 0)
+                self.life = _widened(self.life, place, self.frame, 0)
+        else:
+            place = self.first + (1 + self._oldest_corrected) * self.frame
+            self._oldest_corrected = (self._oldest_corrected + 1) % CORRECTED_FRAMES
+        span = slice(place, place + self.frame)
+        self.rows[span], self.values[:, span] = memory_rows(key, shrinkage), values
 
     def add(self, key: Tensor, shrinkage: Tensor, selection: Tensor, values: Tensor) -> None:
         """One memory frame: key and selection ``(P, K)``, shrinkage ``(P, 1)``, values
         ``(N, P, V)``. The first one added is permanent."""
-        later = self.first + self.frame
+        later = self.later
         place = self.end
         if place < self.rows.shape[0]:
             self.end += self.frame
@@ -153,7 +184,7 @@ class Bucket:
         limits = self.options.long_term
         if self.long_tokens >= limits.max_num_tokens - limits.num_prototypes:
             self._forget()
-        later = self.first + self.frame
+        later = self.later
         kept = (limits.min_mem_frames - 1) * self.frame
         count = self.end - later - kept
         old = slice(later, later + count)
@@ -191,6 +222,14 @@ class Bucket:
         self.values[:, span] = self.values[:, stay]
 
 
+def _widened(store: Tensor, place: int, count: int, axis: int) -> Tensor:
+    """With room for ``count`` more from ``place`` on, along ``axis``; zeros."""
+    before, after = store.split([place, store.shape[axis] - place], axis)
+    shape = [*store.shape]
+    shape[axis] = count
+    return torch.cat([before, store.new_zeros(shape), after], axis)
+
+
 class CutieMemory:
     """The buckets of one video, and the object memory.
 
@@ -214,12 +253,19 @@ class CutieMemory:
         return self.groups[-1].stop if self.groups else 0
 
     def add(
-        self, key: Tensor, shrinkage: Tensor, selection: Tensor, values: Tensor, summaries: Tensor
+        self,
+        key: Tensor,
+        shrinkage: Tensor,
+        selection: Tensor,
+        values: Tensor,
+        summaries: Tensor,
+        corrected: Sequence[int] = (),
     ) -> None:
         """A memory frame; objects beyond those known are new and get a bucket of their own.
 
         key and selection ``(K, h, w)``, shrinkage ``(1, h, w)``, values ``(N, V, h, w)``,
-        summaries ``(N, Q, C + 1)``
+        summaries ``(N, Q, C + 1)``; corrected: positions of objects whose buckets keep the
+        frame for good
         """
         rows, scale, selected = tokens(key), tokens(shrinkage), tokens(selection)
         content = tokens(values)
@@ -228,7 +274,10 @@ class CutieMemory:
             self.groups.append(slice(known, len(values)))
             self.buckets.append(Bucket(self.options, rows, content[known:]))
         for group, bucket in zip(self.groups, self.buckets, strict=True):
-            bucket.add(rows, scale, selected, content[group])
+            if any(group.start <= position < group.stop for position in corrected):
+                bucket.keep(rows, scale, content[group])
+            else:
+                bucket.add(rows, scale, selected, content[group])
         if self._summaries is not None:
             summaries = torch.cat([self._summaries + summaries[:known], summaries[known:]])
         self._summaries = summaries

@@ -21,6 +21,7 @@ from adapters.base import FrameMasks, Segmenter
 from adapters.cutie.memory import CutieMemory, LongTerm, MemoryOptions
 from adapters.networks.cutie import Cutie, ImageFeatures, chunks
 from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
+from adapters.shared.given import GivenPlanes
 from adapters.shared.testtime import FrameOptions, augmented
 from adapters.shared.tracking import Answer, Encoded, Working, follow, ready
 from adapters.weights.checkpoints import load_network
@@ -140,23 +141,25 @@ class CutieTrack:
         self.time = -1
         self.last_memory = 0
 
-    def step(self, frame: Encoded, given: Tensor | None, last: bool) -> Answer:
-        """The next frame; ``given`` ``(K, H, W)`` are masks of new objects, padded."""
+    def step(self, frame: Encoded, given: GivenPlanes | None, last: bool) -> Answer:
+        """The next frame, and the masks that come with it; one on which objects are corrected
+        is a permanent memory frame of theirs."""
         self.time += 1
         since = self.time - self.last_memory
         masks, logits = None, None
-        if self.small is not None:
+        known = self.memories[0].objects
+        if known and not (given is not None and given.covers(known)):
             logits = self._segment(frame.features, since in self.options.sensory_times and not last)
             if last and given is None and len(logits) == 1:
                 return Answer("logits", logits[0])
             masks = _probabilities(logits)
         if given is not None:
-            masks = _merged(masks, given)
+            masks = aggregate(given.merged(masks)).softmax(0)[1:]
         assert masks is not None
         copies = masks[None] if len(self.memories) == 1 else torch.stack([masks, masks.flip(-1)])
         self.small = area_downsample(copies, 16)
         if (since >= self.options.mem_every or given is not None) and not last:
-            self._remember(frame, copies)
+            self._remember(frame, copies, given.positions if given is not None else ())
         if logits is not None and len(logits) == 1 and given is None:
             return Answer("logits", logits[0])
         return Answer("probabilities", masks)
@@ -196,7 +199,7 @@ class CutieTrack:
         self.sensory = sensory.unflatten(0, self.sensory.shape[:2])
         return logits.float()
 
-    def _remember(self, frame: Encoded, masks: Tensor) -> None:
+    def _remember(self, frame: Encoded, masks: Tensor, corrected: tuple[int, ...]) -> None:
         """Memorise a frame with its masks ``(B, N, H, W)``."""
         features = frame.features
         group = masks.shape[:2]
@@ -223,6 +226,7 @@ class CutieTrack:
                 features.selection[copy].float(),
                 values[copy].float(),
                 summaries[copy],
+                corrected=corrected,
             )
         self.last_memory = self.time
 
@@ -234,10 +238,3 @@ def _probabilities(logits: Tensor) -> Tensor:
     if len(masks) == 1:
         return masks[0]
     return (masks[0] + masks[1].flip(-1)) / 2
-
-
-def _merged(masks: Tensor | None, given: Tensor) -> Tensor:
-    """Predicted ``(N, H, W)`` and given ``(K, H, W)`` masks, exclusive: ``(N + K, H, W)``."""
-    if masks is not None:
-        given = torch.cat([masks.masked_fill(given.amax(0) > 0, 0), given])
-    return aggregate(given).softmax(0)[1:]

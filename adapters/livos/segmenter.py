@@ -20,6 +20,7 @@ from adapters.networks.cutie import CutieConfig
 from adapters.networks.linear_matching import LinearState
 from adapters.networks.livos import ImageFeatures, LiVOS
 from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
+from adapters.shared.given import GivenPlanes
 from adapters.shared.testtime import FrameOptions, augmented
 from adapters.shared.tracking import Answer, Encoded, Working, follow, ready
 from adapters.weights.checkpoints import load_network
@@ -86,12 +87,12 @@ class LivosTrack:
         self.options = options
         self.known: _Known | None = None
 
-    def step(self, frame: Encoded, given: Tensor | None, last: bool) -> Answer:
-        """The next frame; ``given`` ``(K, H, W)`` are masks of new objects, padded."""
+    def step(self, frame: Encoded, given: GivenPlanes | None, last: bool) -> Answer:
+        """The next frame, and the masks that come with it."""
         if self.known is None:
             assert given is not None
-            masks = given
-            answer = Answer("odds", aggregate(given))
+            masks = given.planes
+            answer = Answer("odds", aggregate(masks))
             self.known = _Known.nothing(self.network.config, frame.features.key)
         else:
             logits = self._segment(self.known, frame.features)
@@ -100,11 +101,11 @@ class LivosTrack:
             masks = upsample(aggregate(logits.sigmoid())[None], 4)[0].softmax(0)[1:]
             answer = Answer("logits", logits)
             if given is not None:
-                masks = torch.cat([masks.masked_fill(given.amax(0) > 0, 0), given])
+                masks = given.merged(masks)
                 answer = Answer("probabilities", masks)
         if not last:
-            if given is not None:
-                self.known = self.known.extended(len(given))
+            if given is not None and given.new:
+                self.known = self.known.extended(given.new)
             self.known = self._remembered(self.known, frame, masks)
         return answer
 

@@ -59,9 +59,18 @@ class Memory:
     pointers    object pointers, likewise
     reliable    frames to promote at the first disappearance; 0: none
     quality     above which a frame is reliable
+    limit       of conditioning frames
     """
 
-    def __init__(self, frames: int, pointers: int, reliable: int = 0, quality: float = 0.6):
+    def __init__(
+        self,
+        frames: int,
+        pointers: int,
+        reliable: int = 0,
+        quality: float = 0.6,
+        limit: int = 8,
+    ):
+        self._limit = limit
         self._frames, self._pointers, self._quality = frames, pointers, quality
         self._conditioning: list[Moment] = []
         self._recent: deque[Moment] = deque()
@@ -70,8 +79,26 @@ class Memory:
         self._watching = reliable > 0
 
     def condition(self, moment: Moment) -> None:
-        """Keep a frame with a given mask permanently."""
+        """Keep a frame with a given mask permanently.
+
+        Of more than the limit those nearest in time are conditioning, as the package selects
+        them (``max_cond_frames_in_attn``); the oldest is then one of the recent frames, or gone.
+        """
         self._conditioning.append(moment)
+        if len(self._conditioning) > self._limit:
+            oldest = min(self._conditioning, key=lambda kept: kept.index)
+            self._conditioning = [kept for kept in self._conditioning if kept is not oldest]
+            self._recent = deque(sorted([oldest, *self._recent], key=lambda m: m.index))
+            pointers = [(oldest.index, oldest.pointer), *self._recent_pointers]
+            self._recent_pointers = deque(sorted(pointers, key=lambda p: p[0]))
+        self._expire(moment.index + 1)
+
+    def lose(self, moment: Moment) -> None:
+        """The object is not there, whatever the frames before had: keep that one instead of
+        these."""
+        self._recent = deque([moment])
+        self._recent_pointers = deque([(moment.index, moment.pointer)])
+        self._reliable.clear()
 
     def remember(self, moment: Moment, *, visible: bool, quality: float) -> None:
         """Keep a frame on which the object was followed, as long as it can be read.
@@ -86,7 +113,10 @@ class Memory:
                 self._promote()
             elif quality > self._quality:
                 self._reliable.append(moment)
-        now = moment.index + 1
+        self._expire(moment.index + 1)
+
+    def _expire(self, now: int) -> None:
+        """Drop what frame ``now`` cannot look at."""
         while self._recent and now - self._recent[0].index >= self._frames:
             self._recent.popleft()
         while self._recent_pointers and now - self._recent_pointers[0][0] >= self._pointers:

@@ -64,6 +64,11 @@ class Masks:
     pointer: Tensor
     full: Tensor | None = None
 
+    def rows(self, rows: Sequence[int], logits: np.ndarray) -> Masks:
+        """Some of the objects, with these logits ``(B, h, w)`` of all in place of their own."""
+        filled = torch.from_numpy(logits)[:, None].to(self.logits)[list(rows)]
+        return Masks(filled, self.score[rows], self.iou[rows], self.pointer[rows])
+
 
 def _step(method: Method) -> Method:
     """Without gradients, in the network's precision; once more uncompiled if compiled fails."""

@@ -75,6 +75,13 @@ class Sam2Options(FrameOptions):
         0, doc="Fill holes of at most this many low-resolution pixels; 0: none.", least=0
     )
 
+    max_cond_frames_in_attn: int = option(
+        8,
+        doc="Given masks of an object, its first and corrections, that condition it, the latest "
+        "ones; beside those of `rcms_frames`.",
+        least=2,
+    )
+
     def __post_init__(self) -> None:
         if not any(scaling.objects == "all" for scaling in self.scalings()):
             raise InputError(
@@ -94,6 +101,7 @@ class Sam2Options(FrameOptions):
             rcms_frames=self.rcms_frames,
             rcms_quality=self.rcms_quality,
             hole_area=self.hole_area,
+            conditioning=self.max_cond_frames_in_attn,
         )
 
 
@@ -144,11 +152,11 @@ class Sam2Segmenter(Segmenter):
                 yield _nothing(index, side)
                 continue
             features = network.encode(video[index])
-            tracker.follow(index, features)
-            ids = video.prompts.ids(index)
-            if ids:
-                given = video.prompts[index]
-                tracker.add(index, features, {i: given == i for i in ids})
+            given = video.given(index)
+            tracker.follow(index, features, given.corrected if given else ())
+            if given:
+                tracker.correct(index, features, {i: given.mask == i for i in given.corrected})
+                tracker.add(index, features, {i: given.mask == i for i in given.new})
             yield tracker.frame(index)
 
     def _at_scale(self, scale: float, side: int = -1) -> Network:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -29,6 +29,7 @@ class Policy:
     rcms_frames    frames that reliable conditioned memory promotes; 0: none
     rcms_quality   above which a frame is reliable
     hole_area      background components up to this many low-resolution pixels are filled
+    conditioning   given masks that an object's memory keeps, beside the frames of RCMS
     """
 
     scalings: tuple[Scaling, ...] = (Scaling(),)
@@ -36,6 +37,7 @@ class Policy:
     rcms_frames: int = 0
     rcms_quality: float = 0.6
     hole_area: int = 0
+    conditioning: int = 8
 
 
 @dataclass
@@ -55,9 +57,11 @@ class Tracker:
         self._network, self._policy, self._length = network, policy, length
         self._tracks: list[Track] = []
 
-    def follow(self, index: int, features: Features) -> None:
-        """Follow all objects to the next frame, those with memories of one shape together."""
-        views = [(track, track.memory.view(index)) for track in self._tracks]
+    def follow(self, index: int, features: Features, given: Collection[int] = ()) -> None:
+        """Follow all objects but those in ``given`` to the next frame, those with memories of
+        one shape together."""
+        tracks = [track for track in self._tracks if track.object_id not in given]
+        views = [(track, track.memory.view(index)) for track in tracks]
         views.sort(key=lambda pair: pair[1].shape)
         for _, group in itertools.groupby(views, key=lambda pair: pair[1].shape):
             for chunk in self._chunks(group):
@@ -68,6 +72,30 @@ class Tracker:
                 for track, moment, answer in zip(tracks, moments, answers, strict=True):
                     track.answer = answer
                     track.memory.remember(moment, visible=answer.visible, quality=answer.confidence)
+
+    def correct(self, index: int, features: Features, masks: dict[int, np.ndarray]) -> None:
+        """Correct objects that are followed, in place of following them to this frame: id ->
+        given mask ``(H, W) bool``.
+
+        As in the package a mask is a further conditioning frame. One without a pixel says that
+        the object is not there: what was remembered of the frames that led there is dropped,
+        and this one is remembered as any on which it is not seen.
+        """
+        for chunk in self._chunks(masks.items()):
+            given = self._network.given(features, np.stack([mask for _, mask in chunk]))
+            logits = self._filled(given)
+            answers = _answers(given, logits)
+            rows = {object_id: row for row, (object_id, _) in enumerate(chunk)}
+            tracks = [track for track in self._tracks if track.object_id in rows]
+            for part in self._chunks(tracks):
+                chosen = [rows[track.object_id] for track in part]
+                moments = self._moments(index, features, given.rows(chosen, logits), part)
+                for track, moment, row in zip(part, moments, chosen, strict=True):
+                    track.answer = answers[row]
+                    if chunk[row][1].any():
+                        track.memory.condition(moment)
+                    else:
+                        track.memory.lose(moment)
 
     def add(self, index: int, features: Features, masks: dict[int, np.ndarray]) -> None:
         """Start following objects on a frame: id -> given mask ``(H, W) bool``."""
@@ -82,13 +110,9 @@ class Tracker:
                 for scaling in self._policy.scalings
                 if scaling.fits(float(mask.mean()), known)
             ]
-            filled = torch.from_numpy(logits)[:, None].to(given.logits)
             for part in self._chunks(started):
                 rows, tracks = [row for row, _ in part], [track for _, track in part]
-                masks_of_part = Masks(
-                    filled[rows], given.score[rows], given.iou[rows], given.pointer[rows]
-                )
-                moments = self._moments(index, features, masks_of_part, tracks)
+                moments = self._moments(index, features, given.rows(rows, logits), tracks)
                 for track, moment in zip(tracks, moments, strict=True):
                     track.memory.condition(moment)
             self._tracks += [track for _, track in started]
@@ -115,7 +139,11 @@ class Tracker:
     def _track(self, object_id: int, scaling: Scaling, answer: ObjectMask) -> Track:
         config, policy = self._network.config, self._policy
         memory = Memory(
-            config.memory_frames, config.pointers, policy.rcms_frames, policy.rcms_quality
+            config.memory_frames,
+            config.pointers,
+            policy.rcms_frames,
+            policy.rcms_quality,
+            policy.conditioning + policy.rcms_frames,
         )
         return Track(object_id, scaling, memory, answer)
 

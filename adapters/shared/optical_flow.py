@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from mose import InputError, Video
+from mose.corrections import GivenMasks
 from mose.video import read_frame
 
 PRESETS = {
@@ -209,6 +210,20 @@ def given_planes(mask: np.ndarray, ids: tuple[int, ...], height: int, width: int
     planes = [(mask == object_id).astype(np.float32) for object_id in ids]
     shrunk = [cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA) for p in planes]
     return np.stack(shrunk).reshape(len(ids), height, width)
+
+
+def merged_planes(
+    planes: np.ndarray, ids: tuple[int, ...], given: GivenMasks
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The planes ``(N, h, w) float32`` of objects ``ids`` with given masks in them: corrected
+    objects have these in place of their own, new ones follow the others, and where something
+    is given nothing else is. Also returns the ids of all."""
+    height, width = planes.shape[1:]
+    drawn = given_planes(given.mask, (*given.corrected, *given.new), height, width)
+    kept = planes * (1.0 - drawn.sum(axis=0))
+    corrected = [ids.index(object_id) for object_id in given.corrected]
+    kept[corrected] = drawn[: len(corrected)]
+    return np.concatenate([kept, drawn[len(corrected) :]]), (*ids, *given.new)
 
 
 def warp(images: np.ndarray, flow: np.ndarray) -> np.ndarray:

@@ -29,8 +29,10 @@ from adapters.networks.ops import (
 )
 from adapters.networks.resnet import ResNet, fold_batch_norm
 from adapters.shared.confidence import presence_and_confidence
+from adapters.shared.given import GivenPlanes
 from adapters.shared.testtime import TestTimeOptions, autocast, compiled
 from mose import Video
+from mose.corrections import GivenMasks
 from mose.masks import object_ids
 
 NetworkType = TypeVar("NetworkType", bound=nn.Module)
@@ -86,8 +88,8 @@ class Answer(NamedTuple):
 class Track(Protocol):
     """One network on one video."""
 
-    def step(self, frame: Encoded, given: Tensor | None, last: bool) -> Answer:
-        """The next frame; ``given`` ``(K, H, W)`` are masks of new objects, padded."""
+    def step(self, frame: Encoded, given: GivenPlanes | None, last: bool) -> Answer:
+        """The next frame, and the masks that come with it."""
         ...
 
 
@@ -153,7 +155,8 @@ def follow(
     amp      see `TestTimeOptions`
 
     An object whose mask has no pixel at the working size is not followed, as in the
-    reference implementations; it is in the answers, and absent.
+    reference implementations; it is in the answers, and absent. A correction without a pixel
+    there changes nothing, and one that has some of an object that is not followed starts it.
     """
     first = min(video.prompts)
     for index in range(first):
@@ -161,18 +164,18 @@ def follow(
     ids: tuple[int, ...] = ()
     followed: tuple[int, ...] = ()
     for frame in _encoded(video, first, encode, working, ahead, mirror, amp):
-        new: tuple[int, ...] = ()
         given = None
-        if frame.index in video.prompts:
-            new, given = working.planes(video.prompts[frame.index])
-            ids += video.prompts.ids(frame.index)
+        masks = video.given(frame.index)
+        if masks is not None:
+            given, new = _planes(masks, followed, frame.image, working)
+            ids += masks.new
             followed += new
         if not followed:
             yield _empty(frame.index, ids, video)
             continue
         with torch.inference_mode():
             with autocast(working.device, amp):
-                answer = track.step(frame, given if new else None, frame.index == len(video) - 1)
+                answer = track.step(frame, given, frame.index == len(video) - 1)
             native, expansion = _native(answer, frame, working, video)
         if followed != ids:
             native = _spread(native, [ids.index(i) for i in followed], len(ids), answer.form)
@@ -235,6 +238,23 @@ def _encoded(
             part = slice(place * copies, (place + 1) * copies)
             features = type(batch)(*(x[part] for x in batch))
             yield Encoded(index, images[part], window, features)
+
+
+def _planes(
+    masks: GivenMasks, followed: tuple[int, ...], image: Tensor, working: Working
+) -> tuple[GivenPlanes | None, tuple[int, ...]]:
+    """What a network is given of masks, and the ids of its new objects."""
+    ids: tuple[int, ...] = ()
+    planes = image.new_zeros(0, *image.shape[-2:])
+    if masks.mask.any():
+        ids, planes = working.planes(masks.mask)
+    new = tuple(i for i in ids if i not in followed)
+    corrected = [i for i in followed if i in ids or i in masks.gone]
+    if not corrected:
+        return (GivenPlanes((), planes) if new else None), new
+    empty = planes.new_zeros(planes.shape[-2:])
+    rows = [planes[ids.index(i)] if i in ids else empty for i in (*corrected, *new)]
+    return GivenPlanes(tuple(map(followed.index, corrected)), torch.stack(rows)), new
 
 
 def _native(

@@ -9,6 +9,7 @@ distance, appearance and size: to an object near by, to one that was lost, or to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cc3d
@@ -138,7 +139,7 @@ class _Thing:
 
 
 class Identities:
-    """The objects of one video: `step` for every frame in order, `add` where masks are given.
+    """The objects of one video: `step` for every frame in order, `start` where masks are given.
 
     Of a frame that has passed only the masks and a few numbers per object are kept.
     """
@@ -149,21 +150,37 @@ class Identities:
         self._masks = np.zeros((1, height, width), dtype=np.float32)
         self._background: np.ndarray | None = None
 
-    def add(self, planes: np.ndarray, frame: np.ndarray, foreground: np.ndarray) -> None:
-        """New objects on the frame that was stepped last.
+    def start(
+        self,
+        places: Sequence[int],
+        planes: np.ndarray,
+        frame: np.ndarray,
+        foreground: np.ndarray,
+    ) -> None:
+        """Start objects on the frame that was stepped last, from masks.
 
-        planes       ``(K, h, w) float32`` in [0, 1]: their given masks
+        places       K of them: those of known objects start anew, who is further is new
+        planes       ``(K, h, w) float32`` in [0, 1]: their given masks; one without a pixel says
+                     that a known object is not there
         frame        ``(h, w, 3) uint8`` RGB
         foreground   ``(h, w) float32`` in [0, 1]
         """
         look, solid = Appearance(frame), foreground > 0.5
-        for plane in planes:
+        for place, plane in zip(places, planes, strict=True):
+            known = place + 1 < len(self._things)
+            if known and not plane.any():
+                self._things[place + 1].lost += 1
+                continue
             mask = plane > min(0.5, float(plane.max()) / 2)
             area = max(float(mask.sum()), 1.0)
             seen = float((solid & mask).sum()) / area
             histogram = look.histogram(mask)
-            self._things.append(_Thing(histogram, histogram, area, seen, _middle(mask)))
-        self._masks = np.concatenate([self._masks * (1.0 - planes.sum(axis=0)), planes])
+            thing = _Thing(histogram, histogram, area, seen, _middle(mask))
+            self._things[place + 1 : place + 2] = [thing]
+        kept = self._masks * (1.0 - planes.sum(axis=0))
+        again = sum(place + 1 < len(kept) for place in places)
+        kept[[place + 1 for place in places[:again]]] = planes[:again]
+        self._masks = np.concatenate([kept, planes[again:]])
         labels = np.where(self._masks.max(axis=0) > 0.5, self._masks.argmax(axis=0), BACKGROUND)
         rest = solid & (labels <= NOBODY)
         # Without the rim that a foreground has around a given mask.

@@ -28,7 +28,7 @@ from adapters.shared.optical_flow import (
     Flow,
     RaftFlow,
     flow_picture,
-    given_planes,
+    merged_planes,
     read_picture,
     working_size,
 )
@@ -187,12 +187,12 @@ class TMOSegmenter(Segmenter):
             answers = self.predict(images, pictures, (height, width), scale)
             for look, answer in zip(looks, answers, strict=True):
                 planes = identities.step(look.small, answer.foreground, look.flow)
-                if look.index in video.prompts:
-                    new = video.prompts.ids(look.index)
-                    given = given_planes(video.prompts[look.index], new, height, width)
-                    identities.add(given, look.small, answer.foreground)
-                    planes = np.concatenate([planes * (1.0 - given.sum(axis=0)), given])
-                    ids = (*ids, *new)
+                given = video.given(look.index)
+                if given is not None:
+                    corrected = [ids.index(i) for i in given.corrected]
+                    planes, ids = merged_planes(planes, ids, given)
+                    rows = [*corrected, *range(len(ids) - len(given.new), len(ids))]
+                    identities.start(rows, planes[rows], look.small, answer.foreground)
                 yield _frame(look.index, ids, planes)
 
     def _looks(self, video: Video, first: int, height: int, width: int) -> Iterator[_Look]:

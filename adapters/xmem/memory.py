@@ -10,6 +10,7 @@ to the keys of other frames.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,7 @@ from adapters.networks.affinity import (
     top_k_softmax,
     usage,
 )
+from adapters.shared.given import CORRECTED_FRAMES
 from mose import InputError
 
 NEW_LIFE = 1e-7
@@ -137,6 +139,15 @@ class Band:
         self._buffer[..., target : target + count, :] = moved
 
 
+@dataclass(frozen=True)
+class _Permanent:
+    """A frame that is never forgotten: rows of its tokens, values ``(N, P, V)`` of the objects
+    that were there."""
+
+    rows: Tensor
+    values: Tensor
+
+
 class XMemMemory:
     """The memory of one video.
 
@@ -145,6 +156,9 @@ class XMemMemory:
     several groups of objects the values of the dropped tokens are dropped with them.
     Whether long-term usage counts is no option: counting decides nothing but what is
     dropped, so it always counts.
+
+    Beside all that, the latest `CORRECTED_FRAMES` frames on which a mask was corrected are kept
+    for good. They come behind the newest tokens, for the objects that were there.
     """
 
     def __init__(self, options: MemoryOptions):
@@ -154,25 +168,45 @@ class XMemMemory:
         self._keys: Band | None = None  # key, shrinkage, selection of the working tokens
         self._usage: Band | None = None  # use and life
         self._values: list[Band] = []  # of each group
+        self._permanent: deque[_Permanent] = deque(maxlen=CORRECTED_FRAMES)
 
     @property
     def tokens(self) -> tuple[int, int]:
-        """Working and long-term tokens."""
+        """Working and long-term tokens, without permanent ones."""
         return (self._rows.work, self._rows.long) if self._rows else (0, 0)
+
+    @property
+    def permanent_tokens(self) -> int:
+        """Of frames with corrected masks."""
+        return sum(len(frame.rows) for frame in self._permanent)
 
     @property
     def objects(self) -> int:
         return sum(band.live.shape[0] for band in self._values)
 
-    def add(self, key: Tensor, shrinkage: Tensor, selection: Tensor, values: Tensor) -> None:
+    def add(
+        self,
+        key: Tensor,
+        shrinkage: Tensor,
+        selection: Tensor,
+        values: Tensor,
+        permanent: bool = False,
+    ) -> None:
         """One memory frame; objects beyond those known are new and form a group.
 
-        key and selection ``(K, h, w)``, shrinkage ``(1, h, w)``, values ``(N, V, h, w)``
+        key and selection ``(K, h, w)``, shrinkage ``(1, h, w)``, values ``(N, V, h, w)``;
+        permanent: the frame is never forgotten
         """
         key, shrinkage, selection = tokens(key), tokens(shrinkage), tokens(selection)
         values = tokens(values)
         rows = memory_rows(key, shrinkage)
         self._frame = len(rows)
+        if permanent and self._rows is not None:
+            known = self.objects
+            if len(values) > known:
+                self._values.append(Band(values[known:]))
+            self._permanent.append(_Permanent(rows, values))
+            return
         if self._rows is None:
             self._rows = Band(rows)
         self._rows.append(rows)
@@ -199,7 +233,8 @@ class XMemMemory:
         """Readout ``(N, V, h, w)`` for a frame's key and selection ``(K, h, w)``."""
         assert self._rows is not None
         queries = query_rows(tokens(key), tokens(selection))
-        memory = self._rows.live
+        memory, values = self._memory()
+        ordinary = self._rows.total
         step = max(SCORES_AT_ONCE // len(memory), 64)
         parts = []
         used = memory.new_zeros(len(memory))
@@ -208,19 +243,36 @@ class XMemMemory:
             mixed = []
             for index, band in enumerate(self._values):
                 own = scores
-                if band.total < len(memory):
-                    work = scores[:, len(memory) - band.work :]
-                    own = torch.cat([scores[:, : band.long], work], 1)
+                rest = values[index].shape[1] - band.total
+                if band.total + rest < len(memory):
+                    work = scores[:, ordinary - band.work : ordinary]
+                    late = scores[:, len(memory) - rest :]
+                    own = torch.cat([scores[:, : band.long], work, late], 1)
                 weights, columns = top_k_softmax(own, self.options.top_k)
-                mixed.append(readout(band.live, weights, columns))
+                mixed.append(readout(values[index], weights, columns))
                 if index == 0 and self._usage is not None:
                     used += usage(weights, columns, len(memory))
             parts.append(torch.cat(mixed))
         if self._usage is not None:
-            self._usage.live[:, 0] += used
+            self._usage.live[:, 0] += used[:ordinary]
             self._usage.live[:, 1] += 1
         whole = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
         return whole.transpose(1, 2).unflatten(2, key.shape[-2:])
+
+    def _memory(self) -> tuple[Tensor, list[Tensor]]:
+        """The rows of all tokens, permanent ones last, and of each group the values that it has,
+        which are those of the oldest long-term tokens and the newest others."""
+        assert self._rows is not None
+        values = [band.live for band in self._values]
+        if not self._permanent:
+            return self._rows.live, values
+        first = 0
+        for index, band in enumerate(self._values):
+            after = first + band.live.shape[0]
+            seen = [f.values[first:after] for f in self._permanent if len(f.values) >= after]
+            values[index] = torch.cat([band.live, *seen], 1)
+            first = after
+        return torch.cat([self._rows.live, *(frame.rows for frame in self._permanent)]), values
 
     def _consolidate(self) -> None:
         """Turn the frames between the first and the newest into prototypes (Sec. 3.3.2)."""

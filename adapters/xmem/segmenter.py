@@ -27,6 +27,7 @@ from adapters.networks.ops import (
     upsample,
 )
 from adapters.networks.xmem import XMem
+from adapters.shared.given import GivenPlanes
 from adapters.shared.testtime import FrameOptions, Variant, augmented, mirrored_frame
 from adapters.shared.tracking import STRIDE, Answer, Encoded, Working, follow, ready
 from adapters.weights.checkpoints import load_network
@@ -178,8 +179,9 @@ class XMemTrack:
         self.last_memory = 0
         self.last_deep = -options.deep_update_every
 
-    def step(self, frame: Encoded, given: Tensor | None, last: bool) -> Answer:
-        """The next frame; ``given`` ``(K, H, W)`` are masks of new objects, padded."""
+    def step(self, frame: Encoded, given: GivenPlanes | None, last: bool) -> Answer:
+        """The next frame, and the masks that come with it; a frame on which objects are
+        corrected is never forgotten, see `XMemMemory`."""
         self.time += 1
         since = self.time - self.last_memory
         remember = (since >= self.options.mem_every or given is not None) and not last
@@ -187,16 +189,17 @@ class XMemTrack:
         together = every < 0
         deep = remember if together else self.time - self.last_deep >= every and not last
         logits = None
-        if self.memory.objects:
+        known = self.memory.objects
+        if known and not (given is not None and given.covers(known)):
             logits = self._segment(frame, not last and not (together and deep))
             if given is None and not remember:
                 return Answer("plain logits", logits)
         masks = None if logits is None else _probabilities(logits)
         if given is not None:
-            masks = _merged(masks, given)
+            masks = aggregate(given.merged(masks)).softmax(0)[1:]
         assert masks is not None
         if remember:
-            self._remember(frame, masks, deep)
+            self._remember(frame, masks, deep, given is not None and bool(given.positions))
         if given is None and logits is not None:
             return Answer("plain logits", logits)
         return Answer("probabilities", masks)
@@ -215,7 +218,7 @@ class XMemTrack:
         )
         return logits[0].float()
 
-    def _remember(self, frame: Encoded, masks: Tensor, deep: bool) -> None:
+    def _remember(self, frame: Encoded, masks: Tensor, deep: bool, permanent: bool) -> None:
         """Memorise a frame with its masks ``(N, H, W)``."""
         features = frame.features
         size = (self.network.config.sensory_dim, *features.key.shape[-2:])
@@ -237,6 +240,7 @@ class XMemTrack:
             features.shrinkage[0].float(),
             features.selection[0].float(),
             values.float(),
+            permanent=permanent,
         )
         self.last_memory = self.time
         if deep:
@@ -246,14 +250,3 @@ class XMemTrack:
 def _probabilities(logits: Tensor) -> Tensor:
     """Logits ``(N, H / 4, W / 4)`` -> exclusive probabilities ``(N, H, W)``."""
     return aggregate(upsample(logits[None], 4)[0].sigmoid()).softmax(0)[1:]
-
-
-def _merged(masks: Tensor | None, given: Tensor) -> Tensor:
-    """Predicted ``(N, H, W)`` and given ``(K, H, W)`` masks, exclusive: ``(N + K, H, W)``.
-
-    Where something is given, nothing else is.
-    """
-    if masks is not None:
-        free = given.sum(0) <= 0.5
-        given = torch.cat([masks * free, given])
-    return aggregate(given).softmax(0)[1:]

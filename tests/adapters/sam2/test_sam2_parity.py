@@ -91,6 +91,27 @@ def test_equals_the_package(checkpoint, folders, case, scaling):
     assert len(video.object_ids) < sum(there) < len(there)  # objects come and go
 
 
+@pytest.mark.parametrize("limit", [-1, 2], ids=["all", "the latest two"])
+def test_corrections_equal_further_masks_in_the_package(folder, tmp_path, limit):
+    """Further conditioning frames, of one object more than the limit."""
+    state = tiny_sam2.weights(TINY)
+    corrections = {
+        6: np.where(MASKS[5] == 4, 4, 0),
+        9: np.where(MASKS[8] != 4, MASKS[8], 0),
+        12: np.where(MASKS[10] == 4, 4, 0),
+    }
+    corrections = {t: ids.astype(np.uint8) for t, ids in corrections.items()}
+    model = tiny_sam2.package_model(TINY, state, max_cond_frames_in_attn=limit)
+    plain = tiny_sam2.package_run(model, folder, CASES["late"])
+    expected = tiny_sam2.package_run(model, folder, CASES["late"], corrections=corrections)
+    assert not np.array_equal(plain[14, 4].low, expected[14, 4].low)
+    options = {"max_cond_frames_in_attn": limit} if limit > 0 else {}
+    weights = tiny_sam2.save(tmp_path, TINY, state)
+    segmenter = adapters.load("sam2", weights=weights, **options)
+    video = tiny_sam2.with_prompts(folder, CASES["late"]).with_corrections(corrections)
+    check_equal(segmenter, video, expected)
+
+
 def test_equals_the_package_with_sam_2(folder, tmp_path):
     """The first version: pointers without positions, no embedding of absence."""
     config = Sam2Config(**{**vars(TINY), "version": "2"})

@@ -60,7 +60,7 @@ class Scene:
             if index == 0:
                 assert planes.shape == (0, HEIGHT, WIDTH)
                 planes = np.stack([self.labels[0] == i for i in given]).astype(np.float32)
-                identities.add(planes, frame, foreground)
+                identities.start(range(len(planes)), planes, frame, foreground)
             ids = np.array([0, *given], np.uint8)
             rest = 1 - planes.sum(axis=0, keepdims=True)
             found.append(ids[np.concatenate([rest, planes]).argmax(axis=0)])
@@ -162,7 +162,7 @@ def test_an_object_too_small_for_the_split_is_kept():
     still = np.zeros((20, 20, 2), np.float32)
     planes = np.zeros((2, 20, 20), np.float32)
     planes[0, 5, 5] = 0.1
-    identities.add(planes, frame, nothing)
+    identities.start(range(len(planes)), planes, frame, nothing)
     for _ in range(3):
         assert identities.step(frame, nothing, still).shape == (2, 20, 20)
 
@@ -191,7 +191,7 @@ def test_it_beats_carrying_alone_on_procedural_clips():
         planes = identities.step(frame, foreground, motion)
         truth = np.stack([label == i for i in clip.object_ids])
         if index == 0:
-            identities.add(truth.astype(np.float32), frame, foreground)
+            identities.start(range(len(truth)), truth.astype(np.float32), frame, foreground)
             continue
         both = (planes > 0.5) & truth
         either = (planes > 0.5) | truth
