@@ -25,6 +25,7 @@ PLANES = (
     "confidence",
     "presence",
     "weight",
+    "support",
     "truth_j",
     "truth_f",
     "stability",
@@ -39,6 +40,8 @@ agreement_j, agreement_f   J and boundary F against the pseudo-label, in [0, 1]
 area                       pixels of the mask
 confidence, presence       the member's own, in [0, 1]
 weight                     the member's say in the fusion
+support                    mean IoU with the members' masks, weighted as in the fusion, in [0, 1];
+                           of a member with the other members' masks
 truth_j, truth_f           J and boundary F against the labels
 stability                  IoU of the mask with the same candidate's on the frame before
 appearance                 likeness of the colours inside the mask to those of the object as it

@@ -135,6 +135,18 @@ def agreement(
     return Scores(members, (1.0 - share) * jf + share * evidence.priors[None, : len(members), None])
 
 
+def safe(evidence: Evidence, options: SelectionOptions, calibration: Calibration | None) -> Scores:
+    """Pseudo-label and members by the support that they have among the members.
+
+    Every member's vote counts by its quality (`selection.quality`), and none counts for itself.
+    The pseudo-label is started from the best member and edited only where the others outweigh it
+    clearly, so a member is at most as good as it, and the simpler choice where it is within `tie`.
+    """
+    support = evidence["support"]
+    support = np.minimum(support, support[:, -1:])
+    return Scores(evidence.candidates, support)
+
+
 def pseudo_label(
     evidence: Evidence, options: SelectionOptions, calibration: Calibration | None
 ) -> Scores:
@@ -201,6 +213,14 @@ register(
     )
 )
 register(Policy("pseudo-label", "nothing: the fused masks, always", pseudo_label, ranks=False))
+register(
+    Policy(
+        "safe",
+        "support by quality: the pseudo-label, or a member that equals it",
+        safe,
+        ranks=False,
+    )
+)
 
 
 def policy_names(policy: str) -> tuple[str, ...]:

@@ -119,6 +119,10 @@ class Scorer:
         at = [self._column[object_id] for object_id in known]
         evidence["weight"][index, :-1, at] = fused.weights.T
         evidence["area"][index][:, at] = fused.areas
+        shares = fused.weights / np.maximum(fused.weights.sum(axis=0), 1e-12)
+        others = np.einsum("nab,bn->an", fused.overlaps, shares) - shares
+        others /= np.maximum(1 - shares, 1e-12)
+        evidence["support"][index, :-1, at] = np.where(shares < 1, others, 1.0).clip(0, 1).T
         evidence.absent[index, at] = fused.absent
 
     def add_candidates(
@@ -162,6 +166,11 @@ class Scorer:
                 at = index, row, self._column[object_id]
                 self.evidence["agreement_j"][at] = score.J
                 self.evidence["agreement_f"][at] = score.F
+        columns = [self._column[object_id] for object_id in scored]
+        weights = self.evidence["weight"][index, :-1][:, columns]
+        shares = weights / np.maximum(weights.sum(axis=0), 1e-12)
+        agreement = self.evidence["agreement_j"][index, :-1][:, columns]
+        self.evidence["support"][index, -1, columns] = (shares * agreement).sum(axis=0)
 
 
 def _counted(regions: Regions, truth: Regions) -> Regions:

@@ -55,7 +55,7 @@ def test_names_are_unique_and_plain(toy):
 
 def test_policies_that_do_not_apply_to_the_evidence_are_left_out():
     video = Evidence.blank("v", ("m", PSEUDO_LABEL), np.full(2, 0.5), (1,), ("00000",))
-    plain = ("agreement", "recommender", "pseudo-label", "agreement+recommender")
+    plain = ("agreement", "recommender", "pseudo-label", "safe", "agreement+recommender")
     assert policies_to_compare([video], "agreement") == plain
     video.cycle[0, 0] = 0.5
     more = {"cycle", "agreement+cycle", "agreement+cycle+recommender"}
