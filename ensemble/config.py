@@ -41,6 +41,9 @@ class DataConfig:
     labels: str | None = option(
         None, doc="Folder of full labels to score with, or true where the data set has them."
     )
+    corrections: str | None = option(
+        None, doc="Folder of masks that correct objects on later frames, one folder per video."
+    )
     videos: tuple[str, ...] = option((), doc="Names or shell patterns; empty: all.")
     synthetic: Mapping[str, Any] = option(dict, doc="Options of the built-in data set.")
 

@@ -161,5 +161,9 @@ def open_data(config: RunConfig, runs: Path) -> Dataset:
         options = {"processes": os.cpu_count() or 1, **data.synthetic}
         write_dataset(root, split=data.split, progress=True, **options)
     return open_dataset(
-        root.resolve(), data.split, annotations=data.annotations or None, labels=data.labels
+        root.resolve(),
+        data.split,
+        annotations=data.annotations or None,
+        labels=data.labels,
+        corrections=Path(data.corrections).resolve() if data.corrections else None,
     )

@@ -122,7 +122,12 @@ def unchanged(dataset: Dataset, name: str, known: Input) -> bool:
 
 def _folders(dataset: Dataset, name: str) -> list[str]:
     frames = f"{dataset.images}/{name}" if not dataset.movies else str(dataset.frames_of(name))
-    return [frames, *(f"{folder}/{name}" for folder in dataset.annotations)]
+    return [frames, *(f"{folder}/{name}" for folder in _mask_folders(dataset))]
+
+
+def _mask_folders(dataset: Dataset) -> tuple[Path, ...]:
+    corrected = (dataset.corrections,) if dataset.corrections else ()
+    return (*dataset.annotations, *corrected)
 
 
 def _modified(path: str) -> int:
@@ -140,10 +145,11 @@ def _size_and_time(path: str) -> tuple[int, int]:
 
 
 def _mask_files(video: Video, dataset: Dataset) -> tuple[str, ...]:
+    files = [*video.prompts.paths()[:STAMPED_MASKS], *video.corrections.paths()]
     return tuple(
         f"{number}/{path.relative_to(folder / video.name).as_posix()}"
-        for path in video.prompts.paths()[:STAMPED_MASKS]
-        for number, folder in enumerate(dataset.annotations, 1)
+        for path in files
+        for number, folder in enumerate(_mask_folders(dataset), 1)
         if path.is_relative_to(folder / video.name)
     )
 

@@ -41,6 +41,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--split", help="train, valid or test")
     p.add_argument("--dataset", help="root of the data set (default: the built-in synthetic one)")
     p.add_argument("--annotations", nargs="+", help="folders of given masks (Annotations)")
+    p.add_argument(
+        "--corrections", metavar="DIR", help="masks that correct objects on later frames"
+    )
     p.add_argument("--config", default="default.yaml", help="YAML file (default: %(default)s)")
     p.add_argument("--members", nargs="+", metavar="NAME", help="only these members")
     p.add_argument("--videos", nargs="+", metavar="NAME", help="only these videos (patterns)")
@@ -86,6 +89,7 @@ def configure(arguments: argparse.Namespace) -> RunConfig:
         "annotations": tuple(arguments.annotations or ()),
         "videos": tuple(arguments.videos or ()),
         "labels": arguments.labels,
+        "corrections": arguments.corrections,
     }
     data = dataclasses.replace(data, **{k: v for k, v in changes.items() if v})
     changes = {k: getattr(arguments, k) for k in ("address", "device", "executor")}

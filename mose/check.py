@@ -232,6 +232,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="folder of given masks, relative to the split (default Annotations); repeatable",
     )
+    parser.add_argument("--corrections", type=Path, metavar="DIR", help="check these as well")
     parser.add_argument("--processes", type=int, metavar="N", help="default: one per CPU core")
     parser.add_argument("--json", action="store_true", help="print every finding as JSON")
     return parser
@@ -240,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = _parser().parse_args(arguments)
-    opened = partial(open_dataset, annotations=args.annotations)
+    opened = partial(open_dataset, annotations=args.annotations, corrections=args.corrections)
     if args.dataset is not None:
         dataset = opened(args.dataset, args.split)
         reports = [check_results(args.path, dataset, args.processes)]

@@ -77,6 +77,7 @@ class Corrections(Mapping[int, Correction]):
     gone      frame index -> objects that are not there from that frame on, until whoever
               follows them finds them again
     prompts   the prompts of the same video
+    listed    the file behind ``gone``
 
     Values are as in given masks; 255 is the object of a video that has only one, else void.
     """
@@ -86,16 +87,18 @@ class Corrections(Mapping[int, Correction]):
         masks: Mapping[int, np.ndarray | Path],
         gone: Mapping[int, Collection[int]],
         prompts: Appearances,
+        listed: Path | None = None,
     ):
+        self._listed = (listed,) if listed else ()
         self._masks, self._prompts = dict(masks), prompts
         self._gone = {index: tuple(sorted(set(ids))) for index, ids in gone.items() if ids}
         self._frames = tuple(sorted({*self._masks, *self._gone}))
         self._found: dict[int, tuple[int, ...]] = {}
 
     def paths(self) -> tuple[Path, ...]:
-        """The mask files, in the order of their frames."""
+        """The mask files, in the order of their frames, and the list of who is gone."""
         masks = (self._masks.get(index) for index in self._frames)
-        return tuple(mask for mask in masks if isinstance(mask, Path))
+        return (*(mask for mask in masks if isinstance(mask, Path)), *self._listed)
 
     def source(self, index: int) -> str:
         """Where the correction of frame ``index`` comes from, for messages."""
@@ -262,7 +265,7 @@ def read_corrections(
                 " the frame"
             )
         gone[order[named]] = ids
-    return Corrections(masks, gone, prompts)
+    return Corrections(masks, gone, prompts, listed if listed.is_file() else None)
 
 
 def _read_gone(path: Path) -> dict[str, list[int]]:

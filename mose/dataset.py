@@ -82,6 +82,7 @@ class Dataset:
     images       folder of one folder of frames per video
     annotations  folders of one folder of given masks per video
     labels       folder of one folder of full labels per video, or None
+    corrections  folder of one folder of corrections per corrected video, or None
     movies       file names of the videos that are movies
     notes        what is worth knowing of how the folders and lists were read
     """
@@ -95,6 +96,7 @@ class Dataset:
     labels: Path | None = None
     movies: frozenset[str] = frozenset()
     notes: tuple[Finding, ...] = ()
+    corrections: Path | None = None
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -108,7 +110,8 @@ class Dataset:
                 f"video {name} has no given masks: expected one for its first frame in"
                 f" {self.annotations[0] / name}"
             )
-        return open_video(self.frames_of(name), given, name, lambda: self.ignores)
+        corrections = self.corrections / name if self.corrections else None
+        return open_video(self.frames_of(name), given, name, lambda: self.ignores, corrections)
 
     def frames_of(self, name: str) -> Path:
         """The folder of a video's frames, or its movie."""
@@ -174,6 +177,7 @@ def open_dataset(
     split: str | None = None,
     annotations: str | Path | Sequence[str | Path] | None = None,
     labels: str | Path | None = None,
+    corrections: str | Path | None = None,
 ) -> Dataset:
     """Open a split of a data set in one of the layouts above.
 
@@ -185,9 +189,12 @@ def open_dataset(
     annotations   folder(s) of given masks, relative to the split's root (else to the
                   current folder) or absolute; ``Annotations`` unless named
     labels        folder of full labels to score with, found in the same way
+    corrections   folder of one folder per corrected video, see
+                  `mose.corrections.read_corrections`
 
     Raises `InputError` where the root is missing or empty, has no such split, no videos, a
-    list with a video that is not there, or no such folder of masks.
+    list with a video that is not there, no such folder of masks, or corrections of a video
+    that there is not.
     """
     root = Path(root)
     folder, split, listed = _find_split(root, split)
@@ -209,7 +216,21 @@ def open_dataset(
         labels=None if labels is None else _masks(folder, Path(labels), resolution, "labels"),
         movies=videos.movies,
         notes=videos.notes,
+        corrections=None if corrections is None else _corrections(Path(corrections), images),
     )
+
+
+def _corrections(folder: Path, images: Path) -> Path:
+    """A folder of corrections, all of whose folders are named by a video of any list."""
+    if not folder.is_dir():
+        raise InputError(
+            f"folder {folder} of corrections does not exist: expected <video>/00012.png in it"
+        )
+    known = list_videos(images, None).names
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and not leftover(entry.name) and entry.name not in known:
+            raise unknown("video", entry.name, known, f" in {images}, which {folder} corrects")
+    return folder
 
 
 def read_meta(path: Path) -> dict[str, dict[str, Any]]:

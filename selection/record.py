@@ -29,6 +29,7 @@ REQUIRED = {
     *("margin", "reason", "plan", "candidates", "disputed", "missing_members"),
 }
 OPTIONAL = {
+    "corrections",
     *("version", "absent", "probability", "expected", "sure", "calibration", "oracle", "key"),
     *("selected_truth_objects", "reduced_members", "height", "width", "seconds", "cycle"),
     *("overridden", "notes"),
@@ -143,6 +144,7 @@ class Provenance:
     reduced_members   ran in lighter settings than their options say: name -> a description of them
     seconds           is how long finishing the video took, None where it is not known
     notes             are what members said of themselves: name -> sentences
+    corrections       are the objects that were corrected, by the name of the frame
     """
 
     key: str = ""
@@ -152,6 +154,7 @@ class Provenance:
     reduced_members: Mapping[str, str] = field(default_factory=dict)
     seconds: float | None = None
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    corrections: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -332,6 +335,8 @@ def _provenance_json(provenance: Provenance) -> Json:
             stored[name] = value
     if provenance.notes:
         stored["notes"] = {name: list(notes) for name, notes in provenance.notes.items()}
+    if provenance.corrections:
+        stored["corrections"] = {name: list(ids) for name, ids in provenance.corrections.items()}
     return stored
 
 
@@ -345,6 +350,7 @@ def _parse_provenance(stored: Json) -> Provenance:
         dict(stored.get("reduced_members", {})),
         None if seconds is None else float(seconds),
         {name: tuple(map(str, notes)) for name, notes in stored.get("notes", {}).items()},
+        {name: tuple(map(int, ids)) for name, ids in stored.get("corrections", {}).items()},
     )
 
 

@@ -85,7 +85,10 @@ def finish_video(
     reduced = {m: words for m, p in by_name.items() if (words := p.manifest.get("reduced"))}
     notes = {m: tuple(said) for m, p in by_name.items() if (said := p.manifest.get("notes"))}
     seconds = round(time.monotonic() - start, 3)
-    provenance = Provenance(key, video.height, video.width, missing, reduced, seconds, notes)
+    corrections = {video.frame_names[t]: video.corrections.ids(t) for t in video.corrections}
+    provenance = Provenance(
+        key, video.height, video.width, missing, reduced, seconds, notes, corrections
+    )
     record = describe(selection_setup(config), evidence, choice, provenance)
     write_json(run.record_path(name), record.json())
     # Following back needs the predictions; whoever does that removes them.

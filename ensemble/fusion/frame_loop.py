@@ -159,13 +159,12 @@ def calibrated(frame: StoredFrame, curve: Curve | None) -> StoredFrame:
 
 
 def with_given(ids: np.ndarray, video: Video, index: int) -> np.ndarray:
-    """``ids`` with the mask that is given on this frame, if any, put verbatim over it.
+    """``ids`` with the masks that are given on this frame, if any, put verbatim over it.
 
-    On the first frame with a mask, that mask is all there is.
+    On the first frame with a mask, that mask is all there is. Of a corrected object the
+    correction is all there is.
     """
-    if index not in video.prompts:
+    given = video.given(index)
+    if given is None:
         return ids
-    given = video.prompts[index]
-    if index == next(iter(video.prompts)):
-        return given
-    return np.where(given > 0, given, ids)
+    return given.mask if index == min(video.prompts) else given.painted(ids)
