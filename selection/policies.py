@@ -32,7 +32,7 @@ class SelectionOptions:
 
     policy: str = option(
         "agreement",
-        doc="How candidates are scored: agreement, recommender, cycle, or several like "
+        doc="How candidates are scored: agreement, safe, recommender, cycle, or several like "
         "`agreement+cycle`.",
     )
     granularity: str = option(

@@ -76,7 +76,7 @@ def test_a_study_sees_the_scores(run, tmp_path):
     assert main(["--config", str(tmp_path / "config.yaml")]) == 0
     taken = Evidence.load(tmp_path / "run/selection/timelines/a.npz").cycle
     report = study(tmp_path / "run", rules=["pgmr"], processes=1)
-    tried = {(result["policy"], result["granularity"]) for result in report.rows}
+    tried = {(row.policy, row.granularity) for row in report.rows}
     assert {("cycle", "video"), ("agreement+cycle", "object")} <= tried
     opened = open_study(tmp_path / "run", None)
     found = gather(opened, [FusionSetup(opened.members, opened.config.fusion)], None, 1)
