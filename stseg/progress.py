@@ -30,6 +30,7 @@ class Progress:
         self._bar = tqdm(
             total=total,
             desc=label,
+            position=0,  # a bar that an error left open must not push this one down
             file=stream if live else _Lines(stream),
             mininterval=interval,
             miniters=1,

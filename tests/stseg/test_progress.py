@@ -72,3 +72,13 @@ def test_nothing_to_do_is_said_too(clock):
     stream = io.StringIO()
     Progress(0, "frames", stream).close()
     assert stream.getvalue() == "frames 0/0 in 0.0 s\n"
+
+
+def test_a_line_that_an_error_left_open_does_not_move_the_next(clock):
+    left_open = Progress(2, "first", io.StringIO())
+    stream = io.StringIO()
+    bar = Progress(1, "second", stream)
+    bar.advance()
+    bar.close()
+    assert stream.getvalue() == "second 1/1 in 0.0 s\n"
+    left_open.close()
