@@ -11,17 +11,25 @@ import argparse
 import statistics
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ensemble.execution.driver import run_pairs
 from ensemble.execution.executor import make_executor
-from ensemble.scheduling.messages import Attempt, MemberSpec, Pair
+from ensemble.scheduling.messages import (
+    Attempt,
+    Done,
+    JobRecord,
+    Loaded,
+    LogEntry,
+    MemberSpec,
+    Pair,
+    Workload,
+)
 
 
 class SleepingWorker:
-    def run(self, video: str, attempt: Attempt) -> dict[str, Any]:
+    def run(self, video: str, attempt: Attempt) -> JobRecord:
         time.sleep(float(video.split("-")[1]))
         return {}
 
@@ -33,7 +41,7 @@ class SleepingJob:
     def start(self, member: str) -> SleepingWorker:
         return SleepingWorker()
 
-    def finish(self, video: str, members: tuple[str, ...]) -> dict[str, Any]:
+    def finish(self, video: str, members: tuple[str, ...]) -> JobRecord:
         return {}
 
 
@@ -64,15 +72,16 @@ def measure(seconds: np.ndarray, members: int, workers: int) -> Measured:
     ready: dict[int, float] = {}
     done: list[float] = []
 
-    def listen(entry: dict[str, Any]) -> None:
-        if entry["event"] == "Loaded":
-            ready.setdefault(entry["worker"], entry["time"])
-        elif entry["event"] == "Done" and entry["member"]:
-            done.append(entry["time"])
+    def listen(entry: LogEntry) -> None:
+        event = entry.message
+        if isinstance(event, Loaded):
+            ready.setdefault(event.worker, event.time)
+        elif isinstance(event, Done) and entry.member:
+            done.append(event.time)
 
     begin, cpu = time.monotonic(), time.process_time()
     executor = make_executor("ray", SleepingJob(), num_cpus=workers)
-    outcome = run_pairs(executor, specs, pairs, on_event=listen)
+    outcome = run_pairs(executor, Workload(specs, pairs), on_event=listen)
     cpu = time.process_time() - cpu
     if not outcome.whole or len(ready) != workers:
         raise RuntimeError(f"not a calm run: {outcome.counts}")

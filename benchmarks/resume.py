@@ -20,7 +20,7 @@ from ensemble.config import DataConfig, MemberConfig, OutputConfig, RunConfig
 from ensemble.execution.driver import Scheduler
 from ensemble.plan import make_job, make_plan
 from ensemble.resume import unchanged
-from ensemble.scheduling.messages import MemberSpec
+from ensemble.scheduling.messages import MemberSpec, Workload
 from ensemble.storage.journal import Input, Journal, Whole, open_journal
 from ensemble.storage.run_directory import RunDirectory
 from mose.dataset import Dataset, open_dataset
@@ -90,7 +90,7 @@ def plan(root: Path, config: RunConfig, pipe) -> None:  # type: ignore[no-untype
     planned = time.perf_counter()
     specs = [MemberSpec(member.name) for member in config.members]
     done = [(member, video) for member, names in made.whole.items() for video in names]
-    Scheduler(specs, made.pairs, done=done)
+    Scheduler(Workload(specs, made.pairs, done))
     queued = time.perf_counter()
     pipe.send(
         {

@@ -34,6 +34,7 @@ from ensemble.scheduling.messages import (
     Run,
     Shape,
     Start,
+    Workload,
 )
 from stseg.failures import FailureKind
 
@@ -161,7 +162,7 @@ def simulate(videos: int, members: int, gpus: int, faults: Faults, seed: int = 0
 
     executor = _TimedExecutor([NODE] * nodes, fate, blows)
     begin = time.perf_counter()
-    outcome = run_pairs(executor, specs, pairs, on_event=listen)
+    outcome = run_pairs(executor, Workload(specs, pairs), on_event=listen)
     driver = time.perf_counter() - begin - executor.simulating
     return Result(
         outcome,

@@ -19,7 +19,7 @@ from ensemble.plan import Plan, calibration_notes, choose_videos, make_plan, ope
 from ensemble.refinement.follow_back import follow_back
 from ensemble.results import say_results, write_results
 from ensemble.resume import clear_leftovers, note_done
-from ensemble.scheduling.messages import LogEntry
+from ensemble.scheduling.messages import LogEntry, Workload
 from ensemble.storage.journal import Journal, open_journal
 from ensemble.storage.run_directory import RunDirectory, open_run
 from mose.dataset import canonical_split
@@ -117,11 +117,13 @@ def execute(plan: Plan, directory: RunDirectory, journal: Journal) -> RunOutcome
     try:
         return run_pairs(
             executor,
-            specs_of(config),
-            plan.pairs,
-            done=done,
-            limits=config.execution.limits,
-            fence=f"{plan.job.lease}-",
+            Workload(
+                specs_of(config),
+                plan.pairs,
+                done,
+                limits=config.execution.limits,
+                fence=f"{plan.job.lease}-",
+            ),
             on_event=listen,
         )
     finally:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ensemble.execution.executor import Executor
-from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import (
     FINISH,
     Abort,
@@ -17,13 +16,12 @@ from ensemble.scheduling.messages import (
     GiveUp,
     JobRecord,
     LogEntry,
-    MemberSpec,
-    Pair,
     Retry,
     Run,
     Stop,
     StopMember,
     Tick,
+    Workload,
 )
 from ensemble.scheduling.scheduler import Scheduler
 from stseg.errors import InputError
@@ -59,26 +57,17 @@ class RunOutcome:
 
 def run_pairs(
     executor: Executor,
-    members: Sequence[MemberSpec],
-    pairs: Iterable[Pair],
-    *,
-    done: Iterable[tuple[str, str]] = (),
-    finish: MemberSpec | None = None,
-    limits: RunLimits | None = None,
-    fence: str = "",
+    work: Workload,
     on_event: Callable[[LogEntry], None] | None = None,
 ) -> RunOutcome:
     """Run all pairs and finish their videos; returns when everything is done or given up.
 
-    done      pairs that are complete already; videos that have only such pairs are finished, too
-    finish    the resources that a worker needs to finish a video (name `FINISH`); default one core
-    fence     prefix of the attempts' tokens
-    on_event  gets every event and action, in order
+    ``on_event`` gets every event and action, in order.
 
     Raises `InputError` at once for a member that no worker can hold, and when the disk
     can no longer be written.
     """
-    scheduler = Scheduler(members, pairs, done=done, finish=finish, limits=limits, fence=fence)
+    scheduler = Scheduler(work)
     outcome = RunOutcome()
     running: dict[int, Run | Finish] = {}
 
@@ -88,7 +77,7 @@ def run_pairs(
             on_event(entry)
 
     with executor:
-        executor.check(members)
+        executor.check(work.members)
         while not scheduler.finished:
             timeout = scheduler.wake_at() - executor.now()
             events = executor.wait(min(max(0.0, timeout), LONGEST_WAIT))

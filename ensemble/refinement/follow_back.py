@@ -22,7 +22,7 @@ from ensemble.execution import lease
 from ensemble.execution.driver import run_pairs
 from ensemble.finishing.video import open_prediction, write_selected
 from ensemble.job import MemberWorker, RunJob
-from ensemble.scheduling.messages import MemberSpec, Pair
+from ensemble.scheduling.messages import MemberSpec, Pair, Workload
 from ensemble.storage.predictions import Prediction
 from ensemble.storage.run_directory import RunDirectory
 from mose import Video
@@ -70,13 +70,9 @@ def follow_back(
     job = CycleJob(**{f.name: getattr(plan.job, f.name) for f in dataclasses.fields(plan.job)})
     start = time.monotonic()
     if pairs:
-        outcome = run_pairs(
-            make_executor(job),
-            specs,
-            pairs,
-            limits=config.execution.limits,
-            fence=f"{job.lease}-back-",
-        )
+        limits, fence = config.execution.limits, f"{job.lease}-back-"
+        work = Workload(specs, pairs, limits=limits, fence=fence)
+        outcome = run_pairs(make_executor(job), work)
         for item in (*outcome.given_up, *outcome.unfinished):
             say(f"cycle: {item.video} ({item.member}): {item.message}")
     share = sum(pair.units for pair in pairs) / max(total, 1)

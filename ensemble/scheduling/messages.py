@@ -6,15 +6,18 @@ actions can be written as JSON lines.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
+from ensemble.scheduling.limits import RunLimits
 from stseg.failures import FailureKind
+from stseg.files import Json
 
 FINISH = ""
 """The pool that finishes videos, in the place of a member's name."""
 
-JobRecord: TypeAlias = dict[str, Any]
+JobRecord: TypeAlias = Json
 """What a job says of a pair or video that it completed: few values, all JSON-able."""
 
 Loss = Literal["died", "node", "memory"]
@@ -76,6 +79,27 @@ class Attempt:
     number: int = 1
     step: int = 0
     token: str = ""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a run is to do, and with what.
+
+    members   can run, in the order in which `Finish` lists them
+    pairs     are to be done
+    done      are the (member, video) that are complete already; videos that have only such pairs
+              are finished, too
+    finish    is what a worker needs to finish a video (its name is `FINISH`)
+    limits    are the budgets and deadlines
+    fence     is the prefix of the attempts' tokens; it differs between drivers of one run
+    """
+
+    members: Sequence[MemberSpec]
+    pairs: Sequence[Pair]
+    done: Sequence[tuple[str, str]] = ()
+    finish: MemberSpec = MemberSpec(FINISH, seconds_per_unit=1e-8)
+    limits: RunLimits = field(default_factory=RunLimits)
+    fence: str = ""
 
 
 # Events: what happened, at `time` (seconds, any origin, never decreasing).

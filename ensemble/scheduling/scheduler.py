@@ -15,9 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ensemble.scheduling.ledger import Ledger
-from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import (
-    FINISH,
     Abort,
     Action,
     Attempt,
@@ -29,8 +27,6 @@ from ensemble.scheduling.messages import (
     Load,
     Loaded,
     LoadFailed,
-    MemberSpec,
-    Pair,
     Run,
     Shape,
     Start,
@@ -38,6 +34,7 @@ from ensemble.scheduling.messages import (
     Tick,
     WorkerLost,
     WorkerUp,
+    Workload,
 )
 from ensemble.scheduling.pools import Item, Pool, Quarantine
 from ensemble.scheduling.workers import Worker, Workforce
@@ -49,33 +46,17 @@ latest."""
 
 
 class Scheduler:
-    """The state of one run.
+    """The state of one run."""
 
-    members   what can run, in the order in which `Finish` lists them
-    pairs     what is to be done
-    done      (member, video) that are complete already: they count for `Finish` only
-    finish    what a worker needs to finish a video
-    fence     prefix of the attempts' tokens; differs between drivers of one run
-    """
-
-    def __init__(
-        self,
-        members: Iterable[MemberSpec],
-        pairs: Iterable[Pair],
-        *,
-        done: Iterable[tuple[str, str]] = (),
-        finish: MemberSpec | None = None,
-        limits: RunLimits | None = None,
-        fence: str = "",
-    ):
-        self._limits = limits or RunLimits()
-        self._fence = fence
+    def __init__(self, work: Workload):
+        self._limits = work.limits
+        self._fence = work.fence
         self._now = 0.0
         self._tokens = 0
         self._next_scan = float("inf")
         self._actions: list[Action] = []
         quarantine = Quarantine()
-        specs = [*members, finish or MemberSpec(FINISH, seconds_per_unit=1e-8)]
+        specs = [*work.members, work.finish]
         pools = {spec.name: Pool(spec, self._limits, quarantine) for spec in specs}
         self._pools = list(pools.values())
         self._finish = self._pools[-1]
@@ -84,7 +65,7 @@ class Scheduler:
             self._members.setdefault(pool.shape, []).append(pool)
         self._workers = Workforce(self._finish.shape, quarantine)
         self._ledger = Ledger(pools, self._limits, self._actions.append)
-        self._ledger.enqueue(pairs, done)
+        self._ledger.enqueue(work.pairs, work.done)
 
     @property
     def finished(self) -> bool:

@@ -21,7 +21,7 @@ from ensemble.execution.executor import make_executor
 from ensemble.execution.inline import InlineExecutor
 from ensemble.execution.ray import RayExecutor
 from ensemble.scheduling.limits import RunLimits
-from ensemble.scheduling.messages import Attempt, LogEntry, MemberSpec, Pair
+from ensemble.scheduling.messages import Attempt, LogEntry, MemberSpec, Pair, Workload
 from mose import InputError
 from stseg.cli import run_command
 
@@ -124,7 +124,7 @@ def run_toy(
             on_event(entry)
 
     executor = make_executor(name, job, **options)
-    return run_pairs(executor, specs, pairs, limits=limits, on_event=listen), log
+    return run_pairs(executor, Workload(specs, pairs, limits=limits), on_event=listen), log
 
 
 SLEEPS = [f"sleep-0.05-{i}" for i in range(6)]

@@ -24,6 +24,7 @@ from ensemble.scheduling.messages import (
     Shape,
     Start,
     Tick,
+    Workload,
 )
 from ensemble.scheduling.scheduler import Scheduler
 from mose import InputError
@@ -60,8 +61,8 @@ def simulate(
     pairs = pairs_of("".join(s.name for s in specs), videos)
     log: list[dict] = []
     executor = SimulatedExecutor(nodes, fate, blows)
-    outcome = run_pairs(executor, specs, pairs, limits=limits,
-        on_event=lambda entry: log.append(entry.json()), **more)  # fmt: skip
+    work = Workload(specs, pairs, limits=limits, **more)
+    outcome = run_pairs(executor, work, on_event=lambda entry: log.append(entry.json()))
     return outcome, log
 
 
@@ -246,7 +247,7 @@ def test_every_item_is_settled_once_within_its_budgets(world):
     room = Shape(sum(n.cpus for n in nodes), sum(n.gpus for n in nodes)) if steady else None
     checks = Checks(specs, pairs, room)
     executor = SimulatedExecutor(nodes, fate, blows)
-    outcome = run_pairs(executor, specs, pairs, limits=LIMITS, on_event=checks)
+    outcome = run_pairs(executor, Workload(specs, pairs, limits=LIMITS), on_event=checks)
     checks.close(outcome, LIMITS)
 
 
@@ -264,8 +265,9 @@ def test_the_same_events_give_the_same_actions(world):
     log: list[LogEntry] = []
     pairs = pairs_of("".join(s.name for s in specs), videos)
     executor = SimulatedExecutor(nodes, fate, blows)
-    run_pairs(executor, specs, pairs, limits=LIMITS, on_event=log.append)
-    scheduler = Scheduler(specs, pairs, limits=LIMITS)
+    work = Workload(specs, pairs, limits=LIMITS)
+    run_pairs(executor, work, on_event=log.append)
+    scheduler = Scheduler(work)
     batch: list[Event] = []
     decided: list[Action] = []
     logged: list[Action] = []
