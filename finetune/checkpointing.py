@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
 STEPS = (
-    *("encode_images", "encode_masks", "read", "refine", "decode"),
+    *("encode_images", "encode_masks", "read", "fuse", "object_transformer", "decode"),
     *("forward_image", "memory_attention", "sam_mask_decoder"),
 )
 """Methods that are run again, of whichever network has them."""

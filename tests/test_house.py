@@ -39,8 +39,7 @@ def test_no_function_is_too_long():
 MOST_ARGUMENTS = 6
 
 MANY_ARGUMENTS = {
-    "adapters/networks/cutie.py: refine", "adapters/networks/segformer.py: __init__",
-    "adapters/shared/tracking.py: follow", "adapters/shared/tracking.py: _encoded",
+    "adapters/networks/segformer.py: __init__",
     "ensemble/execution/driver.py: run_pairs",
     "mose/results.py: judge_mask", "mose/synthetic/casting.py: _absences",
     "mose/synthetic/clip.py: _frames", "mose/synthetic/dataset.py: write_dataset",
@@ -100,7 +99,7 @@ UNNAMED = {
     "adapters.sam2.network",
     "adapters.sam2.segmenter",
     "adapters.sam2.tracker",
-    "adapters.shared.tracking",
+    "adapters.shared.propagation",
     "adapters.tmo.segmenter",
     "adapters.xmem.segmenter",
     "selection.calibrate",
@@ -163,21 +162,13 @@ def test_every_module_is_named_by_a_test():
     assert modules - named <= UNNAMED
 
 
-SHARED_NAMES = {
-    "Answer", "Attention", "Clip", "FeedForward", "ImageFeatures", "MaskDecoder", "Masks",
-    "MemoryOptions", "Plan", "Policy", "Recipe", "Report", "Stage", "Track",
-}  # fmt: skip
-"""Public classes of one name that are still to get names of their own; none is added."""
-
-
 def test_no_two_public_classes_share_a_name():
     places = defaultdict(list)
     for path, tree in TREES.items():
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(path.relative_to(ROOT).as_posix())
-    twice = {name: where for name, where in places.items() if len(where) > 1}
-    assert {name: where for name, where in twice.items() if name not in SHARED_NAMES} == {}
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
 ANY_MAPPINGS = 106

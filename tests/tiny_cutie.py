@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from adapters.networks import cutie, livos
-from adapters.networks.cutie import CutieConfig
+from adapters.networks.object_network import CutieConfig
 from mose import Video
 
 CONFIG = CutieConfig(

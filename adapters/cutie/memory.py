@@ -14,7 +14,7 @@ the video's length.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -74,18 +74,17 @@ class LongTerm:
 
 
 @dataclass(frozen=True)
-class MemoryOptions:
-    """How much is remembered and how it is read.
+class CutieMemoryOptions:
+    """How much is remembered and how it is read."""
 
-    top_k             memory tokens that each query reads
-    max_mem_frames    memory frames, the first included, that are kept without long-term memory
-    use_long_term     consolidate old memory frames instead of dropping them
-    """
-
-    top_k: int = 30
-    max_mem_frames: int = 5
-    use_long_term: bool = False
-    long_term: LongTerm = field(default_factory=LongTerm)
+    top_k: int = option(30, doc="Memory tokens that each query reads.", least=1)
+    max_mem_frames: int = option(
+        5, doc="Memory frames, the first included, without long-term memory.", least=1
+    )
+    use_long_term: bool = option(
+        False, doc="Turn old memory frames into prototypes instead of dropping them."
+    )
+    long_term: LongTerm = option(LongTerm, doc="`LongTerm`, also as `long_term.<name>`.")
 
 
 class Bucket:
@@ -97,7 +96,7 @@ class Bucket:
     object of the bucket was corrected; each makes the storage larger by one frame.
     """
 
-    def __init__(self, options: MemoryOptions, key: Tensor, values: Tensor):
+    def __init__(self, options: CutieMemoryOptions, key: Tensor, values: Tensor):
         """For frames like key ``(P, K)`` and values ``(N, P, V)``; empty."""
         self.options = options
         self.frame = key.shape[0]
@@ -236,7 +235,7 @@ class CutieMemory:
     groups   positions of the objects of each bucket, as slices
     """
 
-    def __init__(self, options: MemoryOptions):
+    def __init__(self, options: CutieMemoryOptions):
         self.options = options
         self.buckets: list[Bucket] = []
         self.groups: list[slice] = []

@@ -18,19 +18,21 @@ import torch
 from torch import Tensor
 
 from adapters.base import FrameMasks, Segmenter
-from adapters.cutie.memory import CutieMemory, LongTerm, MemoryOptions
-from adapters.networks.cutie import Cutie, ImageFeatures, chunks
+from adapters.cutie.memory import CutieMemory, CutieMemoryOptions
+from adapters.networks.affinity import ImageFeatures
+from adapters.networks.cutie import Cutie
+from adapters.networks.object_network import chunks
 from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
 from adapters.shared.given import GivenPlanes
+from adapters.shared.propagation import Answer, Encoded, ImageEncoding, Working, propagate, ready
 from adapters.shared.testtime import FrameOptions, augmented
-from adapters.shared.tracking import Answer, Encoded, Working, follow, ready
 from adapters.weights.checkpoints import load_network
 from mose import Video
 from stseg.config import option
 
 
 @dataclass(frozen=True)
-class CutieOptions(FrameOptions):
+class CutieOptions(CutieMemoryOptions, FrameOptions):
     """Options of the reference under its names, with its defaults for MOSE."""
 
     size: int = option(
@@ -41,17 +43,9 @@ class CutieOptions(FrameOptions):
         also=(-1,),
     )
     mem_every: int = option(5, doc="Frames from one memory frame to the next.", least=1)
-    max_mem_frames: int = option(
-        5, doc="Memory frames, the first included, without long-term memory.", least=1
-    )
-    top_k: int = option(30, doc="Memory tokens that each query reads.", least=1)
     stagger_updates: int = option(
         5, doc="Decoder updates of the sensory memory per `mem_every` frames.", least=0
     )
-    use_long_term: bool = option(
-        False, doc="Turn old memory frames into prototypes instead of dropping them."
-    )
-    long_term: LongTerm = option(LongTerm, doc="`LongTerm`, also as `long_term.<name>`.")
     max_internal_size: int = option(
         -1,
         doc="A second limit on the shorter side, without antialiasing; -1: none.",
@@ -60,10 +54,6 @@ class CutieOptions(FrameOptions):
     )
     flip_aug: bool = option(False, doc="Run with the mirrored video and average before memorising.")
     ahead: int = option(1, doc="Frames whose images are encoded in one batch.", least=1)
-
-    @property
-    def memory(self) -> MemoryOptions:
-        return MemoryOptions(self.top_k, self.max_mem_frames, self.use_long_term, self.long_term)
 
     @property
     def sensory_times(self) -> frozenset[int]:
@@ -101,15 +91,11 @@ class CutieSegmenter(Segmenter):
             round(limit * scale) if limit > 0 else -1,
             self.device,
         )
-        track = CutieTrack(self.network, options)
-        return follow(
+        return propagate(
             video,
-            track,
-            self.network.encode_images,
+            CutiePropagator(self.network, options),
             working,
-            ahead=options.ahead,
-            mirror=options.flip_aug,
-            amp=options.amp,
+            ImageEncoding(self.network.encode_images, options.ahead, options.flip_aug, options.amp),
         )
 
 
@@ -124,7 +110,7 @@ def working_size(video: Video, options: CutieOptions, scale: float) -> tuple[int
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
-class CutieTrack:
+class CutiePropagator:
     """What Cutie remembers of one video.
 
     Everything has a leading dimension B: 1, or 2 with the mirrored copy, each copy with
@@ -135,7 +121,7 @@ class CutieTrack:
         self.network = network
         self.options = options
         copies = 2 if options.flip_aug else 1
-        self.memories = [CutieMemory(options.memory) for _ in range(copies)]
+        self.memories = [CutieMemory(options) for _ in range(copies)]
         self.sensory: Tensor | None = None
         self.small: Tensor | None = None
         self.time = -1
@@ -181,7 +167,7 @@ class CutieTrack:
         refined = []
         for group in self.memories[0].groups:
             for part in chunks(group, chunk):
-                fused, _ = self.network.refine(
+                fused = self.network.refine(
                     features.pixels,
                     readout[:, part].flatten(0, 1),
                     self.sensory[:, part].flatten(0, 1),

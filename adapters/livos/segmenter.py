@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from adapters.base import FrameMasks, Segmenter
-from adapters.networks.cutie import CutieConfig
 from adapters.networks.linear_matching import LinearState
-from adapters.networks.livos import ImageFeatures, LiVOS
+from adapters.networks.livos import GatedFeatures, LiVOS
+from adapters.networks.object_network import CutieConfig
 from adapters.networks.ops import aggregate, area_downsample, short_side_size, upsample
 from adapters.shared.given import GivenPlanes
+from adapters.shared.propagation import Answer, Encoded, ImageEncoding, Working, propagate, ready
 from adapters.shared.testtime import FrameOptions, augmented
-from adapters.shared.tracking import Answer, Encoded, Working, follow, ready
 from adapters.weights.checkpoints import load_network
 from mose import Video
 from stseg.config import option
@@ -68,18 +68,15 @@ class LivosSegmenter(Segmenter):
         if short < 1:
             short = min(video.height, video.width)
         size = short_side_size(video.height, video.width, max(round(short * scale), 1))
-        track = LivosTrack(self.network, options)
-        return follow(
+        return propagate(
             video,
-            track,
-            self.network.encode_images,
+            LivosPropagator(self.network, options),
             Working(size, -1, self.device),
-            ahead=options.ahead,
-            amp=options.amp,
+            ImageEncoding(self.network.encode_images, options.ahead, amp=options.amp),
         )
 
 
-class LivosTrack:
+class LivosPropagator:
     """What LiVOS remembers of one video. Objects are numbered in the order of arrival."""
 
     def __init__(self, network: LiVOS, options: LivosOptions):
@@ -109,9 +106,9 @@ class LivosTrack:
             self.known = self._remembered(self.known, frame, masks)
         return answer
 
-    def _segment(self, known: _Known, features: ImageFeatures) -> Tensor:
+    def _segment(self, known: _Known, features: GatedFeatures) -> Tensor:
         """Logits ``(N, H / 4, W / 4)`` of the objects known so far."""
-        refined, _ = self.network.refine(
+        refined = self.network.refine(
             features.pixels,
             known.state.read(features.key.float()),
             known.sensory,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -95,18 +95,25 @@ def readout(values: Tensor, weights: Tensor, columns: Tensor) -> Tensor:
     )
 
 
-class Keyed(Protocol):
-    """The part of an image's features that similarity looks at, see `read_frames`."""
+class ImageFeatures(NamedTuple):
+    """What XMem and Cutie say of images; each entry has the images in its first dimension.
 
-    @property
-    def key(self) -> Tensor: ...
-    @property
-    def shrinkage(self) -> Tensor: ...
-    @property
-    def selection(self) -> Tensor: ...
+    pixels         ``(B, P, h, w)`` features at stride 16
+    key            ``(B, K, h, w)``
+    shrinkage      ``(B, 1, h, w)``, at least 1
+    selection      ``(B, K, h, w)`` in [0, 1]
+    skip8, skip4   what the mask decoder adds at strides 8 and 4
+    """
+
+    pixels: Tensor
+    key: Tensor
+    shrinkage: Tensor
+    selection: Tensor
+    skip8: Tensor
+    skip4: Tensor
 
 
-def read_frames(query: Keyed, memory: Sequence[Keyed], values: Tensor) -> Tensor:
+def read_frames(query: ImageFeatures, memory: Sequence[ImageFeatures], values: Tensor) -> Tensor:
     """Readout ``(B * N, V, h, w)`` of whole frames, for training: softmax without top-k.
 
     query    of B images: ``key`` and ``selection`` ``(B, C, h, w)``

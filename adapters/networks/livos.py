@@ -1,7 +1,7 @@
 """LiVOS's network (Liu et al. 2024, "Light Video Object Segmentation with Gated Linear Matching").
 
 Cutie's network with other keys, a gate and another decoder; shapes as in
-`adapters.networks.cutie`.
+`adapters.networks.object_network`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adapters.networks.blocks import MaskUpsampling, conv3x3
-from adapters.networks.cutie import (
+from adapters.networks.naming import Naming
+from adapters.networks.object_network import (
     OTHERS_PLANE,
     CutieConfig,
     MaskDecoder,
     ObjectNetwork,
     shared_config,
 )
-from adapters.networks.naming import Naming
 from adapters.networks.object_transformer import OFFICIAL_NAMES
 from adapters.networks.ops import normalise
 
@@ -28,7 +28,7 @@ OPEN = 4.0
 """Logit of the gates of an untrained network: a frame leaves 98 % of the state."""
 
 
-class ImageFeatures(NamedTuple):
+class GatedFeatures(NamedTuple):
     """What one pass over images gives; each entry has the images in its first dimension.
 
     pixels   ``(B, P, h, w)`` features at stride 16
@@ -98,7 +98,7 @@ class LiVOS(ObjectNetwork):
         assert self.gate_projection.bias is not None
         nn.init.constant_(self.gate_projection.bias, OPEN)
 
-    def encode_images(self, images: Tensor) -> ImageFeatures:
+    def encode_images(self, images: Tensor) -> GatedFeatures:
         """RGB ``(B, 3, H, W)`` in [0, 1], padded with zeros where H or W needs it."""
         f4, f8, f16 = self.image_encoder(normalise(images))
         key = self.key_projection(self.key_reduction(f16))
@@ -106,7 +106,7 @@ class LiVOS(ObjectNetwork):
             key = self.key_clusters(key)
         gate = self.gate_projection(f16).sigmoid().mean((2, 3))
         skip8, skip4 = self.decoder.skip8(f8), self.decoder.skip4(f4)
-        return ImageFeatures(self.pixel_projection(f16), key.softmax(1), gate, skip8, skip4)
+        return GatedFeatures(self.pixel_projection(f16), key.softmax(1), gate, skip8, skip4)
 
 
 def config_of(state: Mapping[str, Tensor]) -> CutieConfig:
@@ -151,7 +151,7 @@ def _official_names() -> Iterator[tuple[str, str]]:
     yield from OFFICIAL_NAMES
 
 
-__all__ = ["NAMES", "OTHERS_PLANE", "STORED", "ImageFeatures", "LiVOS", "config_of"]
+__all__ = ["NAMES", "OTHERS_PLANE", "STORED", "GatedFeatures", "LiVOS", "config_of"]
 
 STORED = ("normaliser",)
 """Fields of the configuration that no shape tells: they are stored with the weights."""

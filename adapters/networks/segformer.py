@@ -42,7 +42,7 @@ class Segformer(nn.Module):
         super().__init__()
         inputs = (3, *config.widths[:3])
         self.stages = nn.ModuleList(
-            Stage(
+            SegformerStage(
                 inputs[i],
                 config.widths[i],
                 config.depths[i],
@@ -63,7 +63,7 @@ class Segformer(nn.Module):
         return maps
 
 
-class Stage(nn.Module):
+class SegformerStage(nn.Module):
     """Patch embedding, blocks, layer norm: ``(B, C_in, H, W)`` to ``(B, C, H/s, W/s)``."""
 
     def __init__(
@@ -100,16 +100,16 @@ class Block(nn.Module):
     def __init__(self, channels: int, heads: int, reduction: int, expansion: int):
         super().__init__()
         self.norm1 = nn.LayerNorm(channels)
-        self.attention = Attention(channels, heads, reduction)
+        self.attention = PooledAttention(channels, heads, reduction)
         self.norm2 = nn.LayerNorm(channels)
-        self.feed_forward = FeedForward(channels, expansion)
+        self.feed_forward = MixFeedForward(channels, expansion)
 
     def forward(self, tokens: Tensor, size: torch.Size) -> Tensor:
         tokens = tokens + self.attention(self.norm1(tokens), size)
         return tokens + self.feed_forward(self.norm2(tokens), size)
 
 
-class Attention(nn.Module):
+class PooledAttention(nn.Module):
     """Multi-head attention to keys and values pooled by a strided convolution."""
 
     def __init__(self, channels: int, heads: int, reduction: int):
@@ -136,7 +136,7 @@ class Attention(nn.Module):
         return self.out(read.transpose(1, 2).flatten(2))
 
 
-class FeedForward(nn.Module):
+class MixFeedForward(nn.Module):
     """Linear, depth-wise 3x3 convolution, GELU, linear."""
 
     def __init__(self, channels: int, expansion: int):

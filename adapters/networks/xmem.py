@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adapters.networks.affinity import read_frames
+from adapters.networks.affinity import ImageFeatures, read_frames
 from adapters.networks.blocks import (
     ConcatFusion,
     DecoderSensoryUpdate,
@@ -53,25 +52,7 @@ class XMemConfig:
     decoder_dims: tuple[int, int, int] = (512, 256, 256)
 
 
-class ImageFeatures(NamedTuple):
-    """What one pass over images gives; each entry has the images in its first dimension.
-
-    pixels      ``(B, P, h, w)`` features at stride 16
-    key         ``(B, K, h, w)``
-    shrinkage   ``(B, 1, h, w)``, at least 1
-    selection   ``(B, K, h, w)`` in [0, 1]
-    skip8, skip4   what the mask decoder adds at strides 8 and 4
-    """
-
-    pixels: Tensor
-    key: Tensor
-    shrinkage: Tensor
-    selection: Tensor
-    skip8: Tensor
-    skip4: Tensor
-
-
-class MaskDecoder(nn.Module):
+class XMemDecoder(nn.Module):
     """From a memory readout at stride 16 to mask logits at stride 4."""
 
     def __init__(self, channels: tuple[int, ...], config: XMemConfig):
@@ -117,7 +98,7 @@ class XMem(nn.Module):
         self.deep_sensory: SensoryUpdate | None = None
         if config.sensory_dim:
             self.deep_sensory = SensoryUpdate(config.value_dim, config.sensory_dim)
-        self.decoder = MaskDecoder(self.image_encoder.channels, config)
+        self.decoder = XMemDecoder(self.image_encoder.channels, config)
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
         """RGB ``(B, 3, H, W)`` in [0, 1], padded with ImageNet's mean colour where needed."""

@@ -47,7 +47,7 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Masks:
+class MaskBatch:
     """Of ``B`` objects on one frame.
 
     logits    ``(B, 1, size / 4, size / 4) float32``
@@ -64,10 +64,10 @@ class Masks:
     pointer: Tensor
     full: Tensor | None = None
 
-    def rows(self, rows: Sequence[int], logits: np.ndarray) -> Masks:
+    def rows(self, rows: Sequence[int], logits: np.ndarray) -> MaskBatch:
         """Some of the objects, with these logits ``(B, h, w)`` of all in place of their own."""
         filled = torch.from_numpy(logits)[:, None].to(self.logits)[list(rows)]
-        return Masks(filled, self.score[rows], self.iou[rows], self.pointer[rows])
+        return MaskBatch(filled, self.score[rows], self.iou[rows], self.pointer[rows])
 
 
 def _step(method: Method) -> Method:
@@ -143,7 +143,7 @@ class Network:
         return Features(tokens.permute(1, 2, 0).view(coarse.shape), position, fine)
 
     @_step
-    def given(self, features: Features, masks: np.ndarray) -> Masks:
+    def given(self, features: Features, masks: np.ndarray) -> MaskBatch:
         """Take given masks ``(B, H, W) bool`` of the video's size as they are."""
         prompts = self._prompts(masks)
         rows = [
@@ -151,10 +151,10 @@ class Network:
             for prompt in prompts.split(1)
         ]
         _, _, iou, logits, _, pointer, score = (torch.cat(p) for p in zip(*rows, strict=True))
-        return Masks(logits, score, iou[:, 0], pointer)
+        return MaskBatch(logits, score, iou[:, 0], pointer)
 
     @_step
-    def follow(self, features: Features, views: Sequence[View], length: int) -> Masks:
+    def follow(self, features: Features, views: Sequence[View], length: int) -> MaskBatch:
         """The masks of objects with the memories ``views``, which must be of one shape.
 
         ``length`` is the number of frames of the video: in videos shorter than the number of
@@ -181,10 +181,10 @@ class Network:
             for row in conditioned.split(self._rows(batch))
         ]
         _, _, iou, logits, full, pointer, score = (torch.cat(p) for p in zip(*rows, strict=True))
-        return Masks(logits, score, iou.amax(dim=1), pointer, full)
+        return MaskBatch(logits, score, iou.amax(dim=1), pointer, full)
 
     @_step
-    def memorise(self, features: Features, masks: Masks, scale: Tensor, bias: Tensor) -> Tensor:
+    def memorise(self, features: Features, masks: MaskBatch, scale: Tensor, bias: Tensor) -> Tensor:
         """Memory features ``(B, h * w, memory_dim) bfloat16`` of masks on a frame.
 
         scale, bias   ``(B,)`` of the mask probabilities on their way into memory

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from adapters.sam2.network import Network
-    from adapters.sam2.tracker import Policy
+    from adapters.sam2.tracker import TrackerOptions
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,10 @@ class Sam2Options(FrameOptions):
         """The configurations that run side by side."""
         return self.merge or (Scaling(self.sigmoid_scale, self.sigmoid_bias),)
 
-    def policy(self) -> Policy:
-        from adapters.sam2.tracker import Policy
+    def tracker_options(self) -> TrackerOptions:
+        from adapters.sam2.tracker import TrackerOptions
 
-        return Policy(
+        return TrackerOptions(
             scalings=self.scalings(),
             chunk_size=self.chunk_size,
             rcms_frames=self.rcms_frames,
@@ -144,7 +144,7 @@ class Sam2Segmenter(Segmenter):
 
         video.check_prompts()
         network = self._at_scale(scale, self.options.side_for(video.height, video.width))
-        tracker = Tracker(network, self.options.policy(), len(video))
+        tracker = Tracker(network, self.options.tracker_options(), len(video))
         first = min(video.prompts)
         side = network.config.image_size // 4
         for index in range(len(video)):

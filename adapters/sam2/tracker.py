@@ -14,14 +14,14 @@ from adapters.base import FrameMasks
 from adapters.expansion import Expansion, sigmoid
 from adapters.sam2.holes import fill_holes
 from adapters.sam2.memory import Memory, Moment
-from adapters.sam2.network import Features, Masks, Network
+from adapters.sam2.network import Features, MaskBatch, Network
 from adapters.sam2.scaling import ObjectMask, Scaling, merged
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Policy:
+class TrackerOptions:
     """How objects are followed.
 
     scalings       configurations, at least one of which follows every object
@@ -53,8 +53,8 @@ class Track:
 class Tracker:
     """Follows the objects of one video of ``length`` frames, which must come in order."""
 
-    def __init__(self, network: Network, policy: Policy, length: int):
-        self._network, self._policy, self._length = network, policy, length
+    def __init__(self, network: Network, options: TrackerOptions, length: int):
+        self._network, self._options, self._length = network, options, length
         self._tracks: list[Track] = []
 
     def follow(self, index: int, features: Features, given: Collection[int] = ()) -> None:
@@ -107,7 +107,7 @@ class Tracker:
             started = [
                 (row, self._track(object_id, scaling, answers[row]))
                 for row, (object_id, mask) in enumerate(chunk)
-                for scaling in self._policy.scalings
+                for scaling in self._options.scalings
                 if scaling.fits(float(mask.mean()), known)
             ]
             for part in self._chunks(started):
@@ -137,18 +137,18 @@ class Tracker:
         )
 
     def _track(self, object_id: int, scaling: Scaling, answer: ObjectMask) -> Track:
-        config, policy = self._network.config, self._policy
+        config, options = self._network.config, self._options
         memory = Memory(
             config.memory_frames,
             config.pointers,
-            policy.rcms_frames,
-            policy.rcms_quality,
-            policy.conditioning + policy.rcms_frames,
+            options.rcms_frames,
+            options.rcms_quality,
+            options.conditioning + options.rcms_frames,
         )
         return Track(object_id, scaling, memory, answer)
 
     def _moments(
-        self, index: int, features: Features, masks: Masks, tracks: Sequence[Track]
+        self, index: int, features: Features, masks: MaskBatch, tracks: Sequence[Track]
     ) -> list[Moment]:
         """What each track remembers of a frame, from its row of ``masks``."""
         scale, bias = (
@@ -164,20 +164,20 @@ class Tracker:
             for row, pointer in zip(remembered, masks.pointer, strict=True)
         ]
 
-    def _filled(self, masks: Masks) -> np.ndarray:
+    def _filled(self, masks: MaskBatch) -> np.ndarray:
         """``(B, h, w) float32`` logits, with small holes filled where that is wanted."""
         logits = masks.logits[:, 0].float().cpu().numpy()
-        return fill_holes(logits, self._policy.hole_area) if self._policy.hole_area else logits
+        return fill_holes(logits, self._options.hole_area) if self._options.hole_area else logits
 
     def _chunks(self, items: Iterable[Item]) -> Iterator[list[Item]]:
         """Lists of at most as many items as may be in one batch."""
         waiting = list(items)
-        size = self._policy.chunk_size if self._policy.chunk_size > 0 else self._network.batch
+        size = self._options.chunk_size if self._options.chunk_size > 0 else self._network.batch
         for start in range(0, len(waiting), size):
             yield waiting[start : start + size]
 
 
-def _answers(masks: Masks, logits: np.ndarray) -> list[ObjectMask]:
+def _answers(masks: MaskBatch, logits: np.ndarray) -> list[ObjectMask]:
     """Presence and confidence of masks ``(B, h, w)``.
 
     Confidence is the quality of reliable conditioned memory (MOSEv2, Ding et al. 2025):

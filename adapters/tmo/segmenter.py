@@ -32,8 +32,8 @@ from adapters.shared.optical_flow import (
     read_picture,
     working_size,
 )
+from adapters.shared.propagation import ready
 from adapters.shared.testtime import TestTimeOptions, augmented, autocast
-from adapters.shared.tracking import ready
 from adapters.tmo.identity import Identities
 from adapters.weights.checkpoints import load_network
 from mose import InputError, Video

@@ -28,6 +28,7 @@ from adapters.networks.affinity import (
 )
 from adapters.shared.given import CORRECTED_FRAMES
 from mose import InputError
+from stseg.config import option
 
 NEW_LIFE = 1e-7
 """Life of a token that was never read; above 0, so that its usage is defined."""
@@ -37,23 +38,21 @@ SCORES_AT_ONCE = 4 << 20
 
 
 @dataclass(frozen=True)
-class MemoryOptions:
-    """Limits of the memory, named as in the reference.
+class XMemMemoryOptions:
+    """Limits of the memory, named as in the reference."""
 
-    top_k                    memory tokens that each query reads
-    enable_long_term         consolidate old memory frames; without, working memory grows
-    max_mid_term_frames      memory frames at which the older ones are consolidated
-    min_mid_term_frames      memory frames that are left then, the first one among them
-    max_long_term_elements   tokens of long-term memory at most
-    num_prototypes           tokens that one consolidation makes
-    """
-
-    top_k: int = 30
-    enable_long_term: bool = True
-    max_mid_term_frames: int = 10
-    min_mid_term_frames: int = 5
-    max_long_term_elements: int = 10000
-    num_prototypes: int = 128
+    top_k: int = option(30, doc="Memory tokens that each query reads.", least=1)
+    enable_long_term: bool = option(
+        True, doc="Consolidate old memory frames; without, memory grows."
+    )
+    max_mid_term_frames: int = option(
+        10, doc="Memory frames at which the older ones are consolidated.", least=2
+    )
+    min_mid_term_frames: int = option(
+        5, doc="Memory frames that are left then, the first one among them.", least=1
+    )
+    max_long_term_elements: int = option(10000, doc="Tokens of long-term memory at most.", least=1)
+    num_prototypes: int = option(128, doc="Tokens that one consolidation makes.", least=1)
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_mid_term_frames < self.max_mid_term_frames:
@@ -161,7 +160,7 @@ class XMemMemory:
     for good. They come behind the newest tokens, for the objects that were there.
     """
 
-    def __init__(self, options: MemoryOptions):
+    def __init__(self, options: XMemMemoryOptions):
         self.options = options
         self._frame = 0  # tokens of one frame
         self._rows: Band | None = None

@@ -28,17 +28,25 @@ from adapters.networks.ops import (
 )
 from adapters.networks.xmem import XMem
 from adapters.shared.given import GivenPlanes
+from adapters.shared.propagation import (
+    STRIDE,
+    Answer,
+    Encoded,
+    ImageEncoding,
+    Working,
+    propagate,
+    ready,
+)
 from adapters.shared.testtime import FrameOptions, Variant, augmented, mirrored_frame
-from adapters.shared.tracking import STRIDE, Answer, Encoded, Working, follow, ready
 from adapters.weights.checkpoints import load_network
-from adapters.xmem.memory import MemoryOptions, XMemMemory
+from adapters.xmem.memory import XMemMemory, XMemMemoryOptions
 from mose import Video
 from mose.masks import object_ids
 from stseg.config import option
 
 
 @dataclass(frozen=True)
-class XMemOptions(FrameOptions):
+class XMemOptions(XMemMemoryOptions, FrameOptions):
     """Options of the reference under its names, with its defaults."""
 
     flip: bool = option(
@@ -62,31 +70,7 @@ class XMemOptions(FrameOptions):
         least=1,
         also=(-1,),
     )
-    top_k: int = option(30, doc="Memory tokens that each query reads.", least=1)
-    enable_long_term: bool = option(
-        True, doc="Consolidate old memory frames; without, memory grows."
-    )
-    max_mid_term_frames: int = option(
-        10, doc="Memory frames at which the older ones are consolidated.", least=2
-    )
-    min_mid_term_frames: int = option(5, doc="Memory frames that are left then.", least=1)
-    max_long_term_elements: int = option(10000, doc="Tokens of long-term memory at most.", least=1)
-    num_prototypes: int = option(128, doc="Tokens that one consolidation makes.", least=1)
     ahead: int = option(1, doc="Frames whose images are encoded in one batch.", least=1)
-
-    def __post_init__(self) -> None:
-        _ = self.memory  # its limits are checked together
-
-    @property
-    def memory(self) -> MemoryOptions:
-        return MemoryOptions(
-            self.top_k,
-            self.enable_long_term,
-            self.max_mid_term_frames,
-            self.min_mid_term_frames,
-            self.max_long_term_elements,
-            self.num_prototypes,
-        )
 
     def variants(self) -> tuple[Variant, ...]:
         mirrors = (False, True) if self.average_flip else (False,)
@@ -115,13 +99,11 @@ class XMemSegmenter(Segmenter):
     def _run(self, video: Video, scale: float) -> Iterator[FrameMasks]:
         options = self.options
         size = working_size(video, options, scale)
-        frames = follow(
+        frames = propagate(
             video,
-            XMemTrack(self.network, options),
-            self.network.encode_images,
+            XMemPropagator(self.network, options),
             XMemWorking(size, -1, self.device, options.flip),
-            ahead=options.ahead,
-            amp=options.amp,
+            ImageEncoding(self.network.encode_images, options.ahead, amp=options.amp),
         )
         return map(mirrored_frame, frames) if options.flip else frames
 
@@ -167,13 +149,13 @@ class XMemWorking(Working):
         return images, window
 
 
-class XMemTrack:
+class XMemPropagator:
     """What XMem remembers of one video. Objects are numbered in the order of arrival."""
 
     def __init__(self, network: XMem, options: XMemOptions):
         self.network = network
         self.options = options
-        self.memory = XMemMemory(options.memory)
+        self.memory = XMemMemory(options)
         self.sensory: Tensor | None = None
         self.time = -1
         self.last_memory = 0

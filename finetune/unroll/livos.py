@@ -48,15 +48,8 @@ def unroll_livos(network: LiVOS, inputs: UnrollInputs) -> Predictions:
             share = readout[:, -2] / readout[:, -1].clamp(min=1e-6)
             # A regression may leave the range of what it is of.
             matched.append(share.clamp(0, 1).unflatten(0, objects.shape))
-            refined, heads = network.refine(
-                now.pixels,
-                readout[:, :-2],
-                sensory,
-                small,
-                summaries,
-                selector,
-                last_head=True,
-            )
+            fused = network.fuse(now.pixels, readout[:, :-2], sensory, small)
+            refined, heads = network.object_transformer(fused, summaries, selector, last_head=True)
             logits, sensory = network.decode((now.skip8, now.skip4), refined, sensory)
             aux.append([*heads, network.sensory_head(now.pixels, sensory)])
             odds.append(upsample(aggregate_valid(logits.float().sigmoid(), objects), 4))

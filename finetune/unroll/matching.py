@@ -71,9 +71,8 @@ def unroll_cutie(network: Cutie, inputs: UnrollInputs) -> Predictions:
         matched.append(match)
         small = keep_where(kept[:, index - 1], area_downsample(masks, 16))
         sensory = keep_where(kept[:, index - 1], sensory)
-        refined, heads = network.refine(
-            now.pixels, readout, sensory, small, summaries, selector, last_head=True
-        )
+        fused = network.fuse(now.pixels, readout, sensory, small)
+        refined, heads = network.object_transformer(fused, summaries, selector, last_head=True)
         logits, sensory = network.decode((now.skip8, now.skip4), refined, sensory)
         aux.append([*heads, network.sensory_head(now.pixels, sensory)])
         # Cutie and LiVOS aggregate, then enlarge.

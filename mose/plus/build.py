@@ -23,7 +23,7 @@ from PIL import Image
 
 from mose.masks import read_mask, write_mask
 from mose.plus.choose import Decision, PlusConfig, choose, read_guards
-from mose.plus.clip import BrokenClip, Clip, number_objects
+from mose.plus.clip import BrokenClip, SourceClip, number_objects
 from mose.plus.measures import MEASURED, measure
 from mose.plus.sources import LICENCES, read_source
 from mose.readers.images import opened, orientation, read_frame
@@ -56,8 +56,8 @@ def build(roots: Mapping[str, Path], out: Path, config: PlusConfig, processes: i
     claim(out)
     listed = [clip for source, root in roots.items() for clip in read_source(source, root)]
     free, kept_out = guards.split(listed)
-    clips = [clip for clip in free if isinstance(clip, Clip)]
-    refused = [clip for clip in kept_out if isinstance(clip, Clip)]
+    clips = [clip for clip in free if isinstance(clip, SourceClip)]
+    refused = [clip for clip in kept_out if isinstance(clip, SourceClip)]
     unread = [(_key(clip), clip.reason) for clip in free if isinstance(clip, BrokenClip)]
     names = dict(zip(map(_key, clips), clip_names(clips), strict=True))
     (out / ".measures").mkdir(exist_ok=True)
@@ -94,7 +94,7 @@ def claim(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def clip_names(clips: Sequence[Clip]) -> list[str]:
+def clip_names(clips: Sequence[SourceClip]) -> list[str]:
     """A folder name per clip: ``<source>_<name>`` in safe letters, numbered where equal."""
     safe = [f"{c.source}_{re.sub(r'[^A-Za-z0-9._-]+', '_', c.name)}" for c in clips]
     seen: Counter[str] = Counter()
@@ -105,7 +105,7 @@ def clip_names(clips: Sequence[Clip]) -> list[str]:
     return names
 
 
-def write_clip(clip: Clip, out: Path, name: str, longest_side: int) -> None:
+def write_clip(clip: SourceClip, out: Path, name: str, longest_side: int) -> None:
     """Write one clip in MOSE layout, completely or not at all; the frames are written last.
 
     Ids become 1..N; frames are renumbered from 00000; leading frames without any object are
@@ -177,7 +177,7 @@ def _is_upright_jpeg(path: Path) -> bool:
         return image.format == "JPEG" and orientation(image) == 1
 
 
-def _key(clip: Clip | BrokenClip) -> str:
+def _key(clip: SourceClip | BrokenClip) -> str:
     return f"{clip.source}/{clip.name}"
 
 
@@ -200,7 +200,7 @@ def _each(
 
 def _run(
     work: Any, tasks: Sequence[tuple[Any, ...]], processes: int
-) -> Iterator[tuple[Clip, Any, str | None]]:
+) -> Iterator[tuple[SourceClip, Any, str | None]]:
     if processes <= 1:
         for task in tasks:
             yield task[0], *_attempt(work, task)
@@ -225,7 +225,7 @@ def _attempt(work: Any, task: tuple[Any, ...]) -> tuple[Any, str | None]:
         return None, describe_os_error(error)
 
 
-def _measured(clip: Clip, out: Path) -> dict[str, Any]:
+def _measured(clip: SourceClip, out: Path) -> dict[str, Any]:
     """The measures of a clip, taken from an earlier build if its files have not changed."""
     path = out / ".measures" / f"{_digest(clip)}.json"
     if path.exists():
@@ -235,7 +235,7 @@ def _measured(clip: Clip, out: Path) -> dict[str, Any]:
     return values
 
 
-def _written(clip: Clip, out: Path, name: str, longest_side: int) -> str:
+def _written(clip: SourceClip, out: Path, name: str, longest_side: int) -> str:
     """Write a clip, unless a complete one from the same files and of the same size is there."""
     mark = out / ".measures" / f"{name}.written"
     stamp = f"{_digest(clip)} {longest_side}"
@@ -245,7 +245,7 @@ def _written(clip: Clip, out: Path, name: str, longest_side: int) -> str:
     return name
 
 
-def _digest(clip: Clip) -> str:
+def _digest(clip: SourceClip) -> str:
     """A hash that changes with the files of a clip's frames and masks, and with its JSON."""
     total = hashlib.sha256(_key(clip).encode())
     for index, frame in enumerate(clip.frames):
@@ -267,7 +267,7 @@ def _remove_stale(out: Path, wanted: set[str]) -> None:
                 shutil.rmtree(path)
 
 
-def _row(name: str, clip: Clip, row: Mapping[str, Any], decision: Decision) -> dict[str, Any]:
+def _row(name: str, clip: SourceClip, row: Mapping[str, Any], decision: Decision) -> dict[str, Any]:
     told = {column: row[column] for column in ("source", "name", "frames", "objects", *MEASURED)}
     return {
         "clip": name,
@@ -279,7 +279,7 @@ def _row(name: str, clip: Clip, row: Mapping[str, Any], decision: Decision) -> d
     }
 
 
-def _refused_row(clip: Clip) -> dict[str, Any]:
+def _refused_row(clip: SourceClip) -> dict[str, Any]:
     return {
         "source": clip.source, "name": clip.name, "kept": 0, "frames": len(clip),
         "reason": "on a list of evaluation videos", "notes": "; ".join(clip.notes),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mose.plus.clip import BrokenClip, Clip
+from mose.plus.clip import BrokenClip, SourceClip
 from mose.plus.measures import MEASURED, distance
 from mose.readers.lists import NameList, read_names, read_text
 from stseg.errors import InputError, unknown
@@ -81,8 +81,8 @@ class Guards:
     lists: tuple[NameList, ...]
 
     def split(
-        self, clips: Sequence[Clip | BrokenClip]
-    ) -> tuple[list[Clip | BrokenClip], list[Clip | BrokenClip]]:
+        self, clips: Sequence[SourceClip | BrokenClip]
+    ) -> tuple[list[SourceClip | BrokenClip], list[SourceClip | BrokenClip]]:
         """The clips that may come in, and those on a list: by name, by its last part, or with
         the source before it, in any case of letters. `InputError` for an entry that means no
         clip: what it was to keep out might be trained on."""
@@ -107,7 +107,7 @@ def read_guards(paths: Iterable[str | Path]) -> Guards:
     return Guards(tuple(read_names(path, "list of evaluation videos") for path in paths))
 
 
-def _spellings(clip: Clip | BrokenClip) -> tuple[str, str, str]:
+def _spellings(clip: SourceClip | BrokenClip) -> tuple[str, str, str]:
     return clip.name, clip.name.rsplit("/", 1)[-1], f"{clip.source}/{clip.name}"
 
 

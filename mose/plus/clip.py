@@ -30,7 +30,7 @@ class MaskSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Clip:
+class SourceClip:
     """A source's clip.
 
     source   mose, burst, ovis, youtube-vis or davis
@@ -49,7 +49,7 @@ class Clip:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def part(self, start: int, stop: int, note: str) -> Clip:
+    def part(self, start: int, stop: int, note: str) -> SourceClip:
         """The frames from ``start`` to ``stop``."""
         masks = _Shifted(self.masks, start)
         return replace(self, frames=self.frames[start:stop], masks=masks, notes=(*self.notes, note))
@@ -136,7 +136,7 @@ class _Shifted:
         return self.masks.path(self.start + index)
 
 
-def number_objects(clip: Clip) -> Mapping[int, int]:
+def number_objects(clip: SourceClip) -> Mapping[int, int]:
     """The source's ids -> 1..N, in order of first appearance, then of id. Reads every mask."""
     seen: dict[int, int] = {}
     for index in range(len(clip)):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mose.plus.clip import Clip, number_objects
+from mose.plus.clip import SourceClip, number_objects
 from mose.video import read_frame
 from stseg.errors import InputError
 
@@ -64,7 +64,7 @@ MEASURED = (
 )  # fmt: skip
 
 
-def measure(clip: Clip) -> Measures:
+def measure(clip: SourceClip) -> Measures:
     """Read every mask of a clip, and some frames. `InputError` for one that cannot be read."""
     if len(clip) == 0:
         raise InputError(f"clip {clip.name} of {clip.source} has no annotated frame")
@@ -140,7 +140,7 @@ def _neighbours(ids: np.ndarray, present: list[int]) -> list[int]:
     return counts
 
 
-def _similarity(clip: Clip, ids: tuple[int, ...]) -> float:
+def _similarity(clip: SourceClip, ids: tuple[int, ...]) -> float:
     if len(ids) < 2:
         return 0.0
     histograms: dict[int, np.ndarray] = {}
@@ -169,7 +169,7 @@ def _motion(areas: np.ndarray, centres: np.ndarray) -> float:
     return float(np.median(shifts[known] / diameters[known])) if known.any() else 0.0
 
 
-def _fingerprint(clip: Clip) -> str:
+def _fingerprint(clip: SourceClip) -> str:
     """Difference hash of the first, the middle and the last frame."""
     bits = []
     for index in (0, len(clip) // 2, len(clip) - 1):

@@ -1,4 +1,4 @@
-"""Readers of the sources' documented layouts; each yields `Clip`s without decoding anything.
+"""Readers of the sources' documented layouts; each yields `SourceClip`s without decoding anything.
 
 Frames that a source leaves unannotated are treated like this:
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mose.dataset import Dataset, open_dataset
-from mose.plus.clip import MAX_OBJECTS, BrokenClip, Clip, PngMasks, TrackMasks
+from mose.plus.clip import MAX_OBJECTS, BrokenClip, PngMasks, SourceClip, TrackMasks
 from mose.readers.folder import list_folder
 from mose.readers.images import image_size
 from mose.readers.lists import read_json
@@ -33,21 +33,21 @@ LICENCES = {
 }
 
 
-def read_source(source: str, root: Path) -> Iterator[Clip | BrokenClip]:
+def read_source(source: str, root: Path) -> Iterator[SourceClip | BrokenClip]:
     """The clips of a source; `InputError` where the folder is not laid out as documented."""
     if not root.is_dir():
         raise InputError(f"folder {root} of {source} does not exist: give the archive's folder")
     return READERS[source](root)
 
 
-def read_png(source: str, root: Path) -> Iterator[Clip | BrokenClip]:
+def read_png(source: str, root: Path) -> Iterator[SourceClip | BrokenClip]:
     """MOSE or DAVIS: ``[train/]JPEGImages/<video>/*.jpg`` and ``Annotations/<video>/*.png``."""
     dataset = open_dataset(root, "train")
     for name in dataset.videos:
         yield _guarded(source, name, partial(_png_clip, source, dataset, name))
 
 
-def _png_clip(source: str, dataset: Dataset, name: str) -> Clip:
+def _png_clip(source: str, dataset: Dataset, name: str) -> SourceClip:
     frames = list_folder(dataset.images / name, "frame", name).check()
     masks: dict[int, Path] = {}
     for folder in dataset.annotations:
@@ -61,10 +61,10 @@ def _png_clip(source: str, dataset: Dataset, name: str) -> Clip:
         notes.append(f"cut to frames {start}..{stop - 1} of {whole}: the rest has no mask")
     kept = frames.files[start:stop]
     chosen = tuple(masks[file.number] for file in kept)
-    return Clip(source, name, tuple(f.path for f in kept), PngMasks(chosen), tuple(notes))
+    return SourceClip(source, name, tuple(f.path for f in kept), PngMasks(chosen), tuple(notes))
 
 
-def _guarded(source: str, name: str, make: Callable[[], Clip]) -> Clip | BrokenClip:
+def _guarded(source: str, name: str, make: Callable[[], SourceClip]) -> SourceClip | BrokenClip:
     """A clip, or why its entry cannot be read: one bad clip costs that clip."""
     try:
         return make()
@@ -79,7 +79,7 @@ def _guarded(source: str, name: str, make: Callable[[], Clip]) -> Clip | BrokenC
         return BrokenClip(source, name, sentence)
 
 
-def read_burst(root: Path) -> Iterator[Clip | BrokenClip]:
+def read_burst(root: Path) -> Iterator[SourceClip | BrokenClip]:
     """BURST: JSON with ``sequences``; frames under ``frames/[train/]<dataset>/<seq_name>/``."""
     for path, content in _json_files(root, "sequences"):
         for number, sequence in enumerate(content["sequences"]):
@@ -91,7 +91,7 @@ def read_burst(root: Path) -> Iterator[Clip | BrokenClip]:
             )
 
 
-def _burst_clip(root: Path, split: str, name: str, sequence: Mapping[str, Any]) -> Clip:
+def _burst_clip(root: Path, split: str, name: str, sequence: Mapping[str, Any]) -> SourceClip:
     _ = sequence["dataset"], sequence["seq_name"]  # KeyError says which is missing
     images = [_slashes(image) for image in sequence["annotated_image_paths"]]
     folder = _image_folder(root, [f"{name}/{image}" for image in images[:1]], split)
@@ -106,7 +106,7 @@ def _burst_clip(root: Path, split: str, name: str, sequence: Mapping[str, Any]) 
     return _track_clip("burst", name, frames, sequence, tracks, notes)
 
 
-def read_vis(source: str, root: Path) -> Iterator[Clip | BrokenClip]:
+def read_vis(source: str, root: Path) -> Iterator[SourceClip | BrokenClip]:
     """OVIS or YouTube-VIS: COCO-style JSON with ``videos`` and ``annotations``."""
     for path, content in _json_files(root, "videos"):
         by_video: dict[str, list[Any]] = {}
@@ -124,7 +124,7 @@ def read_vis(source: str, root: Path) -> Iterator[Clip | BrokenClip]:
 
 def _vis_clip(
     source: str, root: Path, split: str, video: Mapping[str, Any], annotations: Sequence[Any]
-) -> Clip:
+) -> SourceClip:
     names = [_slashes(name) for name in video["file_names"]]
     folder = _image_folder(root, names[:1], split)
     tracks = [list(annotation["segmentations"]) for annotation in annotations]
@@ -152,7 +152,7 @@ def _slashes(name: str) -> str:
     return name.replace("\\", "/")
 
 
-READERS: dict[str, Callable[[Path], Iterator[Clip | BrokenClip]]] = {
+READERS: dict[str, Callable[[Path], Iterator[SourceClip | BrokenClip]]] = {
     "mose": lambda root: read_png("mose", root),
     "burst": read_burst,
     "ovis": lambda root: read_vis("ovis", root),
@@ -180,7 +180,7 @@ def _track_clip(
     entry: Mapping[str, Any],
     tracks: list[list[Any]],
     notes: tuple[str, ...],
-) -> Clip:
+) -> SourceClip:
     """A clip of tracks; surplus objects are left out, and it is cut at a missing image."""
     height, width = int(entry["height"]), int(entry["width"])
     first = next((frame for frame in frames if frame.is_file()), None)
@@ -199,7 +199,7 @@ def _track_clip(
         longest = sorted(range(len(tracks)), key=lambda n: -sum(s is not None for s in tracks[n]))
         tracks = [tracks[n] for n in sorted(longest[:MAX_OBJECTS])]
     masks = TrackMasks(height, width, tuple(tuple(track) for track in tracks))
-    clip = Clip(source, name, frames, masks, notes)
+    clip = SourceClip(source, name, frames, masks, notes)
     start, stop = longest_run([frame.is_file() for frame in frames])
     if stop - start < len(frames):
         clip = clip.part(

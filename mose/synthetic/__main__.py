@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     difficulty = _settings(args.set)
     config = resolve(args.preset, difficulty)
     height, width = args.size
-    from mose.synthetic.dataset import Plan, write_dataset
+    from mose.synthetic.dataset import SyntheticPlan, write_dataset
 
     if args.stats is not None:
         import cv2
@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.stats < 1:
             raise InputError(f"--stats is {args.stats}, expected how many clips to make")
         cv2.setNumThreads(1)
-        plan = Plan(args.split, args.seed, args.frames, args.objects, height, width, config)
+        plan = SyntheticPlan(
+            args.split, args.seed, args.frames, args.objects, height, width, config
+        )
         clips = [
             clip_stats(iter_frames(**plan.video(k)))
             for k in progress(range(args.stats), args.stats, "clips")

@@ -35,7 +35,7 @@ _JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
-class Plan:
+class SyntheticPlan:
     """What a data set is made of; written beside it as ``synthetic.json``.
 
     frames, objects   (low, high), drawn per video
@@ -104,7 +104,7 @@ def write_dataset(
     extends a folder. Raises `InputError` if the folder holds something else, was made with other
     arguments, or is being written by another process. `OSError` is not caught.
     """
-    plan = Plan(
+    plan = SyntheticPlan(
         split=split,
         seed=seed,
         frames=_range(frames, "frames"),
@@ -147,7 +147,7 @@ def _range(value: int | tuple[int, int], name: str) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _claimed(root: Path, plan: Plan) -> Iterator[None]:
+def _claimed(root: Path, plan: SyntheticPlan) -> Iterator[None]:
     """Hold the folder for this process alone; refuse a folder that holds something else."""
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,7 @@ def _claimed(root: Path, plan: Plan) -> Iterator[None]:
         yield
 
 
-def _made(root: Path, plan: Plan, todo: list[int], processes: int) -> Iterator[int]:
+def _made(root: Path, plan: SyntheticPlan, todo: list[int], processes: int) -> Iterator[int]:
     """Make the videos ``todo``; yields each one when it is complete."""
     processes = min(processes, len(todo))
     if processes <= 1:
@@ -210,7 +210,7 @@ def _start_worker() -> None:
         threading.Thread(target=follow, daemon=True).start()
 
 
-def _write_video(root: Path, plan: Plan, index: int) -> int:
+def _write_video(root: Path, plan: SyntheticPlan, index: int) -> int:
     """Write a video under a temporary name, then move it into place, frames last."""
     name = video_name(index)
     everywhere = plan.split == "train"

@@ -6,13 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from adapters.cutie.memory import CutieMemory, LongTerm
-from adapters.cutie.memory import MemoryOptions as CutieOptions
+from adapters.cutie.memory import CutieMemory, CutieMemoryOptions, LongTerm
 from adapters.networks.affinity import memory_rows, tokens
 from adapters.sam2.memory import Memory, Moment
 from adapters.shared.given import CORRECTED_FRAMES
-from adapters.xmem.memory import MemoryOptions as XMemOptions
-from adapters.xmem.memory import XMemMemory
+from adapters.xmem.memory import XMemMemory, XMemMemoryOptions
 
 KEY, VALUE, SIZE = 4, 3, (2, 3)
 TOKENS = SIZE[0] * SIZE[1]
@@ -39,7 +37,7 @@ def remembered(key: Tensor, shrinkage: Tensor, rows: Tensor) -> bool:
 def test_cutie_keeps_the_latest_corrected_frames(long_term):
     limits = LongTerm(max_mem_frames=4, min_mem_frames=2, num_prototypes=3, max_num_tokens=9,
                       buffer_tokens=0)  # fmt: skip
-    memory = CutieMemory(CutieOptions(4, 3, long_term, limits))
+    memory = CutieMemory(CutieMemoryOptions(4, 3, long_term, limits))
     made = [frame(seed, 2) for seed in range(40)]
     summaries = torch.zeros(2, 1, 2)
     for t, (key, shrinkage, selection, values) in enumerate(made):
@@ -55,7 +53,7 @@ def test_cutie_keeps_the_latest_corrected_frames(long_term):
 
 
 def test_cutie_keeps_a_frame_for_the_objects_that_came_with_the_corrected_one():
-    memory = CutieMemory(CutieOptions(4, 2))
+    memory = CutieMemory(CutieMemoryOptions(4, 2))
     for t in range(8):
         key, shrinkage, selection, values = frame(t, 1 + (t > 0))
         summaries = torch.zeros(len(values), 1, 2)
@@ -64,7 +62,7 @@ def test_cutie_keeps_a_frame_for_the_objects_that_came_with_the_corrected_one():
 
 
 def test_xmem_keeps_the_latest_corrected_frames_for_those_who_were_there():
-    options = XMemOptions(4, True, 4, 2, 30, 3)
+    options = XMemMemoryOptions(4, True, 4, 2, 30, 3)
     memory, plain = XMemMemory(options), XMemMemory(options)
     made = [frame(seed, 1 + (seed >= 12)) for seed in range(40)]
     for t, (key, shrinkage, selection, values) in enumerate(made):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adapters.cutie.memory import CutieMemory, LongTerm, MemoryOptions
+from adapters.cutie.memory import CutieMemory, CutieMemoryOptions, LongTerm
 from mose import InputError
 from stseg.config import build
 
@@ -66,7 +66,7 @@ def most_used(tokens: list[Token], count: int) -> list[Token]:
 class SlowBucket:
     """One token at a time, as the papers describe it."""
 
-    options: MemoryOptions
+    options: CutieMemoryOptions
     permanent: list[Token] = field(default_factory=list)
     work: list[Token] = field(default_factory=list)
     long: list[Token] = field(default_factory=list)
@@ -138,7 +138,7 @@ limit_numbers = st.tuples(
 )
 def test_equals_its_slow_definition(seed, steps, late, top_k, frames, use_long_term, limits):
     longest, shortest, prototypes, room, count_usage = limits
-    options = MemoryOptions(
+    options = CutieMemoryOptions(
         top_k,
         frames,
         use_long_term,
@@ -178,7 +178,7 @@ def test_equals_its_slow_definition(seed, steps, late, top_k, frames, use_long_t
 
 @pytest.mark.parametrize("use_long_term", [False, True])
 def test_storage_does_not_grow(use_long_term):
-    options = MemoryOptions(5, 3, use_long_term, LongTerm(3, 2, 4, 20, 4))
+    options = CutieMemoryOptions(5, 3, use_long_term, LongTerm(3, 2, 4, 20, 4))
     generator = torch.Generator().manual_seed(0)
     memory = CutieMemory(options)
     places = set()

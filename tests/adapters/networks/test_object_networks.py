@@ -15,8 +15,8 @@ from parity_cases import folder
 import adapters
 from adapters.networks import cutie, livos
 from adapters.networks.affinity import memory_rows, query_rows, tokens
-from adapters.networks.cutie import CutieConfig
 from adapters.networks.linear_matching import NORMALISERS, LinearState
+from adapters.networks.object_network import CutieConfig
 from adapters.networks.object_transformer import (
     ObjectTransformer,
     SinePositions,
@@ -94,9 +94,8 @@ def test_cutie_trains_through_its_memory():
         if values:
             readout = network.read(now, features[: len(values)], torch.stack(values, 2))
             small = torch.nn.functional.avg_pool2d(masks, 16)
-            refined, heads = network.refine(
-                now.pixels, readout, sensory, small, summaries, last_head=True
-            )
+            fused = network.fuse(now.pixels, readout, sensory, small)
+            refined, heads = network.object_transformer(fused, summaries, last_head=True)
             logits, sensory = network.decode((now.skip8, now.skip4), refined, sensory)
             hint = network.sensory_head(now.pixels, sensory)
             loss = loss + sum(x.square().mean() for x in (logits, hint, *heads))
@@ -122,9 +121,8 @@ def test_livos_trains_through_its_state():
             state = LinearState.empty(now.key, tiny_cutie.CONFIG.value_dim).extended(2)
         else:
             small = torch.nn.functional.avg_pool2d(masks, 16)
-            refined, heads = network.refine(
-                now.pixels, state.read(now.key), sensory, small, summaries, last_head=True
-            )
+            fused = network.fuse(now.pixels, state.read(now.key), sensory, small)
+            refined, heads = network.object_transformer(fused, summaries, last_head=True)
             logits, sensory = network.decode((now.skip8, now.skip4), refined, sensory)
             hint = network.sensory_head(now.pixels, sensory)
             loss = loss + sum(x.square().mean() for x in (logits, hint, *heads))
@@ -172,7 +170,7 @@ def test_objects_are_followed_in_any_order():
 
     def refine(order: torch.Tensor) -> torch.Tensor:
         arguments = (readout[:, order].flatten(0, 1), sensory[:, order].flatten(0, 1))
-        refined, _ = network.refine(pixels, *arguments, small[:, order], memory[:, order])
+        refined = network.refine(pixels, *arguments, small[:, order], memory[:, order])
         return refined.unflatten(0, (2, 4))
 
     expected = refine(torch.arange(4))[:, order]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adapters.xmem.memory import NEW_LIFE, Band, MemoryOptions, XMemMemory
+from adapters.xmem.memory import NEW_LIFE, Band, XMemMemory, XMemMemoryOptions
 from mose import InputError
 
 KEY, VALUE, SIDES = 4, 3, (2, 3)
@@ -32,7 +32,7 @@ def read_top(scores: Tensor, count: int) -> Tensor:
 class PlainMemory:
     """The algorithm as described, for clarity: oldest tokens first, values per group."""
 
-    def __init__(self, options: MemoryOptions):
+    def __init__(self, options: XMemMemoryOptions):
         self.options = options
         self.work = {name: torch.zeros(0, width) for name, width in self.columns()}
         self.long = {name: torch.zeros(0, width) for name, width in self.columns()}
@@ -142,10 +142,10 @@ def rows(x: Tensor) -> Tensor:
 
 
 @st.composite
-def limits(draw: st.DrawFn) -> MemoryOptions:
+def limits(draw: st.DrawFn) -> XMemMemoryOptions:
     least = draw(st.integers(1, 3))
     prototypes = draw(st.integers(1, 8))
-    return MemoryOptions(
+    return XMemMemoryOptions(
         top_k=draw(st.integers(1, 9)),
         enable_long_term=draw(st.booleans()),
         max_mid_term_frames=draw(st.integers(least + 1, 5)),
@@ -178,7 +178,7 @@ def test_equals_a_plain_memory(options, seed, arrivals):
 
 
 def test_size_does_not_grow_with_the_video():
-    options = MemoryOptions(5, True, 4, 2, 40, 8)
+    options = XMemMemoryOptions(5, True, 4, 2, 40, 8)
     memory, frames = XMemMemory(options), Frames(3)
     sizes = []
     for _ in range(60):
@@ -193,7 +193,7 @@ def test_size_does_not_grow_with_the_video():
 
 
 def test_without_long_term_everything_is_kept():
-    memory, frames = XMemMemory(MemoryOptions(enable_long_term=False)), Frames(4)
+    memory, frames = XMemMemory(XMemMemoryOptions(enable_long_term=False)), Frames(4)
     for _ in range(30):
         memory.add(*frames.key(), frames.values(1))
     assert memory.tokens == (30 * POSITIONS, 0)
@@ -201,7 +201,7 @@ def test_without_long_term_everything_is_kept():
 
 def test_a_memory_in_which_nothing_is_similar_still_answers():
     """exp of such similarities is 0: the weights would be 0 / 0 without a shift."""
-    memory, frames = XMemMemory(MemoryOptions(top_k=3)), Frames(5)
+    memory, frames = XMemMemory(XMemMemoryOptions(top_k=3)), Frames(5)
     key, shrinkage, selection = frames.key()
     memory.add(key + 1000, shrinkage, selection, frames.values(1))
     assert memory.read(key, selection).isfinite().all()
@@ -210,7 +210,7 @@ def test_a_memory_in_which_nothing_is_similar_still_answers():
 @pytest.mark.parametrize("limits", [(5, True, 5, 5), (5, True, 3, 0), (5, True, 4, 2, 7, 8)])
 def test_limits_that_contradict_each_other_are_bad_input(limits):
     with pytest.raises(InputError, match="expected 1 <="):
-        MemoryOptions(*limits)
+        XMemMemoryOptions(*limits)
 
 
 @given(st.integers(0, 10**6), st.lists(st.integers(0, 4), max_size=20))

@@ -1,7 +1,7 @@
 """Running a network over a video: working sizes, given masks, encoding ahead, answers.
 
 The loop that the adapters of XMem, Cutie and LiVOS share. What a network remembers of a video is
-a `Track`; everything else about a frame is here.
+in its `Propagator`; everything else about a frame is here.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Answer(NamedTuple):
     masks: Tensor
 
 
-class Track(Protocol):
-    """One network on one video."""
+class Propagator(Protocol):
+    """One network on one video, with what it remembers of it."""
 
     def step(self, frame: Encoded, given: GivenPlanes | None, last: bool) -> Answer:
         """The next frame, and the masks that come with it."""
@@ -138,21 +138,26 @@ class Working:
         return pad_to_multiple(pictures, STRIDE)
 
 
-def follow(
-    video: Video,
-    track: Track,
-    encode: Callable[[Tensor], Any],
-    working: Working,
-    *,
-    ahead: int = 1,
-    mirror: bool = False,
-    amp: str = "off",
-) -> Iterator[FrameMasks]:
-    """Run ``track`` over the video, one answer per frame.
+@dataclass(frozen=True)
+class ImageEncoding:
+    """How the frames of a video are encoded.
 
+    encode   the image encoder: ``(B, 3, H, W)`` RGB in [0, 1] -> a named tuple of tensors
     ahead    frames whose images are encoded in one batch
-    mirror   give the track each frame together with its mirror image
-    amp      see `TestTimeOptions`
+    mirror   each frame comes together with its mirror image
+    amp      see `TestTimeOptions`; the masks are computed with it as well
+    """
+
+    encode: Callable[[Tensor], Any]
+    ahead: int = 1
+    mirror: bool = False
+    amp: str = "off"
+
+
+def propagate(
+    video: Video, propagator: Propagator, working: Working, encoding: ImageEncoding
+) -> Iterator[FrameMasks]:
+    """Carry the given masks through the video, one answer per frame.
 
     An object whose mask has no pixel at the working size is not followed, as in the
     reference implementations; it is in the answers, and absent. A correction without a pixel
@@ -163,7 +168,7 @@ def follow(
         yield _empty(index, (), video)
     ids: tuple[int, ...] = ()
     followed: tuple[int, ...] = ()
-    for frame in _encoded(video, first, encode, working, ahead, mirror, amp):
+    for frame in _encoded(video, first, working, encoding):
         given = None
         masks = video.given(frame.index)
         if masks is not None:
@@ -174,8 +179,8 @@ def follow(
             yield _empty(frame.index, ids, video)
             continue
         with torch.inference_mode():
-            with autocast(working.device, amp):
-                answer = track.step(frame, given, frame.index == len(video) - 1)
+            with autocast(working.device, encoding.amp):
+                answer = propagator.step(frame, given, frame.index == len(video) - 1)
             native, expansion = _native(answer, frame, working, video)
         if followed != ids:
             native = _spread(native, [ids.index(i) for i in followed], len(ids), answer.form)
@@ -214,26 +219,20 @@ def ready(
 
 
 def _encoded(
-    video: Video,
-    first: int,
-    encode: Callable[[Tensor], Any],
-    working: Working,
-    ahead: int,
-    mirror: bool,
-    amp: str,
+    video: Video, first: int, working: Working, encoding: ImageEncoding
 ) -> Iterator[Encoded]:
-    """Every frame from ``first`` on, the images of ``ahead`` frames encoded in one batch."""
-    copies = 2 if mirror else 1
-    for start in range(first, len(video), ahead):
-        indices = range(start, min(start + ahead, len(video)))
+    """Every frame from ``first`` on, the images of several frames encoded in one batch."""
+    copies = 2 if encoding.mirror else 1
+    for start in range(first, len(video), encoding.ahead):
+        indices = range(start, min(start + encoding.ahead, len(video)))
         with torch.inference_mode():
             pictures = torch.cat([working.picture(video[index]) for index in indices])
             images, window = working.padded(pictures)
-            if mirror:
+            if encoding.mirror:
                 images = torch.stack([images, images.flip(-1)], 1).flatten(0, 1)
             images = images.contiguous(memory_format=torch.channels_last)
-            with autocast(working.device, amp):
-                batch = encode(images)
+            with autocast(working.device, encoding.amp):
+                batch = encoding.encode(images)
         for place, index in enumerate(indices):
             part = slice(place * copies, (place + 1) * copies)
             features = type(batch)(*(x[part] for x in batch))
