@@ -18,6 +18,7 @@ from selection.record import (
     SelectionRecord,
 )
 from selection.selectors import Choice
+from selection.suggestion import suggest
 from selection.sureness import how_sure
 
 
@@ -63,6 +64,7 @@ def describe(
         forecast_by_object={n: part.rounded() for n, part in by_object.items() if forecast},
         calibration=setup.calibration_name if forecast else None,
         truth=None if truth is None else _truth(evidence, choice, truth),
+        suggestion=suggest(evidence, choice.plan),
     )
 
 

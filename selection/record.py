@@ -13,6 +13,7 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from selection.refined import Suggestion, Trial
 from selection.spans import ObjectSpans, Ranges, spans_between, stored_plan
 from stseg.errors import InputError
 from stseg.files import Json
@@ -32,7 +33,7 @@ OPTIONAL = {
     "corrections",
     *("version", "absent", "probability", "expected", "sure", "calibration", "oracle", "key"),
     *("selected_truth_objects", "reduced_members", "height", "width", "seconds", "cycle"),
-    *("overridden", "notes"),
+    *("overridden", "notes", "trials", "suggestion"),
 }
 ROW_REQUIRED = {"name", "prior", "agreement", "objects"}
 ROW_OPTIONAL = {"score", "confidence", "truth", "truth_objects"}
@@ -180,6 +181,8 @@ class SelectionRecord:
     truth                is what the selection was worth, None without labels
     cycle                is the score of each member that was followed back, by object id
     overridden           tells that somebody chose by hand
+    trials               are the corrections of members by each other that were tried
+    suggestion           is the correction by hand that is worth most, None where all is sure
     """
 
     video: str
@@ -203,6 +206,8 @@ class SelectionRecord:
     truth: SelectedTruth | None = None
     cycle: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     overridden: bool = False
+    trials: tuple[Trial, ...] = ()
+    suggestion: Suggestion | None = None
 
     def candidate(self, name: str) -> CandidateRow | None:
         """The row of a candidate."""
@@ -240,6 +245,10 @@ class SelectionRecord:
             stored["cycle"] = {name: _by_text(scores) for name, scores in self.cycle.items()}
         if self.overridden:
             stored["overridden"] = True
+        if self.trials:
+            stored["trials"] = [trial.json() for trial in self.trials]
+        if self.suggestion:
+            stored["suggestion"] = self.suggestion.json()
         return stored
 
     @classmethod
@@ -322,6 +331,8 @@ def _parse(stored: Json, where: str) -> SelectionRecord:
             for member, scores in stored.get("cycle", {}).items()
         },
         overridden=bool(stored.get("overridden", False)),
+        trials=tuple(map(Trial.parse, stored.get("trials", ()))),
+        suggestion=Suggestion.parse(said) if (said := stored.get("suggestion")) else None,
     )
 
 

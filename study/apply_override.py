@@ -125,7 +125,7 @@ def apply(config: RunConfig, dataset: Dataset, run: RunDirectory, wish: Override
             }
             write_selected(run, video, choice, predictions, lambda: None)
         record = describe(selection_setup(config), evidence, choice, before.provenance)
-        record = replace(record, cycle=before.cycle, overridden=True)
+        record = replace(record, cycle=before.cycle, trials=before.trials, overridden=True)
         write_json(run.record_path(wish.video), record.json())
     line = OverrideLine(
         time=datetime.now(UTC).isoformat(timespec="seconds"),

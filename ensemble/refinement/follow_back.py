@@ -157,7 +157,7 @@ class CycleJob(RunJob):
             }
             for row, member in enumerate(evidence.members)
         }
-        record = dataclasses.replace(record, cycle=cycle)
+        record = dataclasses.replace(record, cycle=cycle, trials=before.trials)
         write_json(run.record_path(video), record.json())
         return {**record.json(), "stamp": run.finished_stamp(video)}
 

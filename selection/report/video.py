@@ -64,6 +64,7 @@ def video_page(
         strengths=strengths(record),
         object_heads=[f"object {object_id}" for object_id in record.objects],
         commands=override_commands(root, record),
+        correction=correction_command(root),
     )
 
 
@@ -98,6 +99,12 @@ def override_commands(root: Path, record: SelectionRecord) -> list[str]:
         for row in record.candidates
         if row.name != record.winner
     ]
+
+
+def correction_command(root: Path) -> str:
+    """The command that runs corrected videos again."""
+    run = ["python", "-m", "ensemble.run", "--config", str(root / "config.yaml")]
+    return shlex.join([*run, "--output", str(root), "--corrections", "CORRECTIONS"])
 
 
 def most_disputed(evidence: Evidence | None, stills: Stills | None) -> int:

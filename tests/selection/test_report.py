@@ -15,6 +15,7 @@ from mose import InputError
 from mose.masks import write_mask
 from selection.evidence import Evidence
 from selection.record import Forecast, Provenance, read_record
+from selection.refined import Anchor, Mistake, Suggestion, Trial, Verdict
 from selection.report import page_name, write_report
 from selection.report.facts import VideoFacts
 from selection.report.first_looks import first_looks, to_gain
@@ -148,6 +149,25 @@ def test_notes_on_members_are_on_the_page_of_their_video(run):
     assert page.count("<li><b>&lt;/script&gt;&lt;b&gt;net</b>: ") == 2
     assert "names &lt;were&gt; changed" in page
     assert "Notes on members" not in (run / f"report/{page_name('index')}.html").read_text()
+
+
+def test_corrections_and_the_best_one_by_hand_are_on_the_page_of_their_video(run):
+    record = read_record(run / "selection/calm.json")
+    object_id = record.objects[0]
+    anchor = Anchor(NET, object_id, 2, Mistake.MISSED, ("flow", "<b>"), 1, 3, 0, 0.7)
+    tried = Trial(anchor, 1, Verdict.ASTRAY, 1, 2, 0.31, 0.05, 4)
+    said = Suggestion(2, "00002", object_id, 0.123)
+    write_record(run, replace(record, trials=(tried,), suggestion=said))
+    write_report(run)
+    page = (run / "report/calm.html").read_text()
+    assert "missed return" in page
+    assert "leads elsewhere" in page
+    assert "+31.0" in page
+    assert "flow, &lt;b&gt;" in page
+    assert "CORRECTIONS/calm/00002.png" in page
+    assert "--corrections CORRECTIONS" in page
+    assert "about 12.3 points" in page
+    assert "Correct one mask" not in (run / f"report/{page_name('index')}.html").read_text()
 
 
 def test_report_is_made_again_from_the_run_alone(run, tmp_path):
