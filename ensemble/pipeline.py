@@ -22,8 +22,8 @@ from ensemble.resume import clear_leftovers, note_done
 from ensemble.scheduling.messages import LogEntry, Workload
 from ensemble.storage.journal import Journal, open_journal
 from ensemble.storage.run_directory import RunDirectory, open_run
-from mose.dataset import canonical_split
 from mose.findings import lines
+from mose.layout import canonical_split
 from selection.calibration import find_calibration
 from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, say, tell
 from stseg.config import to_dict

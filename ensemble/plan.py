@@ -155,7 +155,8 @@ def open_data(config: RunConfig, runs: Path) -> Dataset:
     data = config.data
     root = Path(data.dataset)
     if data.dataset == BUILT_IN_DATASET:
-        from mose.synthetic.dataset import GENERATOR, write_dataset
+        from mose.synthetic.dataset import write_dataset
+        from mose.synthetic.plan import GENERATOR
 
         root = runs / f"{BUILT_IN_DATASET}-data-{digest(data.synthetic, GENERATOR)[:6]}"
         options = {"processes": os.cpu_count() or 1, **data.synthetic}

@@ -15,7 +15,7 @@ SYNTHETIC = "synthetic"
 class DataOptions:
     """Where clips come from and what they are like.
 
-    dataset      is the root folder of a data set in any layout of `mose.dataset`, or ``synthetic``
+    dataset      is the root folder of a data set in any layout of `mose.layout`, or ``synthetic``
     split        names the split of the data set
     labels       is the folder of full labels; nothing: the given masks are full labels
     videos       lists names or shell patterns of videos; empty: all

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from mose.check_dataset import video_findings
-from mose.dataset import Dataset, is_dataset, open_dataset, split_folders
+from mose.dataset import Dataset, open_dataset
 from mose.findings import Finding, Report
+from mose.layout import is_dataset, split_folders
 from mose.palette import values
 from mose.readers.meaning import MaskMeaning, undecided
 from mose.results import (

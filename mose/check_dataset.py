@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mose.dataset import Dataset
 from mose.findings import Finding
+from mose.meta import VideoMeta
 from mose.palette import values
 from mose.readers.folder import list_folder
 from mose.readers.images import image_size, opened, read_frame
@@ -35,8 +36,8 @@ def video_findings(dataset: Dataset, name: str) -> list[Finding]:
     ids: set[int] = set()
     for path in video.prompts.paths():
         binary = video.prompts.per_object
-        mask, found = judge_mask(path.read_bytes(), str(path), name, size, binary=binary)
-        findings += found
+        mask, wrong = judge_mask(path.read_bytes(), str(path), name, size, binary=binary)
+        findings += wrong
         ids |= set(values(mask)) - {0} if mask is not None else set()
     findings += _prompt_findings(video, ids, readable=not findings)
     return [*findings, *_meta_findings(dataset, video)]
@@ -69,7 +70,7 @@ def _frame_findings(path: Path, video: str, size: tuple[int, int]) -> Iterator[F
     try:
         with opened(path, path, "frame") as image:
             end = FILE_ENDS.get(image.format or "", b"")
-        found = image_size(path)
+        own = image_size(path)
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - 64))
             whole = end in file.read()
@@ -78,10 +79,10 @@ def _frame_findings(path: Path, video: str, size: tuple[int, int]) -> Iterator[F
     except (InputError, OSError) as error:
         yield Finding("undecodable", str(error), video, path.name)
         return
-    if found != size:
+    if own != size:
         yield Finding(
             "frame-size",
-            f"frame {path} is {found[0]} x {found[1]}, but the first frame of video {video} is"
+            f"frame {path} is {own[0]} x {own[1]}, but the first frame of video {video} is"
             f" {size[0]} x {size[1]}: all frames of a video must have one size",
             video,
             path.name,
@@ -89,12 +90,15 @@ def _frame_findings(path: Path, video: str, size: tuple[int, int]) -> Iterator[F
 
 
 def _meta_findings(dataset: Dataset, video: Video) -> Iterator[Finding]:
-    entry = dataset.meta.get(video.name, {})
-    facts = {"length": len(video), "height": video.height, "width": video.width}
-    for key, value in facts.items():
-        if entry.get(key) not in (None, value):
+    entry = dataset.meta.get(video.name, VideoMeta())
+    for key, said, value in (
+        ("length", entry.length, len(video)),
+        ("height", entry.height, video.height),
+        ("width", entry.width, video.width),
+    ):
+        if said not in (None, value):
             yield Finding(
                 "meta",
-                f"the meta file gives video {video.name} {key} {entry[key]}, on disk it is {value}",
+                f"the meta file gives video {video.name} {key} {said}, on disk it is {value}",
                 video.name,
             )

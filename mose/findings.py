@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from stseg.files import Json
 
 REJECTED, ZEROED, NOTE = "rejected", "zeroed", "note"
 SEVERITIES = (REJECTED, ZEROED, NOTE)
@@ -68,7 +69,7 @@ class Finding:
     def severity(self) -> str:
         return RULES[self.rule][0]
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> Json:
         return {"severity": self.severity, **dataclasses.asdict(self)}
 
 
@@ -119,7 +120,7 @@ class Report:
         head = f"checked {self.videos:,} videos of {self.subject}"
         return [head, *lines(self.findings), verdict]
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> Json:
         return {
             "subject": self.subject,
             "videos": self.videos,

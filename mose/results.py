@@ -18,7 +18,6 @@ from mose.masks import MaskError, decode_mask, object_ids, values
 from mose.readers.archives import Archive, walk
 from mose.readers.folder import is_leftover
 from mose.readers.masks import evidence_against_ids
-from mose.readers.meaning import MaskMeaning
 from stseg.errors import InputError
 
 PNG_START = b"\x89PNG"
@@ -49,8 +48,8 @@ class Results:
         """Names of the files below a folder ("a/b/"), without it and what systems leave there."""
         start = bisect_left(self.names, folder)
         end = bisect_left(self.names, folder[:-1] + chr(ord("/") + 1))
-        found = (name.removeprefix(folder) for name in self.names[start:end])
-        return [name for name in found if not is_leftover(name)]
+        inner = (name.removeprefix(folder) for name in self.names[start:end])
+        return [name for name in inner if not is_leftover(name)]
 
     @property
     def duplicates(self) -> tuple[str, ...]:
@@ -156,7 +155,6 @@ def judge_mask(
     ids: Collection[int] | None = None,
     *,
     binary: bool = False,
-    meaning: MaskMeaning = MaskMeaning.OBJECT_IDS,
 ) -> tuple[np.ndarray | None, list[Finding]]:
     """Decode one mask and hold it against the rules.
 
@@ -164,14 +162,13 @@ def judge_mask(
     size     (height, width) of the frames, None: not known
     ids      the ids that it may hold, None: not known
     binary   whether it is the mask of one object, whose value does not matter
-    meaning  how the masks of the video are read
 
     Returns ``(height, width) uint8`` ids, or None where nothing could be decoded, and what
     is wrong with it.
     """
     file = PurePosixPath(name).name
     try:
-        mask = meaning.ids(decode_mask(io.BytesIO(data), name, binary=binary))
+        mask = decode_mask(io.BytesIO(data), name, binary=binary)
     except MaskError as error:
         rule = {"undecodable": "undecodable", "ids": "no-ids"}.get(error.problem, "mode")
         silent = "; a scorer would read wrong ids from it without a word" if rule == "mode" else ""

@@ -44,12 +44,12 @@ def list_videos(images: Path, listed: Path | None) -> VideoFolders:
         movie = images / movies.pop(both)
         sentence = f"movie {movie} lies beside the folder of its name: the folder is used"
         notes.append(Finding("stray-file", sentence, both))
-    found = folders | movies.keys()
-    if not found:
+    everything = folders | movies.keys()
+    if not everything:
         raise InputError(
             f"folder {images} holds no videos: expected <video>/00000.jpg or <video>.mp4 in it"
         )
-    names = tuple(sorted(found))
+    names = tuple(sorted(everything))
     if listed is not None:
         names, more = _listed(images, listed, names)
         notes += more
@@ -57,13 +57,13 @@ def list_videos(images: Path, listed: Path | None) -> VideoFolders:
 
 
 def _listed(
-    images: Path, listed: Path, found: tuple[str, ...]
+    images: Path, listed: Path, there: tuple[str, ...]
 ) -> tuple[tuple[str, ...], list[Finding]]:
     """The videos that a split's list names, and notes on entries in other cases."""
     names = read_names(listed, "the split's list")
     if not names.entries:
         raise InputError(f"the split's list {listed} names no video: complete it")
-    meant = names.matched(found)
+    meant = names.matched(there)
     if meant.nowhere:
         raise InputError(
             f"video {meant.nowhere[0]} of the split's list {listed} is not in {images}"

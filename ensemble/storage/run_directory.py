@@ -15,7 +15,7 @@ import yaml
 
 from ensemble.storage.predictions import FRAMES, read_manifest
 from mose import InputError
-from mose.dataset import canonical_split
+from mose.layout import canonical_split
 from selection.record import SelectionRecord, read_record
 from selection.report.document import stills_folder
 from selection.run_paths import FOLDERS, RunPaths

@@ -11,8 +11,9 @@ import numpy as np
 from finetune.clip_options import SYNTHETIC, DataOptions
 from finetune.recipe import ValidationOptions
 from mose import InputError
-from mose.dataset import ANNOTATIONS, Dataset, matches_name, open_dataset
+from mose.dataset import Dataset, matches_name, open_dataset
 from mose.labels import NoLabels
+from mose.layout import ANNOTATIONS
 from mose.masks import object_ids
 from mose.synthetic import make_clip
 

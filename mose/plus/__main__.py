@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     built = build(given, arguments.output, config, max(arguments.processes, 1))
     say(table(read_clips(arguments.output)))
     say(licences(given))
-    kept = sum(row["kept"] for row in built.rows)
+    kept = sum(bool(row["kept"]) for row in built.rows)
     say(f"{kept} of {len(built.rows)} clips in {arguments.output}")
     for name, reason in built.broken[:10]:
         say(f"broken: {name}: {reason}")

@@ -11,20 +11,21 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias, TypeVar
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from mose.masks import read_mask, write_mask
-from mose.plus.choose import Decision, PlusConfig, choose, read_guards
+from mose.plus.choose import Decision, MeasuredClip, PlusConfig, choose, read_guards
 from mose.plus.clip import BrokenClip, SourceClip, number_objects
-from mose.plus.measures import MEASURED, measure
+from mose.plus.measures import MEASURED, Measures, measure
 from mose.plus.sources import LICENCES, read_source
 from mose.readers.images import opened, orientation, read_frame
 from stseg.cli import describe_os_error
@@ -36,12 +37,21 @@ JPEG_QUALITY = 95
 COLUMNS = ("clip", "source", "name", "kept", "reason", "score", "frames", "objects", *MEASURED,
            "notes")  # fmt: skip
 
+ClipRow: TypeAlias = dict[str, str | int | float]
+"""A row of clips.csv or broken.csv by column."""
+
+Task: TypeAlias = tuple[SourceClip, str]
+"""A clip and the name of its folder, where it is written."""
+
+Result = TypeVar("Result")
+Work: TypeAlias = Callable[[SourceClip, str], Result]
+
 
 @dataclass(frozen=True)
 class Built:
     """What a build did: rows of clips.csv, and clips that could not be read (name, why)."""
 
-    rows: list[dict[str, Any]]
+    rows: list[ClipRow]
     broken: list[tuple[str, str]]
 
 
@@ -61,23 +71,27 @@ def build(roots: Mapping[str, Path], out: Path, config: PlusConfig, processes: i
     unread = [(_key(clip), clip.reason) for clip in free if isinstance(clip, BrokenClip)]
     names = dict(zip(map(_key, clips), clip_names(clips), strict=True))
     (out / ".measures").mkdir(exist_ok=True)
-    measured, broken = _each(_measured, [(clip, out) for clip in clips], processes, "measured")
+    measured, broken = _each(
+        partial(_measured, out), [(clip, "") for clip in clips], processes, "measured"
+    )
     usable = [clip for clip in clips if _key(clip) in measured]
-    rows = [{"source": clip.source, "name": clip.name, **measured[_key(clip)]} for clip in usable]
+    rows = [MeasuredClip(clip.source, clip.name, measured[_key(clip)]) for clip in usable]
     decisions = choose(rows, config)
     chosen = [
-        (clip, out, names[_key(clip)], config.longest_side)
+        (clip, names[_key(clip)])
         for clip, decision in zip(usable, decisions, strict=True)
         if decision.kept
     ]
-    _remove_stale(out, {name for _, _, name, _ in chosen})
-    written, failed = _each(_written, chosen, processes, "written")
+    _remove_stale(out, {name for _, name in chosen})
+    written, failed = _each(
+        partial(_written, out, config.longest_side), chosen, processes, "written"
+    )
     reasons = dict(failed)
     table = []
     for clip, row, decision in zip(usable, rows, decisions, strict=True):
         if _key(clip) in reasons:
             decision = Decision(decision.score, False, f"broken: {reasons[_key(clip)]}")
-        table.append(_row(names[_key(clip)], clip, row, decision))
+        table.append(_row(names[_key(clip)], clip, row.measures, decision))
     table += [_refused_row(clip) for clip in refused]
     broken = [*unread, *broken, *failed]
     write_lists(out, table, broken, roots, written)
@@ -182,14 +196,14 @@ def _key(clip: SourceClip | BrokenClip) -> str:
 
 
 def _each(
-    work: Any, tasks: Sequence[tuple[Any, ...]], processes: int, label: str
-) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """``work(task)`` for every task, whose first entry is a clip: results and failures by key."""
-    results: dict[str, Any] = {}
+    work: Work[Result], tasks: Sequence[Task], processes: int, label: str
+) -> tuple[dict[str, Result], list[tuple[str, str]]]:
+    """``work(clip, name)`` for every task: results and failures by the clip's key."""
+    results: dict[str, Result] = {}
     failures: list[tuple[str, str]] = []
     bar = Progress(len(tasks), f"clips {label}")
     for clip, result, error in _run(work, tasks, processes):
-        if error is None:
+        if result is not None:
             results[_key(clip)] = result
         else:
             failures.append((_key(clip), error))
@@ -199,8 +213,8 @@ def _each(
 
 
 def _run(
-    work: Any, tasks: Sequence[tuple[Any, ...]], processes: int
-) -> Iterator[tuple[SourceClip, Any, str | None]]:
+    work: Work[Result], tasks: Sequence[Task], processes: int
+) -> Iterator[tuple[SourceClip, Result | None, str]]:
     if processes <= 1:
         for task in tasks:
             yield task[0], *_attempt(work, task)
@@ -215,27 +229,28 @@ def _run(
             pool.shutdown(cancel_futures=True)
 
 
-def _attempt(work: Any, task: tuple[Any, ...]) -> tuple[Any, str | None]:
+def _attempt(work: Work[Result], task: Task) -> tuple[Result | None, str]:
+    """The result, or None and why there is none."""
     cv2.setNumThreads(1)
     try:
-        return work(*task), None
+        return work(*task), ""
     except InputError as error:
         return None, str(error)
     except FileNotFoundError as error:
         return None, describe_os_error(error)
 
 
-def _measured(clip: SourceClip, out: Path) -> dict[str, Any]:
+def _measured(out: Path, clip: SourceClip, _: str) -> Measures:
     """The measures of a clip, taken from an earlier build if its files have not changed."""
     path = out / ".measures" / f"{_digest(clip)}.json"
     if path.exists():
-        return json.loads(path.read_text())
-    values = measure(clip).json()
-    write_json(path, values, indent=None)
-    return values
+        return Measures(**json.loads(path.read_text()))
+    measures = measure(clip)
+    write_json(path, measures.json(), indent=None)
+    return measures
 
 
-def _written(clip: SourceClip, out: Path, name: str, longest_side: int) -> str:
+def _written(out: Path, longest_side: int, clip: SourceClip, name: str) -> str:
     """Write a clip, unless a complete one from the same files and of the same size is there."""
     mark = out / ".measures" / f"{name}.written"
     stamp = f"{_digest(clip)} {longest_side}"
@@ -267,10 +282,12 @@ def _remove_stale(out: Path, wanted: set[str]) -> None:
                 shutil.rmtree(path)
 
 
-def _row(name: str, clip: SourceClip, row: Mapping[str, Any], decision: Decision) -> dict[str, Any]:
-    told = {column: row[column] for column in ("source", "name", "frames", "objects", *MEASURED)}
+def _row(name: str, clip: SourceClip, measures: Measures, decision: Decision) -> ClipRow:
+    told = {column: getattr(measures, column) for column in ("frames", "objects", *MEASURED)}
     return {
         "clip": name,
+        "source": clip.source,
+        "name": clip.name,
         **told,
         "kept": int(decision.kept),
         "reason": decision.reason,
@@ -279,7 +296,7 @@ def _row(name: str, clip: SourceClip, row: Mapping[str, Any], decision: Decision
     }
 
 
-def _refused_row(clip: SourceClip) -> dict[str, Any]:
+def _refused_row(clip: SourceClip) -> ClipRow:
     return {
         "source": clip.source, "name": clip.name, "kept": 0, "frames": len(clip),
         "reason": "on a list of evaluation videos", "notes": "; ".join(clip.notes),
@@ -288,7 +305,7 @@ def _refused_row(clip: SourceClip) -> dict[str, Any]:
 
 def write_lists(
     out: Path,
-    table: Sequence[Mapping[str, Any]],
+    table: Sequence[ClipRow],
     broken: Sequence[tuple[str, str]],
     roots: Mapping[str, Path],
     written: Mapping[str, str],
@@ -296,7 +313,7 @@ def write_lists(
     """``moseplus.txt``, ``clips.csv``, ``broken.csv`` and ``LICENCES.txt``."""
     write_text(out / "moseplus.txt", "".join(f"{name}\n" for name in sorted(written.values())))
     write_text(out / "clips.csv", _csv(COLUMNS, table))
-    rows = [{"clip": name, "reason": reason} for name, reason in broken]
+    rows: list[ClipRow] = [{"clip": name, "reason": reason} for name, reason in broken]
     write_text(out / "broken.csv", _csv(("clip", "reason"), rows))
     write_text(out / "LICENCES.txt", licences(roots))
 
@@ -307,7 +324,7 @@ def licences(roots: Mapping[str, Path]) -> str:
     return "Licences of the sources; the strictest holds for the whole.\n" + "\n".join(lines) + "\n"
 
 
-def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+def _csv(columns: Sequence[str], rows: Sequence[ClipRow]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
     writer.writeheader()

@@ -6,13 +6,12 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 
 from mose.plus.clip import BrokenClip, SourceClip
-from mose.plus.measures import MEASURED, distance
+from mose.plus.measures import MEASURED, Measures, distance
 from mose.readers.lists import NameList, read_names, read_text
 from stseg.errors import InputError, unknown
 
@@ -89,15 +88,15 @@ class Guards:
         meant: set[str] = set()
         spelt = [name for clip in clips for name in _spellings(clip)]
         for names in self.lists:
-            found = names.matched(spelt)
-            if found.nowhere:
+            matched = names.matched(spelt)
+            if matched.nowhere:
                 raise InputError(
-                    f"list {names.path} of evaluation videos: {len(found.nowhere)} of"
+                    f"list {names.path} of evaluation videos: {len(matched.nowhere)} of"
                     f" {len(names.entries)} entries mean no clip of the sources"
-                    f" ({', '.join(found.nowhere[:5])}), so they would keep nothing out: mend or"
+                    f" ({', '.join(matched.nowhere[:5])}), so they would keep nothing out: mend or"
                     " remove them"
                 )
-            meant.update(found.names)
+            meant.update(matched.names)
         kept_out = [clip for clip in clips if meant & set(_spellings(clip))]
         return [clip for clip in clips if not meant & set(_spellings(clip))], kept_out
 
@@ -120,56 +119,64 @@ class Decision:
     reason: str
 
 
-def choose(rows: Sequence[Mapping[str, Any]], config: PlusConfig) -> list[Decision]:
-    """Decide on every clip.
+@dataclass(frozen=True)
+class MeasuredClip:
+    """A clip to decide on."""
 
-    rows   per clip ``source``, ``name``, ``frames``, ``fingerprint`` and the measures
+    source: str
+    name: str
+    measures: Measures
+
+
+def choose(clips: Sequence[MeasuredClip], config: PlusConfig) -> list[Decision]:
+    """Decide on every clip.
 
     A clip's score is the weighted mean of its percentile ranks, over all clips of the build,
     in each measure (ties share their mean rank).
     """
-    scores = rank_scores(rows, config.weights)
-    shuffled = list(range(len(rows)))
+    measured = [clip.measures for clip in clips]
+    scores = rank_scores(measured, config.weights)
+    shuffled = list(range(len(clips)))
     random.Random(config.seed).shuffle(shuffled)
     order = sorted(shuffled, key=lambda i: -scores[i])
     decisions: dict[int, Decision] = {}
     taken: dict[str, int] = {}
     prints: list[tuple[str, str]] = []
-    ranks = {measure: _percentile(rows, measure) for measure in MEASURED}
+    ranks = {measure: _percentile(measured, measure) for measure in MEASURED}
     for i in order:
-        row, score = rows[i], scores[i]
-        source, name = row["source"], row["name"]
-        same = (n for p, n in prints if distance(p, row["fingerprint"]) < config.duplicates)
+        source, name, score = clips[i].source, clips[i].name, scores[i]
+        fingerprint, frames = measured[i].fingerprint, measured[i].frames
+        same = (n for p, n in prints if distance(p, fingerprint) < config.duplicates)
         twin = next(same, None)
-        if row["frames"] < max(config.min_frames, 2):
-            reason = f"{row['frames']} frames, fewer than {max(config.min_frames, 2)}"
+        if frames < max(config.min_frames, 2):
+            reason = f"{frames} frames, fewer than {max(config.min_frames, 2)}"
         elif twin is not None:
             reason = f"near duplicate of {twin}"
         elif source not in config.keep and score < config.least_score:
             reason = f"score {score:.3f} below {config.least_score}"
-        elif taken.get(source, 0) >= config.budgets.get(source, len(rows)):
+        elif taken.get(source, 0) >= config.budgets.get(source, len(clips)):
             reason = f"budget of {config.budgets[source]} clips of {source} is used up"
         else:
             taken[source] = taken.get(source, 0) + 1
-            prints.append((row["fingerprint"], f"{source}/{name}"))
+            prints.append((fingerprint, f"{source}/{name}"))
             best = max(MEASURED, key=lambda measure: ranks[measure][i])
             decisions[i] = Decision(score, True, f"score {score:.3f}, most for its {best}")
             continue
         decisions[i] = Decision(score, False, reason)
-    return [decisions[i] for i in range(len(rows))]
+    return [decisions[i] for i in range(len(clips))]
 
 
-def rank_scores(rows: Sequence[Mapping[str, Any]], weights: Mapping[str, float]) -> np.ndarray:
+def rank_scores(measured: Sequence[Measures], weights: Mapping[str, float]) -> np.ndarray:
     """``(clips,)`` in [0, 1]."""
     total = sum(weights.values())
-    if not rows or total <= 0:
-        return np.zeros(len(rows))
-    parts = [weight * _percentile(rows, name) for name, weight in weights.items()]
+    if not measured or total <= 0:
+        return np.zeros(len(measured))
+    parts = [weight * _percentile(measured, name) for name, weight in weights.items()]
     return np.sum(parts, axis=0) / total
 
 
-def _percentile(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
-    values = np.asarray([float(row[name]) for row in rows])
+def _percentile(measured: Sequence[Measures], name: str) -> np.ndarray:
+    values = np.asarray([float(getattr(measures, name)) for measures in measured])
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = counts.cumsum()
     ranks = (last - (counts - 1) / 2 - 1)[inverse]

@@ -111,12 +111,12 @@ class TrackMasks:
         """Where objects overlap, the smaller one is in front. Sources draw whole objects, and the
         other way round a small object could be hidden entirely."""
         ids = np.zeros((self.height, self.width), np.uint8)
-        found = []
+        layers = []
         for number, track in enumerate(self.tracks, start=1):
             mask = decode(track[index], self.height, self.width)
             if mask is not None and mask.any():
-                found.append((int(mask.sum()), number, mask))
-        for _, number, mask in sorted(found, key=lambda entry: (-entry[0], entry[1])):
+                layers.append((int(mask.sum()), number, mask))
+        for _, number, mask in sorted(layers, key=lambda entry: (-entry[0], entry[1])):
             ids[mask] = number
         return ids
 

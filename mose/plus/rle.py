@@ -9,8 +9,9 @@ import numpy as np
 from pycocotools import mask as coco
 
 from stseg.errors import InputError
+from stseg.files import Json
 
-Segmentation = Mapping[str, Any] | Sequence[Any] | str | bytes | None
+Segmentation = Json | Sequence[Any] | str | bytes | None
 """What a JSON holds for one object on one frame: ``{"size": [h, w], "counts": ...}``, the
 counts alone (BURST), a list of polygons, or null."""
 

@@ -22,6 +22,7 @@ from mose.readers.folder import list_folder
 from mose.readers.images import image_size
 from mose.readers.lists import read_json
 from stseg.errors import InputError
+from stseg.files import Json
 
 LICENCES = {
     "mose": "CC BY-NC-SA 4.0",
@@ -55,7 +56,7 @@ def _png_clip(source: str, dataset: Dataset, name: str) -> SourceClip:
             listing = list_folder(folder / name, "mask", name, frames.numbers).check()
             masks |= dict(listing.files)
     start, stop = longest_run([file.number in masks for file in frames.files])
-    notes = [found.sentence for found in frames.notes if found.rule in ("gap", "frame-kinds")]
+    notes = [note.sentence for note in frames.notes if note.rule in ("gap", "frame-kinds")]
     if stop - start < len(frames.files):
         whole = len(frames.files)
         notes.append(f"cut to frames {start}..{stop - 1} of {whole}: the rest has no mask")
@@ -91,7 +92,7 @@ def read_burst(root: Path) -> Iterator[SourceClip | BrokenClip]:
             )
 
 
-def _burst_clip(root: Path, split: str, name: str, sequence: Mapping[str, Any]) -> SourceClip:
+def _burst_clip(root: Path, split: str, name: str, sequence: Json) -> SourceClip:
     _ = sequence["dataset"], sequence["seq_name"]  # KeyError says which is missing
     images = [_slashes(image) for image in sequence["annotated_image_paths"]]
     folder = _image_folder(root, [f"{name}/{image}" for image in images[:1]], split)
@@ -123,7 +124,7 @@ def read_vis(source: str, root: Path) -> Iterator[SourceClip | BrokenClip]:
 
 
 def _vis_clip(
-    source: str, root: Path, split: str, video: Mapping[str, Any], annotations: Sequence[Any]
+    source: str, root: Path, split: str, video: Json, annotations: Sequence[Any]
 ) -> SourceClip:
     names = [_slashes(name) for name in video["file_names"]]
     folder = _image_folder(root, names[:1], split)
@@ -177,7 +178,7 @@ def _track_clip(
     source: str,
     name: str,
     frames: tuple[Path, ...],
-    entry: Mapping[str, Any],
+    entry: Json,
     tracks: list[list[Any]],
     notes: tuple[str, ...],
 ) -> SourceClip:
@@ -208,22 +209,22 @@ def _track_clip(
     return clip
 
 
-def _json_files(root: Path, key: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _json_files(root: Path, key: str) -> Iterator[tuple[Path, Json]]:
     """The JSON files of a source that hold ``key``; training ones only, where names tell."""
     paths = sorted(p for p in root.glob("**/*.json") if len(p.relative_to(root).parts) <= 3)
     training = [p for p in paths if "train" in str(p.relative_to(root)).lower()]
-    found = False
+    count = 0
     for path in training or paths:
         content = read_json(path, "annotation file")
         if isinstance(content, dict) and isinstance(content.get(key), list):
-            found = True
+            count += 1
             yield path, content
-    if not found:
+    if not count:
         raise InputError(f"folder {root} has no JSON with '{key}': give the archive's folder")
 
 
 def _image_folder(root: Path, examples: Sequence[str], split: str) -> Path:
-    """The folder that image names are relative to, found by looking for the first image."""
+    """The folder that image names are relative to: the one that holds the first image."""
     bases = [root, *(root / name for name in ("frames", "JPEGImages", "train", split))]
     bases += [base / name for base in bases for name in ("train", split, "JPEGImages")]
     for example in examples:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from mose.synthetic.config import PRESETS, SyntheticConfig, resolve
+from mose.synthetic.config import PRESETS, SyntheticConfig
 from stseg.cli import EXIT_OK, CommandParser, run_command, say
 from stseg.errors import InputError
 from stseg.progress import progress
@@ -28,47 +28,49 @@ are whole; a larger --videos adds to them.
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = _parser().parse_args(arguments)
-    difficulty = _settings(args.set)
-    config = resolve(args.preset, difficulty)
-    height, width = args.size
-    from mose.synthetic.dataset import SyntheticPlan, write_dataset
-
+    options = {
+        "config": args.preset,
+        "split": args.split,
+        "seed": args.seed,
+        "frames": args.frames,
+        "objects": args.objects,
+        "height": args.size[0],
+        "width": args.size[1],
+        **_settings(args.set),
+    }
     if args.stats is not None:
-        import cv2
-
-        from mose.synthetic import iter_frames
-        from mose.synthetic.stats import clip_stats, table
-
-        if args.stats < 1:
-            raise InputError(f"--stats is {args.stats}, expected how many clips to make")
-        cv2.setNumThreads(1)
-        plan = SyntheticPlan(
-            args.split, args.seed, args.frames, args.objects, height, width, config
-        )
-        clips = [
-            clip_stats(iter_frames(**plan.video(k)))
-            for k in progress(range(args.stats), args.stats, "clips")
-        ]
-        say(table(clips))
+        _print_stats(args.stats, options)
         return EXIT_OK
+    from mose.synthetic.dataset import write_dataset
+
     if args.out is None or args.videos is None:
         raise InputError("give OUT and --videos N, or --stats N")
     root = write_dataset(
         args.out,
         args.videos,
-        split=args.split,
-        seed=args.seed,
-        frames=args.frames,
-        objects=args.objects,
-        height=height,
-        width=width,
-        labels=not args.no_labels,
         processes=args.processes,
-        config=config,
         progress=True,
+        labels=not args.no_labels,
+        **options,
     )
     say(str(root))
     return EXIT_OK
+
+
+def _print_stats(count: int, options: Mapping[str, Any]) -> None:
+    """What happens in clips that are not written."""
+    import cv2
+
+    from mose.synthetic.clip import draw_frames
+    from mose.synthetic.plan import SyntheticPlan
+    from mose.synthetic.stats import clip_stats, table
+
+    if count < 1:
+        raise InputError(f"--stats is {count}, expected how many clips to make")
+    cv2.setNumThreads(1)
+    plan = SyntheticPlan.of(**options)
+    clips = [clip_stats(draw_frames(plan.clip(k))) for k in progress(range(count), count, "clips")]
+    say(table(clips))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,9 +128,9 @@ def _two_numbers(text: str, separator: str, form: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"'{text}' is not of the form {form}") from None
 
 
-def _settings(assignments: Sequence[str]) -> dict[str, Any]:
+def _settings(assignments: Sequence[str]) -> dict[str, float | tuple[float, ...]]:
     """``["leave=0.5", "object_size=0.1,0.4"]`` as keyword arguments."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, float | tuple[float, ...]] = {}
     for text in assignments:
         name, equals, value = text.partition("=")
         try:

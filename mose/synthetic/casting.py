@@ -55,7 +55,8 @@ def build(
         others.append(figure)
     props = [_prop(rng, config, scene, ramp) for _ in range(int(rng.integers(0, config.props + 1)))]
     for figure in (*wanted, *others):
-        _absences(rng, config, scene, figure, props, frames, ramp)
+        shelter = _absence(rng, config, scene, figure, frames, ramp)
+        props += [shelter] if shelter else []
     if config.late > 0:
         for figure in wanted[1:]:
             if rng.random() < config.late:
@@ -203,16 +204,15 @@ def _prop(
     )
 
 
-def _absences(
+def _absence(
     rng: np.random.Generator,
     config: SyntheticConfig,
     scene: Scene,
     figure: Figure,
-    props: list[Figure],
     frames: int,
     ramp: np.ndarray,
-) -> None:
-    """Let a figure leave the frame, or hide behind something that is made for it."""
+) -> Figure | None:
+    """Let a figure leave the frame, or hide behind something that is made for it: the shelter."""
     draw = rng.random()
     size = math.exp(figure.log_size.offset)
     away = draw < config.leave + config.hide and figure.label
@@ -234,7 +234,8 @@ def _absences(
         shelter.parallax = 1.0
         figure.hide = absence(rng, frames, scene.step)
         figure.shelter = shelter
-        props.append(shelter)
+        return shelter
+    return None
 
 
 def _come_late(rng: np.random.Generator, figure: Figure, frames: int) -> None:

@@ -113,66 +113,78 @@ def iter_frames(
     **difficulty: Any,
 ) -> Iterator[Frame]:
     """The frames of `make_clip`, one at a time, in memory that does not grow with their number."""
-    resolved = resolve(config, difficulty)
-    least = check_clip(seed, frames, height, width, objects, resolved)
-    return _frames(seed, frames, height, width, objects, resolved, least)
+    return draw_frames(
+        ClipRequest(seed, frames, height, width, objects, resolve(config, difficulty))
+    )
 
 
-def check_clip(
-    seed: int, frames: int, height: int, width: int, objects: int, config: SyntheticConfig
-) -> int:
-    """Return the least number of pixels of a prompted object; `InputError` for arguments out of
-    range."""
-    for name, value, low, high in (
-        ("seed", seed, 0, 2**63),
-        ("frames", frames, 1, 100_000),
-        ("height", height, 32, 4096),
-        ("width", width, 32, 4096),
-        ("objects", objects, 1, MAX_OBJECTS),
-    ):
-        if not isinstance(value, (int, np.integer)) or not low <= value <= high:
+@dataclass(frozen=True)
+class ClipRequest:
+    """Everything on which a clip depends; `InputError` for numbers out of range, and where the
+    frame is too small for the objects.
+
+    seed      any whole number >= 0
+    objects   how many, at most `MAX_OBJECTS`
+    """
+
+    seed: int
+    frames: int
+    height: int
+    width: int
+    objects: int
+    config: SyntheticConfig
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("seed", 0, 2**63),
+            ("frames", 1, 100_000),
+            ("height", 32, 4096),
+            ("width", 32, 4096),
+            ("objects", 1, MAX_OBJECTS),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or not low <= value <= high:
+                raise InputError(
+                    f"synthetic clip: {name} is {value!r}, expected a whole number in"
+                    f" [{low}, {high}]"
+                )
+        if self.objects * self.least * 8 > self.height * self.width:
             raise InputError(
-                f"synthetic clip: {name} is {value!r}, expected a whole number in [{low}, {high}]"
+                f"synthetic clip: {self.objects} objects of at least {self.least} pixels have no"
+                f" room in frames of {self.height} x {self.width}: ask for fewer objects, larger"
+                " frames or a smaller min_area"
             )
-    least = max(16, math.ceil(config.min_area * height * width))
-    if objects * least * 8 > height * width:
-        raise InputError(
-            f"synthetic clip: {objects} objects of at least {least} pixels have no room in frames"
-            f" of {height} x {width}: ask for fewer objects, larger frames or a smaller min_area"
-        )
-    return least
+
+    @property
+    def least(self) -> int:
+        """The least number of pixels of an object on the frame on which it is given."""
+        return max(16, math.ceil(self.config.min_area * self.height * self.width))
 
 
-def _frames(
-    seed: int,
-    frames: int,
-    height: int,
-    width: int,
-    objects: int,
-    config: SyntheticConfig,
-    least: int,
-) -> Iterator[Frame]:
-    sequence = np.random.SeedSequence(int(seed), spawn_key=(frames, height, width, objects))
+def draw_frames(clip: ClipRequest) -> Iterator[Frame]:
+    """The frames of a clip, one at a time."""
+    height, width, objects, least = clip.height, clip.width, clip.objects, clip.least
+    sequence = np.random.SeedSequence(
+        int(clip.seed), spawn_key=(clip.frames, height, width, objects)
+    )
     scene_rng, grain_rng = (
         np.random.Generator(np.random.PCG64(child)) for child in sequence.spawn(2)
     )
-    scene = build(scene_rng, config, frames, height, width, objects)
+    scene = build(scene_rng, clip.config, clip.frames, height, width, objects)
     arrange(scene_rng, scene, objects, least)
-    optics = film.sample(scene_rng, config, scene.unit)
+    optics = film.sample(scene_rng, clip.config, scene.unit)
     begun = np.zeros(objects + 1, bool)
-    for index in range(frames):
+    for index in range(clip.frames):
         canvas = _background(scene, index)
         labels = np.zeros((height, width), np.uint8)
         whole = np.zeros(objects, np.int64)
-        light = scene.light_at(index * scene.step)
         for figure in scene.figures:
-            pose = scene.pose(figure, index)
-            time = scene.own_time(figure, index)
-            patch = draw(figure.body, figure.skin, pose, light, time, height, width)
+            shot = scene.shot(figure, index)
+            patch = draw(figure.body, figure.skin, shot)
             if patch is None:
                 continue
             if figure.depth > 1 and scene.shadows > 0:
-                _cast_shadow(canvas, patch, scene.shadows, pose.scale)
+                _cast_shadow(canvas, patch, scene.shadows, shot.pose.scale)
             _compose(canvas, patch)
             solid = patch.alpha > 0.5
             patch.over(labels)[solid] = figure.label

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import multiprocessing.connection
 import os
 import shutil
 import threading
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,71 +17,18 @@ import cv2
 import numpy as np
 
 from mose.masks import object_ids, write_mask
-from mose.synthetic.clip import check_clip, iter_frames
-from mose.synthetic.config import SyntheticConfig, resolve
-from stseg.errors import InputError, unknown
+from mose.synthetic.clip import draw_frames
+from mose.synthetic.plan import SyntheticPlan
+from stseg.errors import InputError
 from stseg.files import PARTIAL, appearing_in, locked, write_text
 from stseg.progress import Progress
 
 MANIFEST = "synthetic.json"
-GENERATOR = 1
-"""Version of the generator: a folder made by another version is not continued."""
-
-SPLITS = ("train", "valid", "test")
 _JPEG_QUALITY = 95
 
 
-@dataclass(frozen=True)
-class SyntheticPlan:
-    """What a data set is made of; written beside it as ``synthetic.json``.
-
-    frames, objects   (low, high), drawn per video
-    """
-
-    split: str
-    seed: int
-    frames: tuple[int, int]
-    objects: tuple[int, int]
-    height: int
-    width: int
-    config: SyntheticConfig
-    labels: bool = True
-    generator: int = GENERATOR
-
-    def video(self, index: int) -> dict[str, Any]:
-        """The arguments of `make_clip` for a video; a stream of its own for each."""
-        sequence = np.random.SeedSequence(
-            self.seed, spawn_key=(zlib.crc32(self.split.encode()), index)
-        )
-        rng = np.random.Generator(np.random.PCG64(sequence))
-        return {
-            "seed": int(rng.integers(2**62)),
-            "frames": int(rng.integers(self.frames[0], self.frames[1] + 1)),
-            "objects": int(rng.integers(self.objects[0], self.objects[1] + 1)),
-            "height": self.height,
-            "width": self.width,
-            "config": self.config,
-        }
-
-    def json(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
-
-
 def write_dataset(
-    out: str | Path,
-    videos: int,
-    *,
-    split: str = "test",
-    seed: int = 0,
-    frames: int | tuple[int, int] = (24, 48),
-    objects: int | tuple[int, int] = (1, 4),
-    height: int = 192,
-    width: int = 192,
-    labels: bool = True,
-    processes: int = 1,
-    config: SyntheticConfig | str | None = None,
-    progress: bool = False,
-    **difficulty: Any,
+    out: str | Path, videos: int, *, processes: int = 1, progress: bool = False, **options: Any
 ) -> Path:
     """Make ``out/<split>`` hold ``videos`` videos and return that folder.
 
@@ -96,33 +40,20 @@ def write_dataset(
         OUT/test/Labels/v00000/00000.png       the mask of every frame (not in train)
         OUT/test/synthetic.json                what it was made with
 
-    labels      write ``Labels`` (outside train)
     processes   how many make videos; the bytes do not depend on it
     progress    show a line on standard error
+    options     split, seed, frames, objects, height, width, labels, config and knobs of
+                `SyntheticConfig`, see `SyntheticPlan.of`
 
     Complete videos are kept, so the same call continues an interrupted one, and a larger ``videos``
     extends a folder. Raises `InputError` if the folder holds something else, was made with other
     arguments, or is being written by another process. `OSError` is not caught.
     """
-    plan = SyntheticPlan(
-        split=split,
-        seed=seed,
-        frames=_range(frames, "frames"),
-        objects=_range(objects, "objects"),
-        height=height,
-        width=width,
-        config=resolve(config, difficulty),
-        labels=labels,
-    )
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
+    plan = SyntheticPlan.of(**options)
     for name, value in (("videos", videos), ("processes", processes)):
         if not 1 <= value <= 100_000:
             raise InputError(f"{name} is {value}, expected a whole number of at least 1")
-    for count in plan.objects:
-        for length in plan.frames:
-            check_clip(seed, length, height, width, count, plan.config)
-    root = Path(out) / split
+    root = Path(out) / plan.split
     with _claimed(root, plan):
         todo = [k for k in range(videos) if not (root / "JPEGImages" / video_name(k)).is_dir()]
         bar = Progress(len(todo), "videos") if progress and todo else None
@@ -137,13 +68,6 @@ def write_dataset(
 def video_name(index: int) -> str:
     """The folder of a video."""
     return f"v{index:05d}"
-
-
-def _range(value: int | tuple[int, int], name: str) -> tuple[int, int]:
-    low, high = (value, value) if isinstance(value, int) else value
-    if not 1 <= low <= high:
-        raise InputError(f"{name} are {low} to {high}, expected rising numbers from 1")
-    return low, high
 
 
 @contextlib.contextmanager
@@ -219,7 +143,7 @@ def _write_video(root: Path, plan: SyntheticPlan, index: int) -> int:
         kinds.insert(0, "Labels")
     with appearing_in(root, kinds, name) as partial:
         seen: set[int] = set()
-        for number, frame in enumerate(iter_frames(**plan.video(index))):
+        for number, frame in enumerate(draw_frames(plan.clip(index))):
             stem = f"{number:05d}"
             code = cv2.imencode(
                 ".jpg",

@@ -48,10 +48,7 @@ def coverage(scene: Scene, objects: int, frame: int = 0) -> tuple[np.ndarray, np
     labels = np.zeros((scene.height, scene.width), np.uint8)
     whole = np.zeros(objects, np.int64)
     for figure in scene.figures:
-        time = scene.own_time(figure, frame)
-        light = scene.light_at(0)
-        pose = scene.pose(figure, frame)
-        patch = draw(figure.body, None, pose, light, time, scene.height, scene.width)
+        patch = draw(figure.body, None, scene.shot(figure, frame))
         if patch is None:
             continue
         solid = patch.alpha > 0.5

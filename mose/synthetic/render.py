@@ -60,6 +60,21 @@ class Light:
 
 
 @dataclass(slots=True)
+class Shot:
+    """How a body is seen in one frame.
+
+    time            the body's own time, which its gait and outline follow
+    height, width   of the frame, in pixels
+    """
+
+    pose: Pose
+    light: Light
+    time: float
+    height: int
+    width: int
+
+
+@dataclass(slots=True)
 class Patch:
     """A drawn body: premultiplied colour and coverage of a box of the frame.
 
@@ -83,22 +98,15 @@ class Patch:
         return image[self._rows, self._columns]
 
 
-def draw(
-    body: Body,
-    skin: Skin | None,
-    pose: Pose,
-    light: Light,
-    time: float,
-    height: int,
-    width: int,
-) -> Patch | None:
-    """Draw a body into a patch of a ``height x width`` frame; None where nothing of it is visible.
+def draw(body: Body, skin: Skin | None, shot: Shot) -> Patch | None:
+    """Draw a body into a patch of a frame; None where nothing of it is visible.
 
     Without ``skin`` only the coverage is made, which is the same to the bit.
     """
-    polygons, frames = _place(body, pose, time)
+    pose = shot.pose
+    polygons, frames = _place(body, pose, shot.time)
     margin = 2 + math.ceil(math.hypot(*pose.smear) / 2)
-    boxes = [_box(points, margin, height, width) for points in polygons]
+    boxes = [_box(points, margin, shot.height, shot.width) for points in polygons]
     shown = [box for box in boxes if box is not None]
     if not shown:
         return None
@@ -116,7 +124,7 @@ def draw(
         below = alpha[view]
         below += cover * (1 - below)
         if skin is not None and colour is not None:
-            paint = _paint(body, k, skin, pose, frames[k], light, box, time)
+            paint = _paint(body, k, skin, shot, frames[k], box)
             region = colour[view]
             paint -= region
             paint *= three(cover)
@@ -209,17 +217,16 @@ def _paint(
     body: Body,
     index: int,
     skin: Skin,
-    pose: Pose,
+    shot: Shot,
     frame: Affine,
-    light: Light,
     box: tuple[int, int, int, int],
-    time: float,
 ) -> np.ndarray:
     """Shaded texture of a part over a box: (h, w, 3) float32.
 
     The map from screen to texture is smooth, so it is computed on a coarse grid and enlarged.
     """
     part: Part = body.parts[index]
+    pose, light = shot.pose, shot.light
     x0, y0, x1, y1 = box
     a, b, tx, c, d, ty = frame
     det = a * d - b * c
@@ -233,8 +240,8 @@ def _paint(
     u = (d / det * sx - cx) - b / det * sy
     v = (a / det * sy - cy) - c / det * sx
     if body.bend is not None:
-        u -= body.bend[2](time) * (v + cy) ** 2
-        v -= _sag(body, u + cx, time)
+        u -= body.bend[2](shot.time) * (v + cy) ** 2
+        v -= _sag(body, u + cx, shot.time)
     p, q = u * (1 / part.extent[0]), v * (1 / part.extent[1])
     radius = np.minimum(p * p + q * q, 2.5)
     # Towards the rim a rounded surface turns away: its texture crowds and it darkens.

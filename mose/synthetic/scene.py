@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mose.synthetic.motion import Absence, Wave, ease
-from mose.synthetic.render import Light, Pose, Skin
+from mose.synthetic.render import Light, Pose, Shot, Skin
 from mose.synthetic.shapes import Body
 
 
@@ -101,6 +101,16 @@ class Scene:
                     pose.smear[1] * longest / length,
                 )
         return pose
+
+    def shot(self, figure: Figure, frame: int) -> Shot:
+        """How a figure is seen at a frame index."""
+        return Shot(
+            self.pose(figure, frame),
+            self.light_at(frame * self.step),
+            self.own_time(figure, frame),
+            self.height,
+            self.width,
+        )
 
     def own_time(self, figure: Figure, frame: float) -> float:
         """The figure's own time, which its path, gait and outline follow."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mose.dataset import ANNOTATIONS, RESOLUTIONS
+from mose.layout import ANNOTATIONS, RESOLUTIONS
 from mose.readers.lists import read_json
 from mose.readers.numbers import number_names
 from mose.results import Results, by_video, wrapping

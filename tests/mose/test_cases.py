@@ -1,7 +1,6 @@
 """Inputs that look right and are not, after reports about other software: read as meant."""
 
 import os
-import stat
 import zipfile
 
 import av
@@ -13,12 +12,12 @@ from PIL import Image
 from mose import InputError, open_video
 from mose.check import check_dataset, check_results
 from mose.dataset import matches_name, open_dataset
-from mose.masks import read_mask, write_mask
+from mose.masks import write_mask
 from mose.readers.folder import list_folder
 from mose.readers.images import image_size, read_frame
 from mose.readers.lists import read_json, read_names
+from mose.readers.masks import read_mask
 from mose.readers.meaning import MaskMeaning
-from mose.results import Results
 
 SIZE = (24, 32)
 TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
@@ -68,25 +67,6 @@ def test_255_is_one_object_only_where_no_mask_of_the_data_set_says_otherwise(tmp
     write_video(tmp_path / "mixed", "b", masks={"00000": np.maximum(blocks(1, 3), void)})
     with pytest.raises(InputError, match="to be ignored"):
         open_dataset(tmp_path / "mixed").video("a").check_prompts()
-
-
-def test_labels_keep_what_is_to_be_ignored(tmp_path):
-    void = np.where(blocks(1) > 0, 255, 0).astype(np.uint8)
-    masks = {"0": blocks(1), "001": void, "2": blocks(1)}
-    write_video(tmp_path, "a", masks=masks)
-    (tmp_path / "Annotations/a/2.png").rename(tmp_path / "Annotations/a/2.PNG")
-    dataset = open_dataset(tmp_path, labels="Annotations")
-    labels = dataset.label_masks("a", dataset.video("a"))
-    assert [set(np.unique(labels(i))) for i in range(3)] == [{0, 1}, {0, 255}, {0, 1}]
-    assert labels.count == "labels of 3 of 3 frames of video a"
-
-
-def test_labels_that_are_not_there_are_an_error(tmp_path):
-    write_video(tmp_path, "a")
-    (tmp_path / "Labels/a").mkdir(parents=True)
-    dataset = open_dataset(tmp_path, labels="Labels")
-    with pytest.raises(InputError, match="video a has no label"):
-        dataset.label_masks("a", dataset.video("a"))
 
 
 class TestNoIds:
@@ -211,17 +191,6 @@ def test_zips_are_read_as_they_unpack(tmp_path, form):
     rules = {finding.rule for finding in report.findings}
     assert "dot-slash" in rules
     assert rules <= {"dot-slash", "wrapping-folder"}
-
-
-def test_links_in_zips(tmp_path):
-    with zipfile.ZipFile(tmp_path / "r.zip", "w") as archive:
-        archive.writestr("a/0.png", b"content")
-        for name, target in (("a/1.png", "0.png"), ("b", "a")):
-            entry = zipfile.ZipInfo(name)
-            entry.create_system, entry.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
-            archive.writestr(entry, target)
-    results = Results(tmp_path / "r.zip")
-    assert results.read("a/1.png") == results.read("b/0.png") == b"content"
 
 
 def test_exact_names_come_before_patterns():

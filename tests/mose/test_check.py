@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from layouts import SIZE, blocks, write_frames, write_masks, write_video
+from layouts import SIZE, blocks, write_masks, write_video
 from PIL import Image
 
 from mose import InputError
-from mose.check import check_dataset, check_results, main
+from mose.check import check_results, main
 from mose.dataset import open_dataset
 from mose.findings import NOTE, RULES, SEVERITIES, Finding, lines
 from mose.masks import write_mask
@@ -249,62 +249,6 @@ class TestRefused:
             archive.writestr("cat/00000.png", bytes(65 << 20))
         with pytest.raises(InputError, match="too large for a mask"):
             Results(tmp_path / "s.zip").read("cat/00000.png")
-
-
-class TestDataset:
-    def rules(self, root):
-        findings = check_dataset(open_dataset(root), processes=1).findings
-        assert all("\n" not in f.sentence for f in findings)
-        return [(f.rule, f.video, f.file) for f in findings]
-
-    def test_a_good_one(self, root):
-        assert self.rules(root) == []
-
-    def test_truncated_frame(self, root):
-        path = root / "JPEGImages/cat/00001.jpg"
-        path.write_bytes(path.read_bytes()[:-40])
-        assert self.rules(root) == [("undecodable", "cat", "00001.jpg")]
-
-    def test_bytes_after_a_whole_frame_do_no_harm(self, root):
-        path = root / "JPEGImages/cat/00001.jpg"
-        path.write_bytes(path.read_bytes() + bytes(200))
-        assert self.rules(root) == []
-
-    def test_frame_that_is_no_image(self, root):
-        (root / "JPEGImages/cat/00001.jpg").write_bytes(b"x" * 100)
-        assert self.rules(root) == [("undecodable", "cat", "00001.jpg")]
-
-    def test_frame_of_another_size(self, root):
-        write_frames(root / "JPEGImages/cat", ["00002"], size=(10, 12))
-        assert self.rules(root) == [("frame-size", "cat", "00002.jpg")]
-
-    def test_names_that_are_not_numbers(self, root):
-        (root / "JPEGImages/cat/00002.jpg").rename(root / "JPEGImages/cat/last.jpg")
-        assert self.rules(root) == [("video", "cat", None)]
-
-    def test_masks(self, root):
-        masks = root / "Annotations"
-        save(masks / "cat/00001.png", np.zeros((*SIZE, 3), np.uint8))
-        write_mask(masks / "dog/00001.png", blocks(2, size=(5, 5)))
-        assert self.rules(root) == [("mode", "cat", "00001.png"), ("size", "dog", "00001.png")]
-
-    def test_void_late_and_empty(self, root):
-        masks = root / "Annotations"
-        save(masks / "cat/00000.png", np.where(blocks(1) > 0, blocks(1), 255).astype(np.uint8))
-        shutil.copy(masks / "dog/00000.png", masks / "dog/00001.png")
-        (masks / "dog/00000.png").unlink()
-        assert self.rules(root) == [("void", "cat", "00000.png"), ("late-first-mask", "dog", None)]
-        write_masks(masks / "cat", {"00000": np.zeros(SIZE, np.uint8)})
-        assert ("video", "cat", None) in self.rules(root)
-
-    def test_no_mask(self, root):
-        shutil.rmtree(root / "Annotations/cat")
-        assert self.rules(root) == [("video", "cat", None)]
-
-    def test_meta(self, root):
-        entry = {"length": 4, "height": SIZE[0], "width": 99, "objects": []}
-        (root / "meta.json").write_text(json.dumps({"videos": {"cat": entry}}))
-        assert self.rules(root) == [("meta", "cat", None)] * 2
 
 
 def test_several_processes_find_the_same(tmp_path):

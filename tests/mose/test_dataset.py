@@ -9,7 +9,9 @@ from layouts import SIZE, blocks, write_frames, write_masks, write_video
 from PIL import Image
 
 from mose import InputError
-from mose.dataset import VideoInfo, is_dataset, open_dataset, split_folders
+from mose.dataset import open_dataset
+from mose.layout import is_dataset, split_folders
+from mose.meta import VideoMeta
 
 
 def refused(match, *arguments, **options):
@@ -168,7 +170,7 @@ class TestMasks:
 class TestVideos:
     def test_a_name_that_is_not_there(self, mose):
         dataset = open_dataset(mose, "train")
-        for access in (dataset.video, dataset.info):
+        for access in (dataset.video, dataset.labels_folder):
             with pytest.raises(InputError, match="did you mean 'train-a'"):
                 access("train-aa")
 
@@ -199,44 +201,33 @@ class TestVideos:
 
     def test_a_data_set_travels_between_processes(self, mose):
         dataset = open_dataset(mose, "train")
-        dataset.info("train-a")
         again = pickle.loads(pickle.dumps(dataset))
         assert again == dataset
-        assert again.info("train-a") == dataset.info("train-a")
+        assert len(again.video("train-a")) == len(dataset.video("train-a"))
 
 
-class TestInfo:
-    def test_from_the_files(self, flat):
-        assert open_dataset(flat).info("cat") == VideoInfo(3, *SIZE, 2)
-
-    def test_of_a_fully_annotated_video_from_the_first_mask(self, tmp_path):
-        names = [f"{n:05d}" for n in range(12)]
-        masks = dict.fromkeys(names, blocks(1, 2))
-        write_video(tmp_path, "x", names, masks)
-        (tmp_path / "Annotations/x/00011.png").write_bytes(b"damaged")
-        assert open_dataset(tmp_path).info("x") == VideoInfo(12, *SIZE, 2)
-
-    @pytest.mark.parametrize("objects", [["1", "2", "7"], {"1": {}, "2": {}, "7": {}}, 3])
+class TestMeta:
+    @pytest.mark.parametrize("objects", [["1", "2", "7"], {"7": {}, "1": {}, "2": {}}])
     @pytest.mark.parametrize(
         "place", ["valid/meta.json", "valid/meta_valid.json", "meta_valid.json", "meta_val.json"]
     )
-    def test_from_the_meta_file(self, mose, place, objects):
+    def test_what_the_meta_file_says(self, mose, place, objects):
         entry = {"length": 99, "height": 1080, "width": 1920, "objects": objects}
-        (mose / place).write_text(json.dumps({"videos": {"valid-a": entry}}))
-        dataset = open_dataset(mose, "valid")
-        assert dataset.info("valid-a") == VideoInfo(99, 1080, 1920, 3)
-        assert dataset.info("valid-b") == VideoInfo(3, *SIZE, 2)
+        (mose / place).write_text(json.dumps({"videos": {"valid-a": entry, "valid-b": {}}}))
+        meta = open_dataset(mose, "valid").meta
+        assert meta == {"valid-a": VideoMeta(99, 1080, 1920, (1, 2, 7)), "valid-b": VideoMeta()}
 
-    def test_what_the_meta_file_lacks_comes_from_the_files(self, mose):
-        entry = {"objects": {"1": {}, "2": {}, "3": {}}, "height": None}
-        (mose / "valid/meta.json").write_text(json.dumps({"videos": {"valid-a": entry}}))
-        assert open_dataset(mose, "valid").info("valid-a") == VideoInfo(3, *SIZE, 3)
+    def test_without_one(self, mose):
+        assert open_dataset(mose, "valid").meta == {}
 
-    @pytest.mark.parametrize("text", ["{", "[]", '{"video": {}}', '{"videos": {"a": 3}}'])
+    @pytest.mark.parametrize(
+        "text",
+        ["{", "[]", '{"video": {}}', '{"videos": {"a": 3}}', '{"videos": {"a": {"length": "x"}}}'],
+    )
     def test_a_damaged_meta_file(self, mose, text):
         (mose / "valid/meta.json").write_text(text)
         with pytest.raises(InputError, match=r"meta\.json is damaged"):
-            open_dataset(mose, "valid").info("valid-a")
+            _ = open_dataset(mose, "valid").meta
 
 
 def test_is_dataset(mose, flat, tmp_path):

@@ -9,8 +9,9 @@ from layouts import blocks, write_video
 
 from mose import InputError
 from mose.check import check_results
-from mose.dataset import open_dataset, read_meta
+from mose.dataset import open_dataset
 from mose.masks import write_mask
+from mose.meta import VideoMeta, read_meta
 from mose.readers.lists import read_names
 
 NAMES = ("bear", "cat", "my dog")
@@ -89,7 +90,7 @@ def jsons(tmp_path, numbers):
             assert not whole, number
             assert str(path) in str(error), number  # noqa: PT017
             continue
-        assert not whole or found == content["videos"]
+        assert not whole or found == {"v": VideoMeta(length=3, objects=(1, 2))}
 
 
 KINDS = pytest.mark.parametrize("kind", [zips, lists, jsons])

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mose import InputError, Video, open_video
+from mose.corrections import GivenMasks, masks_in_turn
 from mose.masks import write_mask
 
 HEIGHT, WIDTH, FRAMES = 12, 16, 6
@@ -120,6 +121,23 @@ def test_corrections_are_part_of_the_fingerprint(tmp_path):
     before = opened(tmp_path).fingerprint()
     write_mask(folder / "00003.png", np.where(MOVED, 2, 0).astype(np.uint8))
     assert opened(tmp_path).fingerprint() != before
+
+
+def test_the_first_mask_of_an_object_is_its_prompt_and_later_ones_correct_it():
+    both, one = np.array([[1, 2]], np.uint8), np.array([[0, 1]], np.uint8)
+    masks = [
+        GivenMasks((1,), (), one),
+        None,
+        GivenMasks((2,), (1,), both),
+        GivenMasks((), (1, 2), one),
+    ]
+    prompts, corrections, gone = masks_in_turn(masks)
+    assert {place: mask.tolist() for place, mask in prompts.items()} == {0: [[0, 1]], 2: [[0, 2]]}
+    assert {place: mask.tolist() for place, mask in corrections.items()} == {
+        2: [[1, 0]],
+        3: [[0, 1]],
+    }
+    assert gone == {3: (2,)}
 
 
 def test_a_folder_holds_masks_and_who_is_gone(tmp_path):

@@ -16,8 +16,8 @@ from pycocotools import mask as coco
 from mose import InputError
 from mose.masks import read_mask, write_mask
 from mose.plus.__main__ import main
-from mose.plus.choose import PlusConfig, choose
-from mose.plus.measures import MEASURED, measure
+from mose.plus.choose import MeasuredClip, PlusConfig, choose
+from mose.plus.measures import Measures, measure
 from mose.plus.rle import decode
 from mose.plus.sources import read_source
 
@@ -393,10 +393,9 @@ def test_measures_tell_what_they_say(tmp_path):
 @settings(max_examples=40, deadline=None)
 def test_choice_is_deterministic_and_ranks_in_the_unit_interval(values, seed):
     clips = [
-        {"source": "davis", "name": str(i), "frames": 20, "fingerprint": f"{1 << (8 * i):048x}",
-         **dict(zip(MEASURED, v, strict=True))}
+        MeasuredClip("davis", str(i), Measures(20, 1, *v, fingerprint=f"{1 << (8 * i):048x}"))
         for i, v in enumerate(values)
-    ]  # fmt: skip
+    ]
     config = PlusConfig(seed=seed, duplicates=1)
     decisions = choose(clips, config)
     assert decisions == choose(clips, config)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mose.synthetic import PRESETS, SyntheticConfig, iter_frames, make_clip
 from mose.synthetic.motion import Absence, pacing
-from mose.synthetic.render import Light, Pose, draw
+from mose.synthetic.render import Light, Pose, Shot, draw
 from mose.synthetic.shapes import Body, Part
 from mose.synthetic.stats import clip_stats, summary
 from mose.video import Video
@@ -117,7 +117,7 @@ def test_coverage_of_a_square(dx, dy, half, angle):
     """It has the square's middle and its borders to within half a pixel."""
     square = Part(np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]]))
     pose = Pose(15.5 + dx, 15.5 + dy, half, angle)
-    patch = draw(Body([square], (0,)), None, pose, Light(1, 0, 0), 0.0, 32, 32)
+    patch = draw(Body([square], (0,)), None, Shot(pose, Light(1, 0, 0), 0.0, 32, 32))
     assert patch is not None
     alpha = np.zeros((32, 32))
     patch.over(alpha)[...] = patch.alpha
@@ -139,9 +139,9 @@ def test_drawing_for_coverage_and_for_colour_agree():
     scene = build(rng, resolve("hard"), 12, 80, 80, 4)
     drawn = 0
     for figure in scene.figures:
-        pose, time = scene.pose(figure, 3), scene.own_time(figure, 3)
-        shape = draw(figure.body, None, pose, scene.light_at(0), time, 80, 80)
-        paint = draw(figure.body, figure.skin, pose, scene.light_at(0), time, 80, 80)
+        shot = scene.shot(figure, 3)
+        shape = draw(figure.body, None, shot)
+        paint = draw(figure.body, figure.skin, shot)
         if shape is None or paint is None or paint.colour is None:
             assert shape is paint
             continue

@@ -13,7 +13,9 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from mose import InputError
-from mose.masks import MaskError, decode_mask, object_ids, read_mask, values, write_mask
+from mose.masks import write_mask
+from mose.palette import object_ids, values
+from mose.readers.masks import MaskError, decode_mask, read_mask
 
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 ID_MASKS = arrays.arrays(np.uint8, SHAPES, elements=st.integers(0, 254))

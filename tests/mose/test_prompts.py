@@ -1,0 +1,39 @@
+"""Given masks: which objects appear where."""
+
+import numpy as np
+from layouts import blocks
+
+from mose.masks import write_mask
+from mose.prompts import GivenMask, Prompts
+
+
+def test_an_object_is_prompted_where_it_first_appears():
+    prompts = Prompts({2: blocks(1, 2), 0: blocks(1), 3: blocks(2)})
+    assert list(prompts) == [0, 2]
+    assert [prompts.ids(index) for index in range(4)] == [(1,), (), (2,), ()]
+    assert set(np.unique(prompts[2])) == {0, 2}
+    assert prompts.shape(2) == blocks(1).shape
+    assert 3 not in prompts
+
+
+def test_files_of_one_object_each_are_merged_with_the_smaller_in_front(tmp_path):
+    large, small = np.zeros((2, 8, 8), np.uint8)
+    large[1:7, 1:7] = small[3:5, 3:5] = 1
+    files = []
+    for object_id, mask in ((3, large), (7, small)):
+        write_mask(tmp_path / f"{object_id}.png", mask)
+        files.append(GivenMask(tmp_path / f"{object_id}.png", object_id))
+    prompts = Prompts({0: tuple(files)})
+    assert prompts.per_object
+    assert prompts.paths() == tuple(file.path for file in files)
+    assert prompts.source(0) == str(files[0].path)
+    assert np.array_equal(prompts[0], np.where(small > 0, 7, large * 3))
+
+
+def test_255_beside_ids_is_ignored():
+    mask = blocks(1, 2)
+    mask[0] = 255
+    prompts = Prompts({0: mask})
+    assert prompts.ids(0) == (1, 2)
+    assert prompts.ignored == (0,)
+    assert 255 not in prompts[0]
