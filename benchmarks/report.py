@@ -43,14 +43,14 @@ def make_video(root: Path, images: Path, frames: int) -> None:
 
     from mose.masks import write_mask
     from selection.evidence import PSEUDO_LABEL
-    from selection.report.document import stills_folder
     from selection.report.stills import StillsWriter
+    from selection.run_paths import RunPaths
 
     rng = np.random.default_rng(0)
     texture = rng.integers(0, 255, (HEIGHT // 8, WIDTH // 8 + 60, 3), dtype=np.uint8)
     names = (*MEMBERS, PSEUDO_LABEL)
     folders = [root / "masks/v000", root / "pseudo-labels/v000", images / "v000"]
-    stills = stills_folder(root, "v000")
+    stills = RunPaths(root).stills("v000")
     for folder in (*folders, stills, root / "selection/timelines"):
         folder.mkdir(parents=True)
     writer = StillsWriter(stills, frames, HEIGHT, WIDTH, names, labelled=False)

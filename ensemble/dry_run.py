@@ -37,7 +37,7 @@ def describe_plan(plan: Plan) -> str:
         for member, cost in zip(members, costs, strict=True)
     ]
     table = format_table(HEADS, rows)
-    sizes = [(found.height * found.width, name) for name, found in plan.inputs.items()]
+    sizes = [(video.height * video.width, name) for name, video in plan.inputs.items()]
     largest = max(sizes, default=(0, ""))
     # Per member: ids, soft masks and scoring maps of one frame; nothing grows with length.
     finish = largest[0] * (len(members) + 1) * 12 / 2**20
@@ -67,11 +67,11 @@ def largest_memory(plan: Plan, member: MemberConfig) -> int | None:
     forecasts = [
         device_memory(
             member.adapter,
-            VideoShape(found.height, found.width, found.objects, found.frames),
+            VideoShape(video.height, video.width, video.objects, video.frames),
             member.options,
             size,
         )
-        for found in plan.inputs.values()
+        for video in plan.inputs.values()
     ]
     return max((forecast for forecast in forecasts if forecast is not None), default=None)
 

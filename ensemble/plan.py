@@ -70,15 +70,15 @@ def make_plan(
         finished: set[str] = set()
         whole: dict[str, list[str]] = {member.name: [] for member in config.members}
         pairs: list[Pair] = []
-        for name, found in inputs.items():
-            if stored.is_finished(name, found.fingerprint):
+        for name, video in inputs.items():
+            if stored.is_finished(name, video.fingerprint):
                 finished.add(name)
                 continue
             for member in whole:
-                if stored.is_whole(member, name, found.fingerprint):
+                if stored.is_whole(member, name, video.fingerprint):
                     whole[member].append(name)
                 else:
-                    pairs.append(Pair(member, name, found.units))
+                    pairs.append(Pair(member, name, video.units))
     held = {member: tuple(names) for member, names in whole.items()}
     return Plan(job, videos, inputs, frozenset(finished), held, tuple(pairs), broken, tuple(notes))
 
@@ -131,10 +131,10 @@ def choose_videos(dataset: Dataset, patterns: Iterable[str]) -> tuple[str, ...]:
     names = set(dataset.videos)
     chosen: set[str] = set()
     for pattern in patterns:
-        found = {pattern} if pattern in names else {n for n in names if matches_name(n, pattern)}
-        if not found:
+        matching = {pattern} if pattern in names else {n for n in names if matches_name(n, pattern)}
+        if not matching:
             raise unknown("video", pattern, dataset.videos, f" in {dataset.root}")
-        chosen |= found
+        chosen |= matching
     return tuple(name for name in dataset.videos if name in chosen)
 
 

@@ -55,15 +55,15 @@ def look_at_all(
         looks = pool.map(partial(_look_or_say_why, dataset), rest)
         if len(rest) > LOOK_AT_ALL:
             looks = progress(looks, len(rest), "looking at the videos:")
-        for name, (found, more) in zip(rest, looks, strict=True):
+        for name, (seen, more) in zip(rest, looks, strict=True):
             notes += more
-            if isinstance(found, str):
-                broken[name] = found
+            if isinstance(seen, str):
+                broken[name] = seen
                 continue
-            inputs[name] = found
-            if found.stamps and found != known.get(name):
-                journal.note_input(name, found)
-            elif found != known.get(name):
+            inputs[name] = seen
+            if seen.stamps and seen != known.get(name):
+                journal.note_input(name, seen)
+            elif seen != known.get(name):
                 journal.forget_input(name)
     return {name: inputs[name] for name in videos if name in inputs}, broken, notes
 
@@ -89,11 +89,11 @@ def look_at(dataset: Dataset, name: str) -> tuple[Input, tuple[Finding, ...]]:
     for file in files:
         stamps += _size_and_time(_path(folders, file))
     video.check_prompts()
-    found = Input(video.fingerprint(), len(video), len(video.object_ids), video.height, video.width)
+    seen = Input(video.fingerprint(), len(video), len(video.object_ids), video.height, video.width)
     notes = [*video.notes, *_label_notes(dataset, video)]
     if max(stamps) > (time.time() - SETTLED) * 1e9:
-        return found, tuple(notes)
-    return found._replace(files=files, stamps=tuple(stamps)), tuple(notes)
+        return seen, tuple(notes)
+    return seen._replace(files=files, stamps=tuple(stamps)), tuple(notes)
 
 
 def _label_notes(dataset: Dataset, video: Video) -> list[Finding]:
@@ -140,8 +140,8 @@ def _modified(path: str) -> int:
 
 
 def _size_and_time(path: str) -> tuple[int, int]:
-    found = os.stat(path)
-    return found.st_size, found.st_mtime_ns
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
 
 
 def _mask_files(video: Video, dataset: Dataset) -> tuple[str, ...]:

@@ -71,8 +71,8 @@ def features(evidence: Evidence) -> np.ndarray:
 
 def _features(evidence: Evidence) -> np.ndarray:
     count, objects = len(evidence.candidates), len(evidence.object_ids)
-    found = _of_candidates(evidence)
-    agreement = found["agreement"][:-1]
+    table = _of_candidates(evidence)
+    agreement = table["agreement"][:-1]
     spread = agreement.std(axis=0) if len(agreement) else np.zeros(objects)
     content = {
         "spread": spread,
@@ -81,12 +81,12 @@ def _features(evidence: Evidence) -> np.ndarray:
         "objects": np.full(objects, np.log(max(objects, 1))),
         "frames": np.full(objects, np.log(len(evidence.frames))),
     }
-    found |= {k: np.broadcast_to(v, (count, objects)) for k, v in content.items()}
-    found["fused_spread"] = found["fused"] * found["spread"]
-    found["prior_spread"] = found["prior"] * found["spread"]
+    table |= {k: np.broadcast_to(v, (count, objects)) for k, v in content.items()}
+    table["fused_spread"] = table["fused"] * table["spread"]
+    table["prior_spread"] = table["prior"] * table["spread"]
     for name in RELATIVE:
-        found[f"{name}_relative"] = found[name] - found[name].mean(axis=0)
-    return np.stack([found[name] for name in NAMES], axis=-1)
+        table[f"{name}_relative"] = table[name] - table[name].mean(axis=0)
+    return np.stack([table[name] for name in NAMES], axis=-1)
 
 
 def _of_candidates(evidence: Evidence) -> dict[str, np.ndarray]:
@@ -109,7 +109,7 @@ def _of_candidates(evidence: Evidence) -> dict[str, np.ndarray]:
     seen = np.where(scored, evidence["area"] > 0, np.nan)
     fused = np.zeros((count, objects))
     fused[-1] = 1.0
-    found = {
+    table = {
         "prior": np.repeat(evidence.priors[:, None], objects, axis=1),
         "fused": fused,
         "agreement": _filled(whole),
@@ -124,13 +124,13 @@ def _of_candidates(evidence: Evidence) -> dict[str, np.ndarray]:
         "appearance": _filled(_mean(evidence["appearance"])),
         "appearance_low": _filled(_low(evidence["appearance"], 0)),
     }
-    members = found["agreement"][:-1]
+    members = table["agreement"][:-1]
     lead = np.zeros((count, objects))
     for row in range(count - 1):
         others = np.delete(members, row, axis=0)
         lead[row] = members[row] - (others.max(axis=0) if len(others) else members[row])
-    found["agreement_lead"] = lead
-    return found | _of_areas(evidence["area"])
+    table["agreement_lead"] = lead
+    return table | _of_areas(evidence["area"])
 
 
 def _of_areas(area: np.ndarray) -> dict[str, np.ndarray]:

@@ -26,7 +26,7 @@ class IdentityWatch:
         self._evidence = evidence
         self._before: list[np.ndarray] = []
 
-    def look(self, index: int, scored: Sequence[int], masks: Sequence[np.ndarray]) -> None:
+    def add(self, index: int, scored: Sequence[int], masks: Sequence[np.ndarray]) -> None:
         """Take up frame ``index``: ``(H, W) uint8`` ids of every candidate, the fused ones last.
 
         ``scored`` are the objects given on earlier frames.

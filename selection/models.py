@@ -113,10 +113,10 @@ class Recommender:
             return expected
         # scikit-learn's trees were grown on numbers of this precision
         rows = values.reshape(-1, values.shape[-1]).astype(np.float32)
-        found = np.sum([tree(rows) for tree in self.trees], axis=0).reshape(expected.shape)
-        found = found + _column(self.gains, candidates)
+        offset = np.sum([tree(rows) for tree in self.trees], axis=0).reshape(expected.shape)
+        offset = offset + _column(self.gains, candidates)
         middle = expected.mean(axis=0)
-        return middle + (expected - middle + found - found.mean(axis=0)) / 2
+        return middle + (expected - middle + offset - offset.mean(axis=0)) / 2
 
     def stranger(self, candidates: Sequence[str]) -> str | None:
         """The first candidate that is unknown to the fit."""

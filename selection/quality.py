@@ -83,9 +83,9 @@ def count_patterns(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         for m, row in enumerate(chosen):
             codes |= row.astype(np.uint16) << np.uint16(m)
         table = np.bincount(codes)
-        found = np.flatnonzero(table)
-        patterns = (found[None] >> np.arange(members)[:, None]) & 1
-        return patterns.astype(bool), table[found].astype(np.float64)
+        present = np.flatnonzero(table)
+        patterns = (present[None] >> np.arange(members)[:, None]) & 1
+        return patterns.astype(bool), table[present].astype(np.float64)
     packed = np.ascontiguousarray(np.packbits(chosen, axis=0).T)
     rows, counts = np.unique(packed, axis=0, return_counts=True)
     unpacked = np.unpackbits(np.ascontiguousarray(rows.T), axis=0, count=members)

@@ -6,6 +6,8 @@ which writes them; `ensemble.storage.run_directory` adds which parts of a run ar
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,22 @@ FOLDERS = ("predictions", "pseudo-labels", "masks", "selection/timelines")
 
 WRITTEN = (".", "pseudo-labels", "selection", "selection/timelines", "report", "report/frames")
 """Folders, besides predictions and masks, in which a killed writer may have left files."""
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
+_HASHED = re.compile(r".*-[0-9a-f]{8}")
+
+
+def page_name(video: str) -> str:
+    """The file name, without suffix, of a video's page: the video's own where that is safe.
+
+    Other names (and "index") are reduced to safe characters and get a hash, so that two videos
+    never share a page.
+    """
+    if _PLAIN.fullmatch(video) and not _HASHED.fullmatch(video) and video.lower() != "index":
+        return video
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", video)[:60].lstrip(".")
+    return f"{plain}-{hashlib.sha256(video.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +92,14 @@ class RunPaths:
     def report(self) -> Path:
         return self.root / "report" / "index.html"
 
+    def page(self, video: str) -> Path:
+        """The page of a video in the report."""
+        return self.root / "report" / f"{page_name(video)}.html"
+
+    def stills(self, video: str) -> Path:
+        """Small pictures of a video, for the report."""
+        return self.root / "report" / "frames" / page_name(video)
+
     @property
     def all_masks(self) -> Path:
         return self.root / "masks"
@@ -94,6 +120,19 @@ class RunPaths:
 
     def prediction(self, member: str, video: str) -> Path:
         return self.predictions(member) / video
+
+    def prediction_file(self, member: str, video: str, name: str) -> str:
+        """A file of a prediction. A string, like `finished_files`: a plan looks at a million of
+        them, and joining paths takes eight times as long as the look."""
+        return f"{self.root}/predictions/{member}/{video}/{name}"
+
+    def finished_files(self, video: str) -> tuple[str, str, str]:
+        """The record and the folders of masks and of pseudo-labels of a finished video."""
+        return (
+            f"{self.root}/selection/{video}.json",
+            f"{self.root}/masks/{video}",
+            f"{self.root}/pseudo-labels/{video}",
+        )
 
     def record_path(self, video: str) -> Path:
         """The selection record of a video."""

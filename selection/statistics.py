@@ -63,5 +63,5 @@ def error_of_chance(stated: np.ndarray, draws: int = 200, seed: int = 0) -> floa
     """The calibration error that perfectly calibrated probabilities would show on so few videos:
     its mean if events happen exactly as often as stated."""
     rng = np.random.default_rng(seed)
-    found = [calibration_error(stated, rng.random(len(stated)) < stated) for _ in range(draws)]
-    return float(np.mean(found))
+    errors = [calibration_error(stated, rng.random(len(stated)) < stated) for _ in range(draws)]
+    return float(np.mean(errors))

@@ -105,5 +105,5 @@ def state(model: Sureness, values: np.ndarray) -> Forecast:
 
 def _known(table: Mapping[str, float], whole: Mapping[str, float]) -> dict[str, float]:
     """An object's scores; the video's where the object is nowhere scored."""
-    found = {name: score for name, score in table.items() if not np.isnan(score)}
-    return found or dict(whole)
+    scored = {name: score for name, score in table.items() if not np.isnan(score)}
+    return scored or dict(whole)

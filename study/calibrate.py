@@ -75,10 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def read_names(path: Path) -> tuple[str, ...]:
     """Names of videos, one per line."""
-    found = read_list(path).entries
-    if not found:
+    names = read_list(path).entries
+    if not names:
         raise InputError(f"list of videos {path} is empty: write a name per line")
-    return tuple(unquoted(name) for name in found)
+    return tuple(unquoted(name) for name in names)
 
 
 def calibrate(
@@ -137,9 +137,9 @@ def fit(
             for key, model in zip(keys(options), fit_both(videos, choices), strict=True):
                 sureness[key] = model
             if granularity == "video":
-                found = evaluate("", videos, options, given, None)
-                mean = mean_score(found.truths)
-                ece = found.videos.error if found.videos else float("nan")
+                result = evaluate("", videos, options, given, None)
+                mean = mean_score(result.truths)
+                ece = result.videos.error if result.videos else float("nan")
                 rows.append(
                     [policy, f"{100 * mean:.1f}", f"{100 * (oracle - mean):.1f}", f"{ece:.2f}"]
                 )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from selection.record import SelectionRecord, read_records
+from selection.run_paths import RunPaths
 from selection.spans import candidates_of
 from stseg.cli import EXIT_OK, CommandParser, say
 from stseg.errors import InputError
@@ -146,10 +147,11 @@ def compare_video(
 ) -> list[Change]:
     """The objects of one video."""
     from mose.masks import read_mask
+    from mose.readers.folder import numbered_files
     from selection.metrics import Regions, jaccard
 
-    folders = [root / "masks" / name for root in roots]
-    stems = [sorted(path.stem for path in folder.glob("*.png")) for folder in folders]
+    folders = [RunPaths(root).masks(name) for root in roots]
+    stems = [[mask.stem for mask in numbered_files(f, (".png",), "mask")] for f in folders]
     if stems[0] != stems[1]:
         raise InputError(
             f"video {name} has {len(stems[0])} masks in {roots[0]} and {len(stems[1])} in"

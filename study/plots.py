@@ -60,12 +60,12 @@ def reliability(points: Mapping[str, tuple[np.ndarray, np.ndarray]], bins: int =
     parts.append(_line(*at(0, 0), *at(1, 1), INK))
     for n, (name, (stated, true)) in enumerate(points.items()):
         colour = COLOURS[n % len(COLOURS)]
-        found = []
+        corners = []
         for part in np.array_split(np.argsort(stated, kind="stable"), min(bins, len(stated))):
             x, y = at(float(stated[part].mean()), float(true[part].mean()))
-            found.append(f"{x:.1f},{y:.1f}")
+            corners.append(f"{x:.1f},{y:.1f}")
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>')
-        parts.append(f'<polyline points="{" ".join(found)}" fill="none" stroke="{colour}"/>')
+        parts.append(f'<polyline points="{" ".join(corners)}" fill="none" stroke="{colour}"/>')
         parts.append(_text(left + side + 12, top + 14 + 18 * n, name, colour=colour))
     parts.append(_text(left + side / 2, top + side + 36, "stated probability", "middle"))
     parts.append(_text(left + side + 12, top + side, "share that came true: up"))

@@ -179,13 +179,13 @@ def stated(
         return None, None
     key = keys(options)
     one = np.arange(len(whole_truth))
-    video = _say(np.asarray(whole_values), np.asarray(whole_best), np.asarray(whole_truth), one,
-                 known, key[0])  # fmt: skip
+    whole = [np.asarray(part) for part in (whole_values, whole_best, whole_truth)]
+    video = _state_each(whole[0], whole[1], whole[2], one, known, key[0])
     flat = [np.concatenate(part) for part in (values, best, truth, owner)]
-    return video, _say(flat[0], flat[1], flat[2], flat[3], known, key[1])
+    return video, _state_each(flat[0], flat[1], flat[2], flat[3], known, key[1])
 
 
-def _say(
+def _state_each(
     values: np.ndarray,
     best: np.ndarray,
     truth: np.ndarray,

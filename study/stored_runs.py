@@ -94,20 +94,20 @@ def gather(
     priors = priors_of(study, calibration)
     curves = {m: c for m, c in (calibration.curves if calibration else {}).items() if m in priors}
     jobs = [(study, name, priors, curves, tuple(setups)) for name in study.videos]
-    found: dict[str, list[Evidence]] = {}
+    by_video: dict[str, list[Evidence]] = {}
     workers = min(processes or os.cpu_count() or 1, len(jobs))
     bar = Progress(len(jobs), "videos")
     if workers == 1:
         for job in jobs:
-            found[job[1]] = one_video(*job)
+            by_video[job[1]] = one_video(*job)
             bar.advance()
     else:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             for job, evidence in zip(jobs, pool.map(_unpacked, jobs), strict=True):
-                found[job[1]] = evidence
+                by_video[job[1]] = evidence
                 bar.advance()
     bar.close()
-    return found
+    return by_video
 
 
 def _unpacked(job: tuple[Study, str, dict[str, float], dict[str, Curve], tuple[FusionSetup, ...]]):
@@ -138,11 +138,11 @@ def one_video(
             path = paths[list(setups).index(setup)]
             path.parent.mkdir(parents=True, exist_ok=True)
             evidence.save(path)
-    found = [Evidence.load(path) for path in paths]
-    for evidence in found:
+    evidences = [Evidence.load(path) for path in paths]
+    for evidence in evidences:
         # kept apart: a run may follow members back after its evidence was kept
         read_scores(study.run, evidence, evidence.members)
-    return found
+    return evidences
 
 
 def kept_path(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from selection.calibration import Calibration, load_calibration
@@ -57,9 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     a = parser().parse_args(argv)
     if a.processes is not None and a.processes < 1:
         raise InputError(f"--processes is {a.processes}, expected at least 1")
-    report = study(
-        a.run, a.labels, a.rules, a.videos, a.calibration, a.processes, not a.no_leave_one_out
-    )
+    scope = StudyScope(a.labels, a.rules, a.videos, a.calibration, not a.no_leave_one_out)
+    report = study(a.run, scope, a.processes)
     out = Path(a.output or Path(a.run) / "study")
     report.save(out)
     say(report.table())
@@ -67,37 +66,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
-def study(
-    root: str | Path,
-    labels: str | None = None,
-    rules: Sequence[str] | None = None,
-    videos: Sequence[str] = (),
-    calibration: str | None = None,
-    processes: int | None = None,
-    leave_one_out: bool = True,
-) -> StudyReport:
-    """Evaluate everything on the run in ``root``."""
+@dataclass(frozen=True)
+class StudyScope:
+    """What a study is about.
+
+    labels          is the folder of full labels; None: the run's own
+    rules           are the fusion rules to try beside the run's own; None: all
+    videos          are names or patterns of the videos; none: all of the run
+    calibration     replaces the run's own; ``none``: everything is fitted by cross-validation
+    leave_one_out   studies the ensemble without each of its members, too
+    """
+
+    labels: str | None = None
+    rules: Sequence[str] | None = None
+    videos: Sequence[str] = ()
+    calibration: str | None = None
+    leave_one_out: bool = True
+
+
+def study(root: str | Path, scope: StudyScope, processes: int | None = None) -> StudyReport:
+    """Evaluate everything on the run in ``root``, in so many processes (None: one per core)."""
     from ensemble.fusion.frame_loop import FusionSetup
     from ensemble.fusion.rules import RULES
     from stseg.config import one_of
     from study.stored_runs import gather, open_study
 
-    opened = open_study(root, labels, videos)
+    opened = open_study(root, scope.labels, scope.videos)
     for name in opened.left_out:
         say(f"left out: video {name}, no stored prediction of {opened.left_out[name]}")
-    for rule in rules or ():
+    for rule in scope.rules or ():
         one_of("--rules", rule, RULES)
-    stored = calibration or opened.config.calibration
+    stored = scope.calibration or opened.config.calibration
     known = load_calibration(stored) if stored and stored != "none" else None
     fusion, members = opened.config.fusion, opened.members
-    chosen = tuple(dict.fromkeys((fusion.rule, *(rules or RULES))))
+    chosen = tuple(dict.fromkeys((fusion.rule, *(scope.rules or RULES))))
     ways = {rule: FusionSetup(members, replace(fusion, rule=rule)) for rule in chosen}
-    if leave_one_out and len(members) > 2:
+    if scope.leave_one_out and len(members) > 2:
         for member in members:
             rest = tuple(m for m in members if m != member)
             ways[f"{fusion.rule} without {member}"] = FusionSetup(rest, fusion)
-    found = gather(opened, list(ways.values()), known, processes)
-    by_way = {name: [found[video][k] for video in opened.videos] for k, name in enumerate(ways)}
+    by_video = gather(opened, list(ways.values()), known, processes)
+    by_way = {name: [by_video[video][k] for video in opened.videos] for k, name in enumerate(ways)}
     return report_of(by_way, fusion.rule, opened.config.selection, known)
 
 

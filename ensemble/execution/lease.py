@@ -73,13 +73,13 @@ def check(root: str | Path, token: str) -> None:
     """
     if not token:
         return
-    found = _token(Path(root) / LEASE)
-    if found is None:
+    present = _token(Path(root) / LEASE)
+    if present is None:
         raise Fenced(
             f"run folder {root} on {socket.gethostname()} is not the driver's: give an --output"
             " on a file system that all nodes share"
         )
-    if found != token:
+    if present != token:
         raise Fenced(f"run {root} was taken over by another driver: this result is left out")
 
 

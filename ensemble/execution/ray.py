@@ -45,6 +45,7 @@ from ensemble.scheduling.messages import (
 from stseg.cli import wait_passively
 from stseg.errors import InputError
 from stseg.failures import FailureKind
+from stseg.files import Json
 from stseg.ray_instance import embedded_ray, joined_ray, usable_cores
 
 NODE_ANSWER = 60.0
@@ -52,7 +53,7 @@ NODE_ANSWER = 60.0
 CAPACITY_INTERVAL = 5.0
 """Seconds between looks at which nodes the cluster has."""
 
-Answer = tuple[int, str, "Future[Any]"]
+Reply = tuple[int, str, "Future[Any]"]
 
 
 class _Actor:
@@ -124,7 +125,7 @@ class RayExecutor:
         self._num_cpus = num_cpus
         self._wanted = wanted or Shape(0, 0, 0)
         self._actors: dict[int, Any] = {}
-        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Reply] = queue.SimpleQueue()
         self._exit = contextlib.ExitStack()
         self._next_look = 0.0
         self._room: Shape | None = None
@@ -267,7 +268,7 @@ class RayExecutor:
                 yield Done(now, worker, result.seconds, result.record or {})
 
 
-def _alive_nodes() -> list[dict[str, Any]]:
+def _alive_nodes() -> list[Json]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 

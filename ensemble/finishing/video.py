@@ -137,7 +137,7 @@ def fuse_video(context: FinishingContext, members: VideoMembers, labels: Labels 
                 add_still(stills, frame, pseudo.ids, truth)
             candidates = [*frame.regions, Regions(pseudo.ids)]
             score(scorer, frame, pseudo, candidates, truth)
-            identity.look(frame.index, frame.scored, [masks.ids for masks in candidates])
+            identity.add(frame.index, frame.scored, [masks.ids for masks in candidates])
     return evidence
 
 

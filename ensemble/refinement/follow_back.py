@@ -63,7 +63,7 @@ def follow_back(
         if all((run.prediction(member, name) / "manifest.json").is_file() for member in followers)
         and (margin := open_margin(run, name, config.selection)) is not None
     }
-    units = {name: found.units for name, found in plan.inputs.items()}
+    units = {name: video.units for name, video in plan.inputs.items()}
     total = sum(units.values()) * len(config.members)
     chosen = affordable(margins, units, len(followers), config.selection, total)
     pairs = [Pair(member, name, units[name]) for name in chosen for member in followers]
@@ -202,15 +202,15 @@ def read_scores(run: RunDirectory, evidence: Evidence, members: Sequence[str]) -
 def last_seen(prediction: Prediction, video: Video) -> dict[int, int]:
     """Object id -> the last frame on which the member sees it, if that is after it was given."""
     given = {i: index for index in video.prompts for i in video.prompts.ids(index)}
-    found: dict[int, int] = {}
+    last: dict[int, int] = {}
     for index in range(len(video) - 1, 0, -1):
-        if len(found) == len(given):
+        if len(last) == len(given):
             break
         present = set(np.unique(prediction[index].ids).tolist())
         for object_id, start in given.items():
-            if object_id in present and object_id not in found and index > start:
-                found[object_id] = index
-    return found
+            if object_id in present and object_id not in last and index > start:
+                last[object_id] = index
+    return last
 
 
 def backwards(video: Video, prediction: Prediction, last: Mapping[int, int]) -> Video:

@@ -70,8 +70,8 @@ class Ledger:
 
     def members(self, video: str) -> tuple[str, ...]:
         """The members that have a prediction of ``video``, in the run's order."""
-        found = self._videos[video].members
-        return tuple(sorted(found, key=lambda name: self._order.get(name, len(self._order))))
+        complete = self._videos[video].members
+        return tuple(sorted(complete, key=lambda name: self._order.get(name, len(self._order))))
 
     # What happened to an item.
 

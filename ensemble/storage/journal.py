@@ -66,9 +66,9 @@ class Journal:
     flush: bool = True
     """Whether every line reaches the file at once."""
 
-    def note_input(self, video: str, found: Input) -> None:
-        self.inputs[video] = found
-        self._write("input", video, *found)
+    def note_input(self, video: str, video_input: Input) -> None:
+        self.inputs[video] = video_input
+        self._write("input", video, *video_input)
 
     def forget_input(self, video: str) -> None:
         """Forget a video that has changed, so that it is looked at again."""
@@ -123,8 +123,8 @@ class Journal:
 
     def lines(self) -> Iterator[str]:
         """The lines of the shortest file with the same content."""
-        for name, found in self.inputs.items():
-            yield json.dumps(("input", name, *found), separators=(",", ":"))
+        for name, video_input in self.inputs.items():
+            yield json.dumps(("input", name, *video_input), separators=(",", ":"))
         for member, wholes in self.pairs.items():
             for name, whole in wholes.items():
                 yield json.dumps(("pair", member, name, *whole), separators=(",", ":"))

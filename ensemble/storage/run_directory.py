@@ -17,7 +17,6 @@ from ensemble.storage.predictions import FRAMES, read_manifest
 from mose import InputError
 from mose.layout import canonical_split
 from selection.record import SelectionRecord, read_record
-from selection.report.document import stills_folder
 from selection.run_paths import FOLDERS, RunPaths
 from stseg.files import Json, count_files, read_json, write_json, write_text
 
@@ -25,10 +24,6 @@ from stseg.files import Json, count_files, read_json, write_json, write_text
 @dataclass(frozen=True)
 class RunDirectory(RunPaths):
     """A run folder: where everything lies, and which parts are complete; holds no state."""
-
-    def stills(self, video: str) -> Path:
-        """Small pictures of a video, for the report."""
-        return stills_folder(self.root, video)
 
     def record(self, video: str) -> SelectionRecord | None:
         """The selection record of a video, or None where there is none that can be read."""
@@ -54,16 +49,13 @@ class RunDirectory(RunPaths):
     def prediction_stamp(self, member: str, video: str) -> tuple[int, ...]:
         """Size and modification time of a prediction's frames, which change when it does. `OSError`
         if there is none."""
-        # A plain string: a path's joints take longer than the look at the file.
-        found = os.stat(f"{self.root}/predictions/{member}/{video}/{FRAMES}")
-        return found.st_size, found.st_mtime_ns
+        status = os.stat(self.prediction_file(member, video, FRAMES))
+        return status.st_size, status.st_mtime_ns
 
     def finished_stamp(self, video: str) -> tuple[int, ...]:
         """Changes with anything of a finished video: its record, or the number of its masks.
         `OSError` if there is none."""
-        record = os.stat(f"{self.root}/selection/{video}.json")
-        masks = os.stat(f"{self.root}/masks/{video}")
-        pseudo_labels = os.stat(f"{self.root}/pseudo-labels/{video}")
+        record, masks, pseudo_labels = (os.stat(path) for path in self.finished_files(video))
         return (
             record.st_size,
             record.st_mtime_ns,

@@ -15,7 +15,7 @@ from mose.masks import VOID, decode_mask, object_ids, values
 from mose.readers.masks import check_ids
 from mose.readers.meaning import MaskMeaning, meaning_of, undecided
 from mose.results import Results
-from selection.evaluate.inputs import Masks, Task, plan
+from selection.evaluate.inputs import ALL, EvaluationScope, MaskFiles, Task, plan
 from selection.evaluate.result import Evaluation
 from selection.metrics import PROTOCOLS, REGISTRY, ObjectScores, VideoScorer, protocol_named
 from selection.metrics.protocols import Counted
@@ -51,10 +51,8 @@ def evaluate(
     prediction: str | Path,
     truth: str | Path,
     protocol: str = "davis",
+    scope: EvaluationScope = ALL,
     *,
-    all_frames: bool = False,
-    meta: str | Path | None = None,
-    partial: bool = False,
     workers: int = 1,
     progress: Callable[[int, int], object] | None = None,
 ) -> Evaluation:
@@ -62,10 +60,7 @@ def evaluate(
 
     prediction, truth   ``<video>/00000.png``; truth may be the root of a data set
     protocol            one of `selection.metrics.PROTOCOLS`
-    all_frames          ``vos-benchmark`` and ``sav`` only: score the first and last frame too
-    meta                meta.json with objects and lengths of the videos; None: one in or
-                        beside truth if it knows all videos, else the true masks tell
-    partial             score the videos that both have, instead of refusing a missing one
+    scope               which videos, frames and objects count, where there is a choice
     workers             number of processes
     progress            called with the number of frames just done and that of all frames
 
@@ -74,21 +69,19 @@ def evaluate(
     mask of another size, a mask that is not one of ids.
     """
     rules = protocol_named(protocol)
-    if all_frames and not rules.all_frames:
+    if scope.all_frames and not rules.all_frames:
         raise InputError(
             f"protocol {protocol} leaves out frames: score all frames with vos-benchmark"
         )
-    tasks, notes = plan(
-        Path(prediction), Path(truth), rules, all_frames, Path(meta) if meta else None, partial
-    )
+    tasks, notes = plan(Path(prediction), Path(truth), rules, scope)
     total = sum(len(task.frames) for task in tasks)
-    found: dict[str, VideoScores] = {}
+    scored: dict[str, VideoScores] = {}
     for task, scores, more in _run(tasks, workers):
-        found[task.video] = scores
+        scored[task.video] = scores
         notes += more
         if progress is not None:
             progress(len(task.frames), total)
-    if not any(scores for video in found.values() for scores in video.values()):
+    if not any(scores for video in scored.values() for scores in video.values()):
         raise InputError(
             f"{truth} has no object on a frame that counts: give the labels of all frames"
         )
@@ -96,9 +89,9 @@ def evaluate(
     unseen = set(listed.read_text().split()) if listed.is_file() else set()
     return Evaluation(
         protocol,
-        {task.video: found[task.video] for task in tasks},
+        {task.video: scored[task.video] for task in tasks},
         tuple(notes),
-        frozenset((video, i) for video in unseen & found.keys() for i in found[video]),
+        frozenset((video, i) for video in unseen & scored.keys() for i in scored[video]),
     )
 
 
@@ -172,7 +165,7 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
 class _Reader:
     """Reads the masks of one video, all with one meaning, see `MaskMeaning`."""
 
-    def __init__(self, masks: Masks):
+    def __init__(self, masks: MaskFiles):
         path = masks.path
         self._results = _open(path, path.stat().st_mtime_ns, os.getpid())
         self._masks = masks
@@ -233,13 +226,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bar = bar or Progress(total, "frames")
         bar.advance(done)
 
+    meta = Path(options.meta) if options.meta else None
     evaluation = evaluate(
         options.prediction,
         options.truth,
         options.protocol,
-        all_frames=options.all_frames,
-        meta=options.meta,
-        partial=options.partial,
+        EvaluationScope(options.all_frames, meta, options.partial),
         workers=options.workers,
         progress=show,
     )

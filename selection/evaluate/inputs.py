@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from mose.layout import ANNOTATIONS, RESOLUTIONS
 from mose.readers.lists import read_json
@@ -14,10 +13,11 @@ from mose.readers.numbers import number_names
 from mose.results import Results, by_video, wrapping
 from selection.metrics.protocols import Missing, Protocol
 from stseg.errors import InputError
+from stseg.files import Json
 
 
 @dataclass(frozen=True)
-class Masks:
+class MaskFiles:
     """The masks of one video: names of files below ``folder`` of the `Results` at ``path``, in
     the order of their numbers."""
 
@@ -28,10 +28,10 @@ class Masks:
     @cached_property
     def numbers(self) -> dict[str, int]:
         """Name -> its number; empty where names have none."""
-        found = number_names([stem(name) for name in self.names])
-        if found.odd:
+        numbering = number_names([stem(name) for name in self.names])
+        if numbering.odd:
             return {}
-        return {name: found.numbers[stem(name)] for name in self.names}
+        return {name: numbering.numbers[stem(name)] for name in self.names}
 
     def partner(self, name: str, number: int | None) -> str | None:
         """The mask of this name, else of this number, whatever its zeros and suffix's case."""
@@ -59,8 +59,8 @@ class Task:
 
     video: str
     protocol: Protocol
-    prediction: Masks | None
-    truth: Masks
+    prediction: MaskFiles | None
+    truth: MaskFiles
     frames: tuple[str, ...]
     objects: tuple[int, ...] | None
 
@@ -68,6 +68,25 @@ class Task:
         """The prediction for a true mask."""
         assert self.prediction is not None
         return self.prediction.partner(name, self.truth.numbers.get(name)) or name
+
+
+@dataclass(frozen=True)
+class EvaluationScope:
+    """Which videos, frames and objects count, where a protocol leaves a choice.
+
+    all_frames   scores the first and the last frame too; ``vos-benchmark`` and ``sav`` only
+    meta         is a meta.json with the objects and lengths of the videos; None: one in or beside
+                 the labels if it knows all videos, else the true masks tell
+    partial      scores the videos that both have, instead of refusing a missing one
+    """
+
+    all_frames: bool = False
+    meta: Path | None = None
+    partial: bool = False
+
+
+ALL = EvaluationScope()
+"""What the protocol's server counts."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +101,7 @@ def plan(
     prediction: Path,
     truth: Path,
     protocol: Protocol,
-    all_frames: bool = False,
-    meta: Path | None = None,
-    partial: bool = False,
+    scope: EvaluationScope = ALL,
 ) -> tuple[list[Task], list[str]]:
     """The videos to score, by name, and notes on what the protocol's server would do.
 
@@ -101,7 +118,7 @@ def plan(
             f"{prediction} holds no video of {truth}: expected {missing[0]}/00000.png in it"
         )
     for video in missing:
-        if partial or protocol.missing is Missing.LEFT_OUT:
+        if scope.partial or protocol.missing is Missing.LEFT_OUT:
             notes.append(f"video {video} is not in {prediction}: left out")
         elif protocol.missing is Missing.ZERO:
             notes.append(f"video {video} is not in {prediction}: {protocol.server} scores it zero")
@@ -110,20 +127,20 @@ def plan(
                 f"video {video} of {truth} is not in {prediction}: {protocol.server} refuses"
                 " that, add it or score what is there with --partial"
             )
-    if extra and protocol.extra_refused and not partial:
+    if extra and protocol.extra_refused and not scope.partial:
         raise InputError(
             f"video {extra[0]} of {prediction} is not in {truth}: {protocol.server} refuses that,"
             " remove it or score what both have with --partial"
         )
-    left_out = partial or protocol.missing is Missing.LEFT_OUT
-    known = _read_meta(meta) if meta else _find_meta(truth, labels, notes)
+    left_out = scope.partial or protocol.missing is Missing.LEFT_OUT
+    known = _read_meta(scope.meta) if scope.meta else _find_meta(truth, labels, notes)
     tasks = []
     for video in sorted(labels.keys() & masks.keys() if left_out else labels):
         said = known.get(video, Known(None, None))
         notes += _order_notes(video, labels[video], masks.get(video))
-        if meta and protocol.frames_by_prediction:
-            _check_length(video, said, labels[video], meta)
-        frames = _frames(video, protocol, masks.get(video), labels[video], all_frames, notes)
+        if scope.meta and protocol.frames_by_prediction:
+            _check_length(video, said, labels[video], scope.meta)
+        frames = _frames(video, protocol, masks.get(video), labels[video], scope, notes)
         tasks.append(Task(video, protocol, masks.get(video), labels[video], frames, said.objects))
     return tasks, notes
 
@@ -137,18 +154,18 @@ def _truth_root(truth: Path) -> Path:
     return next((folder for folder in inner if folder.is_dir()), annotations)
 
 
-def _find(path: Path, videos: Mapping[str, Masks] | None = None) -> dict[str, Masks]:
+def _find(path: Path, videos: Mapping[str, MaskFiles] | None = None) -> dict[str, MaskFiles]:
     """Video -> its masks, looked up inside the folders that wrap all of them."""
     results = Results(path)
     prefix = wrapping(results.names, videos or ())
-    found = {}
+    masks = {}
     for video, files in by_video(results.names, prefix).items():
         names = [n for n in files if n.lower().endswith(".png") and "/" not in n and n[0] != "."]
         if video and names:
-            found[video] = _in_order(Masks(path, f"{prefix}{video}/", tuple(sorted(names))))
-    if not found:
+            masks[video] = _in_order(MaskFiles(path, f"{prefix}{video}/", tuple(sorted(names))))
+    if not masks:
         raise InputError(f"{path} holds no masks: expected <video>/00000.png in it")
-    return found
+    return masks
 
 
 def stem(name: str) -> str:
@@ -156,7 +173,7 @@ def stem(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def _in_order(masks: Masks) -> Masks:
+def _in_order(masks: MaskFiles) -> MaskFiles:
     """The masks in the order of their numbers, where they have any."""
     if not masks.numbers:
         return masks
@@ -167,7 +184,7 @@ def _in_order(masks: Masks) -> Masks:
     return replace(masks, names=tuple(sorted(masks.names, key=masks.numbers.__getitem__)))
 
 
-def _order_notes(video: str, labels: Masks, masks: Masks | None) -> Iterator[str]:
+def _order_notes(video: str, labels: MaskFiles, masks: MaskFiles | None) -> Iterator[str]:
     """What the public evaluators, which go by names as text, would make of these names."""
     if tuple(sorted(labels.names)) != labels.names:
         yield (
@@ -177,15 +194,15 @@ def _order_notes(video: str, labels: Masks, masks: Masks | None) -> Iterator[str
         )
     if masks is not None and masks.numbers and labels.numbers:
         other = [n for n in labels.names if n not in masks.names]
-        found = [masks.partner(n, labels.numbers[n]) for n in other]
-        if any(found):
+        partners = [masks.partner(n, labels.numbers[n]) for n in other]
+        if any(partners):
             yield (
-                f"video {video}: mask {found[0]} is taken for {other[0]} by its number; servers go"
-                " by the name"
+                f"video {video}: mask {partners[0]} is taken for {other[0]} by its number;"
+                " servers go by the name"
             )
 
 
-def _wrapping_notes(path: Path, masks: Mapping[str, Masks], protocol: Protocol) -> list[str]:
+def _wrapping_notes(path: Path, masks: Mapping[str, MaskFiles], protocol: Protocol) -> list[str]:
     prefix, _, _ = next(iter(masks.values())).folder[:-1].rpartition("/")
     if not prefix or (protocol.wrapping_folder and "/" not in prefix):
         return []
@@ -197,14 +214,14 @@ def _wrapping_notes(path: Path, masks: Mapping[str, Masks], protocol: Protocol) 
 def _frames(
     video: str,
     protocol: Protocol,
-    masks: Masks | None,
-    labels: Masks,
-    all_frames: bool,
+    masks: MaskFiles | None,
+    labels: MaskFiles,
+    scope: EvaluationScope,
     notes: list[str],
 ) -> tuple[str, ...]:
     """The file names to compare: all that the protocol does not leave out."""
     end = len(labels.names) - protocol.last
-    expected = labels.names if all_frames else labels.names[protocol.first : max(end, 0)]
+    expected = labels.names if scope.all_frames else labels.names[protocol.first : max(end, 0)]
     if not expected:
         zero = protocol.missing is Missing.ZERO
         fate = "scores it zero" if zero else "cannot score it, it is left out"
@@ -227,7 +244,9 @@ def _frames(
     return expected
 
 
-def _mosev2_frames(video: str, masks: Masks, labels: Masks, notes: list[str]) -> tuple[str, ...]:
+def _mosev2_frames(
+    video: str, masks: MaskFiles, labels: MaskFiles, notes: list[str]
+) -> tuple[str, ...]:
     """As the MOSEv2 server counts them: along the predicted masks, not the true ones."""
     for name in (*masks.names, *labels.names):
         if not name.removesuffix(".png").isdecimal():
@@ -256,7 +275,7 @@ def _mosev2_frames(video: str, masks: Masks, labels: Masks, notes: list[str]) ->
     return frames
 
 
-def _check_length(video: str, said: Known, labels: Masks, meta: Path) -> None:
+def _check_length(video: str, said: Known, labels: MaskFiles, meta: Path) -> None:
     if said.objects is None:
         raise InputError(f"meta file {meta} says nothing of the objects of video {video}: add them")
     if said.length is not None and said.length != len(labels.names):
@@ -266,7 +285,7 @@ def _check_length(video: str, said: Known, labels: Masks, meta: Path) -> None:
         )
 
 
-def _find_meta(truth: Path, labels: Mapping[str, Masks], notes: list[str]) -> dict[str, Known]:
+def _find_meta(truth: Path, labels: Mapping[str, MaskFiles], notes: list[str]) -> dict[str, Known]:
     """The meta file in or beside ``truth`` that knows all videos, if there is one."""
     for folder in (truth, truth.parent):
         for path in [folder / "meta.json", *sorted(folder.glob("meta_*.json"))]:
@@ -285,7 +304,7 @@ def _find_meta(truth: Path, labels: Mapping[str, Masks], notes: list[str]) -> di
 
 def _read_meta(path: Path) -> dict[str, Known]:
     try:
-        videos: dict[str, dict[str, Any]] = read_json(path, "meta file")["videos"]
+        videos: dict[str, Json] = read_json(path, "meta file")["videos"]
         return {video: _known(entry) for video, entry in videos.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
@@ -294,8 +313,8 @@ def _read_meta(path: Path) -> dict[str, Known]:
         ) from None
 
 
-def _known(entry: Mapping[str, Any]) -> Known:
-    objects: Sequence[Any] | None = entry.get("objects")
+def _known(entry: Json) -> Known:
+    objects = entry.get("objects")
     length = entry.get("length")
     return Known(
         None if objects is None else tuple(sorted(int(i) for i in objects)),

@@ -20,7 +20,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import numpy as np
 
 from selection.export.source import RunMasks, VideoMasks, box
-from selection.report.document import page_name
+from selection.run_paths import page_name
 
 LABEL, ATTRIBUTE = "object", "object"
 NUMBER = {

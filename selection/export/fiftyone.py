@@ -23,7 +23,7 @@ import numpy as np
 
 from selection.export.movie import even, write_movie
 from selection.export.source import RunMasks, VideoMasks, box
-from selection.report.document import page_name
+from selection.run_paths import page_name
 from stseg.files import Json
 
 FIELD = "selected"

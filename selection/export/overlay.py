@@ -10,7 +10,7 @@ import numpy as np
 from mose.masks import PALETTE
 from selection.export.movie import write_movie
 from selection.export.source import RunMasks, VideoMasks
-from selection.report.document import page_name
+from selection.run_paths import page_name
 
 ALPHA = 0.5
 """How much of a mask's colour covers the frame."""

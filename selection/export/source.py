@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,9 @@ from mose.frames import frames_place, open_frames
 from mose.masks import read_mask
 from mose.video import IMAGE_SUFFIXES, numbered_files
 from selection.record import read_records
+from selection.run_paths import RunPaths
 from stseg.errors import InputError
+from stseg.files import read_json
 
 
 @dataclass(frozen=True)
@@ -77,32 +78,32 @@ def open_run_masks(root: str | Path, videos: tuple[str, ...] = ()) -> RunMasks:
     Raises `InputError` for a folder that is no run and for a video that is not in it.
     """
     root = Path(root)
-    try:
-        environment = json.loads((root / "environment.json").read_text(encoding="utf-8"))
-        images = Path(environment["images"])
-    except (OSError, ValueError, KeyError):
-        raise InputError(f"{root} is no run folder (no environment.json): give one") from None
+    run = RunPaths(root)
+    environment = read_json(run.environment)
+    if environment is None or "images" not in environment:
+        raise InputError(f"{root} is no run folder (no {run.environment.name}): give one")
+    images = Path(environment["images"])
     records = read_records(root)
     names = {record.video for record in records}
     for name in videos:
         if name not in names:
             raise InputError(f"run {root} has no finished video {name}: choose one it has")
-    found = []
+    finished = []
     for record in records:
         name = record.video
         if videos and name not in videos:
             continue
-        folder = root / "masks" / name
+        folder = run.masks(name)
         paths = numbered_files(folder, (".png",), "mask")
         if not paths:
             raise InputError(f"folder {folder} holds no masks: run the video again")
         height, width = read_mask(paths[0], binary=False).shape
         stems = tuple(path.stem for path in paths)
         ids = tuple(sorted(record.objects))
-        found.append(VideoMasks(name, ids, stems, (height, width), folder, images / name))
-    if not found:
+        finished.append(VideoMasks(name, ids, stems, (height, width), folder, images / name))
+    if not finished:
         raise InputError(f"run {root} has no finished video: nothing to export")
-    return RunMasks(root, images, tuple(found))
+    return RunMasks(root, images, tuple(finished))
 
 
 def box(plane: np.ndarray) -> tuple[int, int, int, int]:

@@ -173,14 +173,14 @@ def runs(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     width = ids.shape[1]
     flat = ids.reshape(-1)
     step = max(BLOCK // width, 1) * width
-    found = []
+    begins = []
     for begin in range(0, len(flat), step):
         block = flat[begin : begin + step]
         changed = np.empty(len(block), np.uint8)
         np.bitwise_xor(block[1:], block[:-1], out=changed[1:])
         changed[::width] = 1
-        found.append(sparse_nonzero(changed) + begin)
-    starts = np.concatenate(found)
+        begins.append(sparse_nonzero(changed) + begin)
+    starts = np.concatenate(begins)
     values = flat[starts]
     lengths = np.diff(starts, append=len(flat))
     kept = values != 0

@@ -54,14 +54,14 @@ class Regions:
         """The smallest box around every object that is present."""
         values, starts, lengths = self._runs
         rows, columns = np.divmod(starts, self.ids.shape[1])
-        found = {}
+        corners = {}
         for object_id in self.areas:
             mine = np.flatnonzero(values == object_id)
             left = columns[mine]
             right = left + lengths[mine]
             top, bottom = rows[mine[0]], rows[mine[-1]] + 1
-            found[object_id] = (int(top), int(left.min()), int(bottom), int(right.max()))
-        return found
+            corners[object_id] = (int(top), int(left.min()), int(bottom), int(right.max()))
+        return corners
 
     def plane(self, object_id: int) -> BitPlane:
         """The pixels of an object, which may be absent."""

@@ -10,27 +10,26 @@ from pathlib import Path
 
 from selection.evidence import Evidence
 from selection.record import read_records
-from selection.report.document import page_name, stills_folder, write_page
+from selection.report.document import write_page
 from selection.report.facts import VideoFacts, read_run
 from selection.report.flags import find_flags
 from selection.report.index import index_page
 from selection.report.stills import Stills, read_stills, remake, write_selected
 from selection.report.video import Neighbours, video_page
-from selection.run_paths import RunPaths
+from selection.run_paths import RunPaths, page_name
 
-__all__ = ["page_name", "write_report"]
+__all__ = ["write_report"]
 
 
 def write_report(root: str | Path) -> Path:
     """Write ``report/`` of the run in ``root``; returns the index. `InputError` if it is no run."""
     root = Path(root)
-    run, records = read_run(root), read_records(root)
-    folder = root / "report"
-    folder.mkdir(exist_ok=True)
+    run, records, paths = read_run(root), read_records(root), RunPaths(root)
+    paths.report.parent.mkdir(exist_ok=True)
     names = [page_name(record.video) for record in records]
     facts = []
-    for record, previous, name, following in zip(
-        records, [None, *names], names, [*names[1:], None], strict=False
+    for record, previous, following in zip(
+        records, [None, *names], [*names[1:], None], strict=False
     ):
         evidence = read_evidence(root, record.video)
         stills = make_stills(root, record.video, run.images)
@@ -38,10 +37,9 @@ def write_report(root: str | Path) -> Path:
         facts.append(VideoFacts.of(record, evidence, flags, stills))
         near = Neighbours(previous, following)
         page = video_page(root, record, evidence, stills, flags, near)
-        write_page(folder / f"{name}.html", page)
-    index = folder / "index.html"
-    write_page(index, index_page(run, facts))
-    return index
+        write_page(paths.page(record.video), page)
+    write_page(paths.report, index_page(run, facts))
+    return paths.report
 
 
 def read_evidence(root: Path, video: str) -> Evidence | None:
@@ -52,8 +50,9 @@ def read_evidence(root: Path, video: str) -> Evidence | None:
 
 def make_stills(root: Path, video: str, images: Path) -> Stills | None:
     """Bring the pictures of a video up to date with its selected masks."""
-    folder = stills_folder(root, video)
-    stills = read_stills(folder) or remake(folder, root, video, images)
+    run = RunPaths(root)
+    folder = run.stills(video)
+    stills = read_stills(folder) or remake(run, video, images)
     if stills is not None:
-        write_selected(folder, stills, RunPaths(root).masks(video))
+        write_selected(folder, stills, run.masks(video))
     return stills

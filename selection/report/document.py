@@ -1,9 +1,7 @@
-"""What the pages share: templates, file names, how scores are shown."""
+"""What the pages share: templates, and how scores are shown."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -17,25 +15,6 @@ if TYPE_CHECKING:
 
 COLOURS = ("#3b7ded", "#e07a1f", "#2e9e5b", "#c04f9c", "#9a7b3c", "#4a90a8", "#d04a3a", "#808080")
 """Of the candidates, in the run's order; legible on white and on near-black."""
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
-_HASHED = re.compile(r".*-[0-9a-f]{8}")
-
-
-def page_name(video: str) -> str:
-    """The file name, without suffix, of a video's page: the video's own where that is safe.
-
-    Other names (and "index") are reduced to safe characters and get a hash, so that two videos
-    never share a page.
-    """
-    if _PLAIN.fullmatch(video) and not _HASHED.fullmatch(video) and video.lower() != "index":
-        return video
-    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", video)[:60].lstrip(".")
-    return f"{plain}-{hashlib.sha256(video.encode(errors='surrogateescape')).hexdigest()[:8]}"
-
-
-def stills_folder(root: Path, video: str) -> Path:
-    """Where the stills of a video lie."""
-    return root / "report" / "frames" / page_name(video)
 
 
 def render(template: str, **values: object) -> str:

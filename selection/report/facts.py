@@ -14,6 +14,7 @@ from selection.evidence import Evidence
 from selection.record import SelectionRecord
 from selection.report.flags import Flag, presence_changes, selected_rows, taken
 from selection.report.stills import Stills
+from selection.run_paths import RunPaths
 from stseg.errors import InputError
 
 
@@ -45,10 +46,11 @@ class ReportedRun:
 
 def read_run(root: Path) -> ReportedRun:
     """From ``config.yaml``, ``summary.json`` and ``environment.json``; `InputError` without."""
+    paths = RunPaths(root)
     try:
-        config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
-        summary = json.loads((root / "summary.json").read_text(encoding="utf-8"))
-        environment = json.loads((root / "environment.json").read_text(encoding="utf-8"))
+        config = yaml.safe_load(paths.config.read_text(encoding="utf-8"))
+        summary = json.loads(paths.summary.read_text(encoding="utf-8"))
+        environment = json.loads(paths.environment.read_text(encoding="utf-8"))
         data = config["data"]
         return ReportedRun(
             root,

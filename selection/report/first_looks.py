@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from selection.evidence import PSEUDO_LABEL
 from selection.record import SelectionRecord
-from selection.report.document import page_name
 from selection.report.facts import VideoFacts
+from selection.run_paths import page_name
 
 MOST = 10
 SHARE = 5

@@ -8,9 +8,10 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 
 from selection.evidence import PSEUDO_LABEL
-from selection.report.document import page_name, render
+from selection.report.document import render
 from selection.report.facts import ReportedRun, VideoFacts
 from selection.report.first_looks import first_looks
+from selection.run_paths import page_name
 
 BINS = 12
 CHART = (360, 110)

@@ -16,7 +16,6 @@ from the run directory after those are gone.
 from __future__ import annotations
 
 import colorsys
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,9 +25,11 @@ import numpy as np
 from PIL import Image
 
 from mose.masks import read_mask
-from mose.video import IMAGE_SUFFIXES, read_frame
+from mose.video import IMAGE_SUFFIXES, numbered_files, read_frame
 from selection.evidence import PSEUDO_LABEL
+from selection.run_paths import RunPaths
 from stseg.errors import InputError
+from stseg.files import read_json, write_json
 
 STILLS = 24
 """Frames of a video that have a still, at most."""
@@ -141,7 +142,7 @@ class StillsWriter:
         """Write what the page needs to know about the pictures."""
         errors = tuple(self.candidates) if self.labelled else ()
         stills = Stills(self.indices, tuple(self.stems), self.layers, errors, *self.size)
-        (self.folder / "stills.json").write_text(json.dumps(asdict(stills)), encoding="utf-8")
+        write_json(self.folder / "stills.json", asdict(stills), indent=None)
 
 
 def shrink(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -176,7 +177,7 @@ def write_layers(path: Path, layers: Sequence[np.ndarray], palette: bytes) -> No
 def read_stills(folder: Path) -> Stills | None:
     """What `StillsWriter.close` wrote, or None if it is missing or broken."""
     try:
-        stored = json.loads((folder / "stills.json").read_text(encoding="utf-8"))
+        stored = read_json(folder / "stills.json") or {}
         return Stills(
             tuple(stored["frames"]),
             tuple(stored["stems"]),
@@ -185,19 +186,21 @@ def read_stills(folder: Path) -> Stills | None:
             int(stored["height"]),
             int(stored["width"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
-def remake(folder: Path, root: Path, video: str, images: Path) -> Stills | None:
-    """Make pictures for a run directory that has none, without the members, whose masks are gone.
+def remake(run: RunPaths, video: str, images: Path) -> Stills | None:
+    """Make pictures of a video that has none, without the members, whose masks are gone.
 
     Frames that cannot be read (a run directory on another machine) are left black. None where
     there are no masks at all.
     """
-    paths = sorted((root / "pseudo-labels" / video).glob("*.png"))
+    masks = run.pseudo_labels(video)
+    paths = numbered_files(masks, (".png",), "mask") if masks.is_dir() else []
     if not paths:
         return None
+    folder = run.stills(video)
     folder.mkdir(parents=True, exist_ok=True)
     height, width = read_mask(paths[0], binary=False).shape
     writer = StillsWriter(folder, len(paths), height, width, (PSEUDO_LABEL,), labelled=False)

@@ -12,10 +12,11 @@ import numpy as np
 
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.record import SelectionRecord
-from selection.report.document import COLOURS, page_name, render
+from selection.report.document import COLOURS, render
 from selection.report.flags import Flag
 from selection.report.series import encode, points_per_line
 from selection.report.stills import Stills, object_colour
+from selection.run_paths import page_name
 
 
 @dataclass(frozen=True)

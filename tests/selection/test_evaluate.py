@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from mose.masks import read_mask, write_mask
+from selection.evaluate import EvaluationScope
 from selection.evaluate.command import evaluate, main
 from stseg.errors import InputError
 
@@ -28,8 +29,9 @@ def masks(tmp_path) -> Path:
     return tmp_path
 
 
-def score(folder: Path, protocol: str = "davis", **options):
-    return evaluate(folder / "pred", folder / "gt", protocol, **options)
+def score(folder: Path, protocol: str = "davis", workers: int = 1, **scope):
+    scope = EvaluationScope(**scope)
+    return evaluate(folder / "pred", folder / "gt", protocol, scope, workers=workers)
 
 
 def write_video(folder: Path, masks: list[np.ndarray]) -> None:

@@ -21,7 +21,7 @@ from selection.evidence import Evidence
 from selection.export import __main__ as command
 from selection.export import frame_weights, open_run_masks
 from selection.export.cvat import run_lengths, write_video
-from selection.report import page_name
+from selection.run_paths import page_name
 
 FRAMES, HEIGHT, WIDTH = 4, 33, 47
 NAMES = ("a video", "b")

@@ -22,7 +22,7 @@ def watch(masks, objects=(3, 200)):
     evidence = Evidence.blank("v", names, np.full(len(names), 0.5), objects, frames)
     watcher = IdentityWatch(evidence)
     for index, candidates in enumerate(masks):
-        watcher.look(index, objects if index else (), candidates)
+        watcher.add(index, objects if index else (), candidates)
     return evidence
 
 

@@ -16,12 +16,13 @@ from mose.masks import write_mask
 from selection.evidence import Evidence
 from selection.record import Forecast, Provenance, read_record
 from selection.refined import Anchor, Mistake, Suggestion, Trial, Verdict
-from selection.report import page_name, write_report
+from selection.report import write_report
 from selection.report.facts import VideoFacts
 from selection.report.first_looks import first_looks, to_gain
 from selection.report.flags import Flag, find_flags
 from selection.report.series import encode
 from selection.report.stills import StillsWriter
+from selection.run_paths import page_name
 
 AWKWARD = "<script><img src=x onerror=alert(1)>&\"'% #?"
 NET = "</script><b>net"

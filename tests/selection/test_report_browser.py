@@ -15,11 +15,12 @@ from test_report import AWKWARD, NET, make_run
 
 from selection.evidence import Evidence
 from selection.record import Forecast, Provenance, SelectedTruth, read_records
-from selection.report import page_name, write_report
+from selection.report import write_report
 from selection.report.document import write_page
 from selection.report.facts import VideoFacts, read_run
 from selection.report.flags import Flag
 from selection.report.index import index_page
+from selection.run_paths import page_name
 
 pytestmark = pytest.mark.browser
 LIMIT = 300 * 1024

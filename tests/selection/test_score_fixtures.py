@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 
 from mose.masks import read_mask
-from selection.evaluate import evaluate
+from selection.evaluate import EvaluationScope, evaluate
 from selection.metrics import VideoScorer
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-6
 
 EVALUATORS = {
-    "davis": {"protocol": "davis"},
-    "vos_benchmark": {"protocol": "vos-benchmark"},
-    "vos_benchmark_all_frames": {"protocol": "vos-benchmark", "all_frames": True},
-    "mosev2": {"protocol": "mosev2"},
+    "davis": ("davis", False),
+    "vos_benchmark": ("vos-benchmark", False),
+    "vos_benchmark_all_frames": ("vos-benchmark", True),
+    "mosev2": ("mosev2", False),
 }
 
 
@@ -56,7 +56,7 @@ def expectations(folder: Path) -> dict:
 
 def test_every_object_scores_as_the_public_evaluators_say(folder):
     expected = expectations(folder)
-    for evaluator, options in EVALUATORS.items():
+    for evaluator, (protocol, all_frames) in EVALUATORS.items():
         wanted = {
             (video, object_id): found[evaluator]
             for video, objects in expected.items()
@@ -65,9 +65,8 @@ def test_every_object_scores_as_the_public_evaluators_say(folder):
         }
         if not wanted:
             continue
-        result = evaluate(
-            folder / "pred", folder / "gt", meta=folder / "meta.json", **options
-        ).json()
+        scope = EvaluationScope(all_frames, meta=folder / "meta.json")
+        result = evaluate(folder / "pred", folder / "gt", protocol, scope).json()
         for (video, object_id), scores in wanted.items():
             where = f"{evaluator}: {video}, object {object_id}"
             if scores is None:

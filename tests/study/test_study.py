@@ -9,7 +9,7 @@ from simulated import make_run
 from ensemble.fusion.rules import RULES
 from selection.statistics import calibration_error, mean_score, paired_interval
 from stseg.errors import InputError
-from study.study import main, study
+from study.study import StudyScope, main, study
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_second_study_reads_what_the_first_one_kept(run, report, monkeypatch):
         raise AssertionError("evidence was made again")
 
     monkeypatch.setattr(stored_runs, "evidence_of", never)
-    again = study(run, rules=["vote"], processes=1, leave_one_out=False)
+    again = study(run, StudyScope(rules=["vote"], leave_one_out=False), processes=1)
     kept = row(report, rule="vote", policy="pseudo-label")
     new = next(r for r in again.rows if r.rule == "vote" and r.policy == "pseudo-label")
     assert new.score == kept["J&F"]
@@ -86,14 +86,14 @@ def test_plots_are_whole(run, report):
 
 def test_what_cannot_be_studied_is_said(tmp_path, run):
     with pytest.raises(InputError, match="no run folder"):
-        study(tmp_path)
+        study(tmp_path, StudyScope())
     with pytest.raises(InputError, match="unknown"):
-        study(run, rules=["median"])
+        study(run, StudyScope(rules=["median"]))
     bare = tmp_path / "bare"
     bare.mkdir()
     (bare / "config.yaml").write_text((run / "config.yaml").read_text())
     with pytest.raises(InputError, match="--keep-soft"):
-        study(bare)
+        study(bare, StudyScope())
 
 
 def test_paired_interval_sees_a_constant_difference():

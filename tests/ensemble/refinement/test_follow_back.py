@@ -15,7 +15,7 @@ from mose.masks import read_mask, write_mask
 from selection.evidence import Evidence
 from selection.selectors import SelectionOptions, select
 from study.stored_runs import gather, open_study
-from study.study import study
+from study.study import StudyScope, study
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_a_study_sees_the_scores(run, tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     assert main(["--config", str(tmp_path / "config.yaml")]) == 0
     taken = Evidence.load(tmp_path / "run/selection/timelines/a.npz").cycle
-    report = study(tmp_path / "run", rules=["pgmr"], processes=1)
+    report = study(tmp_path / "run", StudyScope(rules=["pgmr"]), processes=1)
     tried = {(row.policy, row.granularity) for row in report.rows}
     assert {("cycle", "video"), ("agreement+cycle", "object")} <= tried
     opened = open_study(tmp_path / "run", None)
