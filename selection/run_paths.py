@@ -157,6 +157,28 @@ class RunPaths:
     def overridden_masks(self, video: str) -> Path:
         return self.root / "overridden" / video
 
+    @property
+    def unfinished_change(self) -> Path:
+        """The change by hand that is being made; there only where somebody died over it."""
+        return self.root / "overridden" / "unfinished.json"
+
+    @property
+    def all_corrections(self) -> Path:
+        """Masks that were corrected by hand, as ``--corrections`` takes them."""
+        return self.root / "corrections"
+
+    def corrections(self, video: str) -> Path:
+        return self.all_corrections / video
+
+    def drawn(self, video: str) -> Path:
+        """Every mask that was ever drawn for a video, named by its content."""
+        return self.root / "drawn" / video
+
+    def continuation(self, video: str, number: int) -> Path:
+        """A run folder with what members made of a video from its corrections; 0 holds what the
+        run itself had made, while a continuation is in its place."""
+        return self.root / "continued" / video / str(number)
+
     def study_evidence(self, name: str) -> Path:
         """Evidence that a study keeps for the next one."""
         return self.root / "study" / "evidence" / f"{name}.npz"

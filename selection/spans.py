@@ -41,6 +41,26 @@ def spans_between(starts: Sequence[tuple[int, str]], frames: int) -> Spans:
     )
 
 
+def spliced(spans: Spans, start: int, stop: int, candidate: str) -> Spans:
+    """Spans with the frames ``start`` to ``stop``, half open, given to another candidate.
+
+    Neighbours of one candidate become one span."""
+    last = spans[-1].stop
+    starts = [(span.start, span.candidate) for span in spans if span.start < start]
+    starts.append((start, candidate))
+    if stop < last:
+        starts.append((stop, candidate_at(spans, stop)))
+    starts += [(span.start, span.candidate) for span in spans if span.start > stop]
+    merged = [part for n, part in enumerate(starts) if n == 0 or part[1] != starts[n - 1][1]]
+    return spans_between(merged, last)
+
+
+def without(ranges: Ranges, start: int, stop: int) -> Ranges:
+    """Ranges without the frames ``start`` to ``stop``, half open."""
+    parts = [part for a, b in ranges for part in ((a, min(b, start)), (max(a, stop), b))]
+    return tuple((a, b) for a, b in parts if a < b)
+
+
 def stored_plan(plan: ObjectSpans) -> StoredPlan:
     """The form in which the spans of a plan are stored."""
     return {

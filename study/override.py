@@ -20,12 +20,12 @@ what is rewritten in the run folder:
   masks/<video>/            the masks of the candidate, given masks verbatim
   selection/<video>.json    with "overridden": true
   submission.zip  selection.csv  summary.json  report/
-  overrides.jsonl           one line per change
+  overrides.jsonl           one line per change: who, when, what
   overridden/               what the run itself had selected
 
 a file of overrides (--file) has a JSON object per line:
   {"video": "0a1b2c3d", "candidate": "cutie"}
-  {"video": "0a1b2c3d", "candidate": "sam2-large", "object": 3}
+  {"video": "0a1b2c3d", "candidate": "sam2-large", "object": 3, "frames": [20, 45]}
 
 Members need the predictions of a run made with --keep-soft; pseudo-label and --undo do not."""
 
@@ -41,6 +41,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("video", nargs="?", help="name of the video")
     p.add_argument("member", nargs="?", help="a member, or pseudo-label")
     p.add_argument("--object", type=int, metavar="ID", help="for this object alone")
+    p.add_argument("--frames", type=int, nargs=2, metavar=("FIRST", "LAST"),
+                   help="on these frames alone, counted from 0")  # fmt: skip
     p.add_argument("--file", metavar="PATH", help="many overrides, a JSON object per line")
     p.add_argument("--undo", action="store_true", help="restore what the run itself selected")
     return p
@@ -51,9 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     wishes = wanted(arguments)
     from study.apply_override import apply_overrides
+    from study.changes import person
 
-    for line in apply_overrides(arguments.run, wishes):
+    for line in apply_overrides(arguments.run, wishes, person()):
         what = "all objects" if line.object is None else f"object {line.object}"
+        if line.frames is not None:
+            what += f", frames {line.frames[0]} to {line.frames[1] - 1}"
         chosen = line.candidate or "what the run selected"
         say(f"{line.video}, {what}: {chosen}")
     return EXIT_OK
@@ -69,7 +74,14 @@ def wanted(arguments: argparse.Namespace) -> list[Override]:
         return read_overrides(Path(arguments.file))
     if not arguments.video or bool(arguments.member) == arguments.undo:
         raise InputError("give a video and a member, a video and --undo, or --file")
-    return [Override(arguments.video, arguments.member, arguments.object)]
+    frames = half_open(arguments.frames) if arguments.frames else None
+    return [Override(arguments.video, arguments.member, arguments.object, frames)]
+
+
+def half_open(frames: Sequence[int]) -> tuple[int, int]:
+    """First and last frame as first and the one after the last."""
+    first, last = frames
+    return int(first), int(last) + 1
 
 
 def read_overrides(path: Path) -> list[Override]:
@@ -83,11 +95,12 @@ def read_overrides(path: Path) -> list[Override]:
             continue
         try:
             value = json.loads(line)
-            wish = Override(value["video"], value["candidate"], value.get("object"))
+            frames = half_open(value["frames"]) if value.get("frames") else None
+            wish = Override(value["video"], value["candidate"], value.get("object"), frames)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise InputError(
                 f'line {number} of {path} is no override: expected {{"video": ..., "candidate":'
-                ' ...}, with an "object" where only one is meant'
+                ' ...}, with an "object" or "frames": [first, last] where not all are meant'
             ) from None
         wishes.append(wish)
     if not wishes:

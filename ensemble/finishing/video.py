@@ -176,13 +176,24 @@ def selected_frames(
     run: RunDirectory, video: Video, choice: Choice, predictions: Mapping[str, Prediction]
 ) -> Iterator[np.ndarray]:
     """``(H, W) uint8`` selected ids, frame by frame."""
-    for index, stem in enumerate(video.frame_names):
-        used = set(choice.at(index).values())
-        labels = {
-            name: predictions[name][index].labels(video.height, video.width)
-            for name in used - {PSEUDO_LABEL}
-        }
-        if len(used) > 1 or PSEUDO_LABEL in used:
-            path = run.pseudo_labels(video.name) / f"{stem}.png"
-            labels[PSEUDO_LABEL] = read_mask(path, binary=False)
-        yield with_given(compose(choice, index, labels), video, index)
+    for index in range(len(video)):
+        yield selected_frame(run, video, choice, predictions, index)
+
+
+def selected_frame(
+    run: RunDirectory,
+    video: Video,
+    choice: Choice,
+    predictions: Mapping[str, Prediction],
+    index: int,
+) -> np.ndarray:
+    """``(H, W) uint8`` selected ids of one frame."""
+    used = set(choice.at(index).values())
+    labels = {
+        name: predictions[name][index].labels(video.height, video.width)
+        for name in used - {PSEUDO_LABEL}
+    }
+    if len(used) > 1 or PSEUDO_LABEL in used:
+        path = run.pseudo_labels(video.name) / f"{video.frame_names[index]}.png"
+        labels[PSEUDO_LABEL] = read_mask(path, binary=False)
+    return with_given(compose(choice, index, labels), video, index)
