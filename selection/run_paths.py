@@ -158,7 +158,7 @@ class RunPaths:
         return self.root / "overridden" / video
 
     @property
-    def unfinished_change(self) -> Path:
+    def unfinished_edit(self) -> Path:
         """The change by hand that is being made; there only where somebody died over it."""
         return self.root / "overridden" / "unfinished.json"
 

@@ -1,7 +1,7 @@
 """Replaces the selected masks by those of another candidate, and restores them.
 
 The masks of members come from the stored predictions (``--keep-soft``); the pseudo-label is always
-there. Every change is a line of ``overrides.jsonl``, see `study.changes`.
+there. Every change is a line of ``overrides.jsonl``, see `study.edits`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from selection.summary import summarise
 from stseg.errors import InputError, unknown
 from stseg.failures import Failure
 from stseg.files import read_json
-from study.apply_change import OpenRun, apply_change, check_predictions, finish_broken_off
-from study.changes import Change, ChangeKind, History, VideoState, now
+from study.apply_edit import OpenRun, apply_edit, check_predictions, finish_broken_off
+from study.edits import Edit, EditKind, History, VideoState, now
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Override:
     frames: tuple[int, int] | None = None
 
 
-def apply_overrides(root: str | Path, wishes: Sequence[Override], by: str = "") -> list[Change]:
+def apply_overrides(root: str | Path, wishes: Sequence[Override], by: str = "") -> list[Edit]:
     """Rewrite masks, records, summary, zip and report of the run in ``root``.
 
     by   who wants it
@@ -54,12 +54,12 @@ def apply_overrides(root: str | Path, wishes: Sequence[Override], by: str = "") 
     with held(opened.run.root):
         finish_broken_off(opened)
         # An earlier wish of the same call may have changed the plan: each is checked again.
-        changes = [apply_change(opened, overridden(opened, wish, by)) for wish in wishes]
+        edits = [apply_edit(opened, overridden(opened, wish, by)) for wish in wishes]
         rewrite_results(opened.config, opened.run)
-    return changes
+    return edits
 
 
-def overridden(opened: OpenRun, wish: Override, by: str) -> Change:
+def overridden(opened: OpenRun, wish: Override, by: str) -> Edit:
     """The change that an override amounts to; `InputError` if it cannot be made."""
     record = opened.record(wish.video)
     told = opened.history(wish.video)
@@ -68,19 +68,19 @@ def overridden(opened: OpenRun, wish: Override, by: str) -> Change:
     check_wish(record, wish)
     state = chosen(told.present, wish, record.frames)
     check_predictions(opened, wish.video, told.present, state)
-    kind = ChangeKind.CHOOSE
+    kind = EditKind.CHOOSE
     who = (by, wish.video, kind, wish.candidate, wish.object_id, wish.frames)
-    return Change(now(), *who, state)
+    return Edit(now(), *who, state)
 
 
-def _restored(opened: OpenRun, wish: Override, told: History, by: str) -> Change:
+def _restored(opened: OpenRun, wish: Override, told: History, by: str) -> Edit:
     if not opened.run.overridden_record(wish.video).is_file():
         raise InputError(f"video {wish.video} was not overridden: there is nothing to restore")
     if wish.object_id is not None or wish.frames is not None:
         raise InputError(
             "what the run selected is restored for a whole video: name no object and no frames"
         )
-    return Change(now(), by, wish.video, ChangeKind.RESTORE, None, None, None, told.own)
+    return Edit(now(), by, wish.video, EditKind.RESTORE, None, None, None, told.own)
 
 
 def check_wish(record: SelectionRecord, wish: Override) -> None:

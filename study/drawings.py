@@ -15,7 +15,7 @@ from mose.corrections import GONE
 from mose.masks import read_mask, write_mask
 from mose.palette import object_ids
 from stseg.files import appearing, quick_digest, write_json
-from study.changes import DrawnFrame, VideoState
+from study.edits import DrawnFrame, VideoState
 
 
 def keep_mask(folder: Path, mask: np.ndarray) -> str:

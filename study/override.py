@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     wishes = wanted(arguments)
     from study.apply_override import apply_overrides
-    from study.changes import person
+    from study.edits import person
 
     for line in apply_overrides(arguments.run, wishes, person()):
         what = "all objects" if line.object is None else f"object {line.object}"

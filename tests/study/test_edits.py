@@ -12,12 +12,12 @@ from small_runs import MEMBERS, arguments, contents, make_video
 from ensemble import run as run_command
 from mose.masks import read_mask
 from selection.spans import Span, candidate_at, spans_between, spliced, whole, without
-from study.apply_change import OpenRun, apply_change, finish_broken_off
+from study.apply_edit import OpenRun, apply_edit, finish_broken_off
 from study.apply_override import Override, apply_overrides, overridden
-from study.changes import (
-    Change,
-    ChangeKind,
+from study.edits import (
     DrawnFrame,
+    Edit,
+    EditKind,
     VideoState,
     changed_frames,
     history,
@@ -32,7 +32,7 @@ STRETCH = st.tuples(st.integers(0, FRAMES - 1), st.integers(1, FRAMES)).filter(
 
 def line(kind, state, **more):
     values = {"candidate": None, "object": None, "frames": None} | more
-    return Change(now(), "ann", "v", kind, state=state, **values)
+    return Edit(now(), "ann", "v", kind, state=state, **values)
 
 
 def state(name):
@@ -60,21 +60,21 @@ def test_ranges_without_a_stretch(ranges, cut):
 
 @given(st.lists(st.sampled_from(["undo", "redo", "a", "b", "c"]), max_size=30))
 def test_undo_and_redo_go_through_all_states(steps):
-    own, changes, done, undone = state("own"), [], ["own"], []
+    own, edits, done, undone = state("own"), [], ["own"], []
     for step in steps:
         if step == "undo" and len(done) > 1:
             undone.append(done.pop())
-            changes.append(line(ChangeKind.UNDO, state(done[-1])))
+            edits.append(line(EditKind.UNDO, state(done[-1])))
         elif step == "redo" and undone:
             done.append(undone.pop())
-            changes.append(line(ChangeKind.REDO, state(done[-1])))
+            edits.append(line(EditKind.REDO, state(done[-1])))
         elif step in "abc":
             done, undone = [*done, step], []
-            changes.append(line(ChangeKind.CHOOSE, state(step)))
-    told = history(own, changes)
+            edits.append(line(EditKind.CHOOSE, state(step)))
+    told = history(own, edits)
     assert told.done == tuple(state(name) for name in done)
     assert told.undone == tuple(state(name) for name in undone)
-    assert told.changes == len(changes)
+    assert told.edits == len(edits)
 
 
 def test_a_state_and_a_change_come_back_from_the_log():
@@ -84,8 +84,8 @@ def test_a_state_and_a_change_come_back_from_the_log():
         {"00002": DrawnFrame("x.png", (3, 4), (4,))},
         2,
     )
-    change = line(ChangeKind.CORRECT, full, object=3, frames=(2, 3))
-    assert Change.parse(json.loads(json.dumps(change.json())), FRAMES) == change
+    edit = line(EditKind.CORRECT, full, object=3, frames=(2, 3))
+    assert Edit.parse(json.loads(json.dumps(edit.json())), FRAMES) == edit
 
 
 def test_changed_frames_are_those_that_differ():
@@ -101,7 +101,7 @@ def test_changed_frames_are_those_that_differ():
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    root = tmp_path_factory.mktemp("changes")
+    root = tmp_path_factory.mktemp("edits")
     make_video(root / "data", "a", 6, late=True)
     config = root / "config.yaml"
     config.write_text(json.dumps({"members": MEMBERS}))
@@ -121,32 +121,32 @@ def other(opened):
 def test_a_span_of_an_object_alone(run):
     opened = OpenRun.at(run)
     before = {t: read_mask(run / f"masks/a/{t:05d}.png") for t in range(6)}
-    [change] = apply_overrides(run, [Override("a", other(opened), 3, (2, 4))], "ann")
+    [edit] = apply_overrides(run, [Override("a", other(opened), 3, (2, 4))], "ann")
     after = {t: read_mask(run / f"masks/a/{t:05d}.png") for t in range(6)}
     assert {t for t in before if (before[t] != after[t]).any()} <= {2, 3}
-    assert change.by == "ann"
+    assert edit.by == "ann"
     assert [span.start for span in opened.record("a").plan[3]] == [0, 2, 4]
 
 
 def test_a_change_that_broke_off_is_finished(run):
     opened = OpenRun.at(run)
-    change = overridden(opened, Override("a", other(opened)), "ann")
+    edit = overridden(opened, Override("a", other(opened)), "ann")
     undisturbed = shutil.copytree(run, run.with_name("undisturbed"))
-    apply_change(OpenRun.at(undisturbed), change)
+    apply_edit(OpenRun.at(undisturbed), edit)
 
     def die():
         raise KeyboardInterrupt
 
     before = contents(run / "masks")
     with pytest.raises(KeyboardInterrupt):
-        apply_change(opened, change, die)
+        apply_edit(opened, edit, die)
     assert contents(run / "masks") == before
     assert not run.joinpath("overrides.jsonl").exists()
     for _ in range(2):
         finish_broken_off(opened)
         assert contents(run / "masks") == contents(undisturbed / "masks")
         assert opened.record("a") == OpenRun.at(undisturbed).record("a")
-        assert opened.history("a").changes == 1
+        assert opened.history("a").edits == 1
 
 
 def test_what_a_run_makes_anew_has_a_history_of_its_own(finished, run):

@@ -20,7 +20,7 @@ from selection.spans import ObjectSpans, Ranges, candidate_at, spans_between, st
 from stseg.files import Json
 
 
-class ChangeKind(StrEnum):
+class EditKind(StrEnum):
     """What somebody did to a video."""
 
     CHOOSE = "choose"
@@ -101,7 +101,7 @@ class VideoState:
 
 
 @dataclass(frozen=True)
-class Change:
+class Edit:
     """A line of the log.
 
     time        of the change, UTC, in ISO format
@@ -117,7 +117,7 @@ class Change:
     time: str
     by: str
     video: str
-    kind: ChangeKind
+    kind: EditKind
     candidate: str | None
     object: int | None
     frames: tuple[int, int] | None
@@ -132,14 +132,14 @@ class Change:
         return {**stored, "fresh": True} if self.fresh else stored
 
     @classmethod
-    def parse(cls, stored: Json, frames: int) -> Change:
+    def parse(cls, stored: Json, frames: int) -> Edit:
         """From what `json` gave, of a video with ``frames`` frames."""
         span = stored["frames"]
         return cls(
             stored["time"],
             stored["by"],
             stored["video"],
-            ChangeKind(stored["kind"]),
+            EditKind(stored["kind"]),
             stored["candidate"],
             stored["object"],
             None if span is None else (int(span[0]), int(span[1])),
@@ -154,13 +154,13 @@ class History:
 
     done     begins with the one that the run made; the last one is the present
     undone   are those that can be had back, the next one last
-    changes  counts the lines of the log, so that a page can tell whether it is up to date
+    edits  counts the lines of the log, so that a page can tell whether it is up to date
     fresh    tells that the run has made the video anew since the last of them
     """
 
     done: tuple[VideoState, ...]
     undone: tuple[VideoState, ...] = ()
-    changes: int = 0
+    edits: int = 0
     fresh: bool = False
 
     @property
@@ -172,21 +172,21 @@ class History:
     def present(self) -> VideoState:
         return self.done[-1]
 
-    def after(self, change: Change) -> History:
-        """With one more change."""
-        count = self.changes + 1
-        if change.kind is ChangeKind.UNDO and len(self.done) > 1:
+    def after(self, edit: Edit) -> History:
+        """With one more edit."""
+        count = self.edits + 1
+        if edit.kind is EditKind.UNDO and len(self.done) > 1:
             return History(self.done[:-1], (*self.undone, self.present), count)
-        if change.kind is ChangeKind.REDO and self.undone:
+        if edit.kind is EditKind.REDO and self.undone:
             return History((*self.done, self.undone[-1]), self.undone[:-1], count)
-        return History((*self.done, change.state), (), count)
+        return History((*self.done, edit.state), (), count)
 
 
-def history(own: VideoState, changes: Iterable[Change]) -> History:
-    """The states of a video from its changes, in order."""
+def history(own: VideoState, edits: Iterable[Edit]) -> History:
+    """The states of a video from its edits, in order."""
     told = History((own,))
-    for change in changes:
-        told = (History((own,), (), told.changes) if change.fresh else told).after(change)
+    for edit in edits:
+        told = (History((own,), (), told.edits) if edit.fresh else told).after(edit)
     return told
 
 
@@ -217,20 +217,20 @@ def _within(ranges: Ranges, index: int) -> bool:
     return any(start <= index < stop for start, stop in ranges)
 
 
-def read_changes(path: Path) -> dict[str, list[Json]]:
+def read_edits(path: Path) -> dict[str, list[Json]]:
     """Video -> the lines of the log that can be undone, as they are stored. A line that a crash
     cut off, and lines of earlier releases, which hold no state, are left out."""
-    changes: dict[str, list[Json]] = {}
+    edits: dict[str, list[Json]] = {}
     if not path.is_file():
-        return changes
+        return edits
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             stored = json.loads(line)
         except ValueError:
             continue
         if isinstance(stored, dict) and "state" in stored:
-            changes.setdefault(stored["video"], []).append(stored)
-    return changes
+            edits.setdefault(stored["video"], []).append(stored)
+    return edits
 
 
 def now() -> str:

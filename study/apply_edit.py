@@ -31,16 +31,16 @@ from selection.selectors import Choice
 from selection.spans import ObjectSpans, candidates_of, most_used
 from stseg.errors import InputError, unknown
 from stseg.files import Json, appearing, read_json, write_json
-from study.changes import (
-    Change,
-    ChangeKind,
+from study.drawings import keep_corrections, write_corrections
+from study.edits import (
+    Edit,
+    EditKind,
     History,
     VideoState,
     changed_frames,
     history,
-    read_changes,
+    read_edits,
 )
-from study.drawings import keep_corrections, write_corrections
 
 
 @dataclass(frozen=True)
@@ -90,88 +90,86 @@ class OpenRun:
     def history(self, video: str) -> History:
         """The states of a video, from the log."""
         own, record = self.own_state(video), self.record(video)
-        changes = [Change.parse(line, record.frames) for line in self.log().get(video, ())]
-        told = history(own, changes)
+        edits = [Edit.parse(line, record.frames) for line in self.log().get(video, ())]
+        told = history(own, edits)
         if not record.overridden and told.present != own:
-            return History((own,), (), told.changes, fresh=True)
+            return History((own,), (), told.edits, fresh=True)
         return told
 
     def log(self) -> dict[str, list[Json]]:
-        """Video -> its changes, as they are stored."""
-        return read_changes(self.run.overrides)
+        """Video -> its edits, as they are stored."""
+        return read_edits(self.run.overrides)
 
 
-def apply_change(
-    opened: OpenRun, change: Change, advance: Callable[[], None] = lambda: None
-) -> Change:
-    """Make a change. Only for the holder of the run's lease.
+def apply_edit(opened: OpenRun, edit: Edit, advance: Callable[[], None] = lambda: None) -> Edit:
+    """Make a edit. Only for the holder of the run's lease.
 
     advance   is called after every frame that was written
     """
-    past = opened.history(change.video)
+    past = opened.history(edit.video)
     if past.fresh:
-        change = replace(change, fresh=True)
-        shutil.rmtree(opened.run.continuation(change.video, 0), ignore_errors=True)
-    path = opened.run.unfinished_change
+        edit = replace(edit, fresh=True)
+        shutil.rmtree(opened.run.continuation(edit.video, 0), ignore_errors=True)
+    path = opened.run.unfinished_edit
     path.parent.mkdir(exist_ok=True)
-    write_json(path, change.json())
-    _finish(opened, change, past, advance)
-    return change
+    write_json(path, edit.json())
+    _finish(opened, edit, past, advance)
+    return edit
 
 
 def finish_broken_off(opened: OpenRun) -> None:
     """Finish a change over which somebody died. Only for the holder of the run's lease."""
-    stored = read_json(opened.run.unfinished_change)
+    stored = read_json(opened.run.unfinished_edit)
     if stored is None:
         return
     frames = opened.record(stored["video"]).frames
-    change = Change.parse(stored, frames)
-    logged = opened.log().get(change.video, [])
-    if logged and logged[-1] == json.loads(json.dumps(change.json())):
-        opened.run.unfinished_change.unlink()
+    edit = Edit.parse(stored, frames)
+    logged = opened.log().get(edit.video, [])
+    if logged and logged[-1] == json.loads(json.dumps(edit.json())):
+        opened.run.unfinished_edit.unlink()
         return
-    past = opened.history(change.video)
-    _finish(opened, change, replace(past, done=(*past.done[:1], past.present)), lambda: None, True)
+    past = opened.history(edit.video)
+    _finish(opened, edit, replace(past, done=(*past.done[:1], past.present)), lambda: None, True)
 
 
 def _finish(
     opened: OpenRun,
-    change: Change,
+    edit: Edit,
     past: History,
     advance: Callable[[], None],
     again: bool = False,
 ) -> None:
     run = opened.run
-    if change.kind in (ChangeKind.UNDO, ChangeKind.RESTORE) and change.state == past.own:
-        exchange_bases(opened, change.video, past.present.base, 0)
-        restore(run, change.video)
-        write_corrections(run, change.video, change.state)
+    if edit.kind in (EditKind.UNDO, EditKind.RESTORE) and edit.state == past.own:
+        exchange_bases(opened, edit.video, past.present.base, 0)
+        restore(run, edit.video)
+        write_corrections(run, edit.video, edit.state)
     else:
-        keep_original(run, change.video)
-        exchange_bases(opened, change.video, past.present.base, change.state.base)
-        write_corrections(run, change.video, change.state)
-        _rewrite(opened, change, None if again else past.present, advance)
+        keep_original(run, edit.video)
+        exchange_bases(opened, edit.video, past.present.base, edit.state.base)
+        write_corrections(run, edit.video, edit.state)
+        _rewrite(opened, edit, None if again else past.present, advance)
     with open(run.overrides, "a", encoding="utf-8") as file:
-        file.write(json.dumps(change.json()) + "\n")
+        file.write(json.dumps(edit.json()) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    run.unfinished_change.unlink()
+    run.unfinished_edit.unlink()
 
 
 def _rewrite(
-    opened: OpenRun, change: Change, before: VideoState | None, advance: Callable[[], None]
+    opened: OpenRun, edit: Edit, before: VideoState | None, advance: Callable[[], None]
 ) -> None:
     """Write the masks that differ from those of the state ``before``, and the record."""
-    run, state = opened.run, change.state
-    video = opened.video(change.video, state)
+    run, state = opened.run, edit.state
+    video = opened.video(edit.video, state)
     names = video.frame_names
     changed = set(range(len(names))) if before is None else changed_frames(before, state, names)
-    record = opened.record(change.video)
-    choice = choose(record, change)
-    masks = run.masks(change.video)
+    record = opened.record(edit.video)
+    choice = choose(record, edit)
+    masks = run.masks(edit.video)
     with ExitStack() as stack:
         predictions = {
-            name: open_prediction(run.prediction(name, change.video), stack)
+            name: open_prediction(run.prediction(name, edit.video), stack)
             for name in sorted(members_needed(state.plan, changed))
         }
         folder = stack.enter_context(appearing(masks))
@@ -183,14 +181,14 @@ def _rewrite(
                 advance()
             else:
                 os.link(old, target)
-    evidence = Evidence.load(run.evidence_path(change.video))
+    evidence = Evidence.load(run.evidence_path(edit.video))
     corrected = {frame: drawn.ids for frame, drawn in state.corrections.items()}
-    made = base_record(opened, change.video, state.base)
+    made = base_record(opened, edit.video, state.base)
     provenance = replace(made.provenance, corrections=corrected)
     written = describe(selection_setup(opened.config), evidence, choice, provenance)
     reason = record.reason if state.plan == record.plan else written.reason
     written = replace(written, reason=reason, cycle=made.cycle, trials=made.trials, overridden=True)
-    write_json(run.record_path(change.video), written.json())
+    write_json(run.record_path(edit.video), written.json())
 
 
 def base_record(opened: OpenRun, video: str, base: int) -> SelectionRecord:
@@ -211,12 +209,12 @@ def members_needed(plan: ObjectSpans, frames: set[int]) -> set[str]:
     return set(candidates_of(spans)) - {PSEUDO_LABEL}
 
 
-def choose(record: SelectionRecord, change: Change) -> Choice:
+def choose(record: SelectionRecord, edit: Edit) -> Choice:
     """The choice that a changed plan amounts to; its winner has most objects and frames."""
-    state = change.state
+    state = edit.state
     winner = most_used(chain.from_iterable(state.plan.values()), record.winner)
-    named = change.candidate or winner
-    reason = Reason(Ground.BY_HAND, candidate=named, object_id=change.object)
+    named = edit.candidate or winner
+    reason = Reason(Ground.BY_HAND, candidate=named, object_id=edit.object)
     return Choice(winner, dict(record.scores), 0.0, reason, state.plan, state.absent)
 
 
