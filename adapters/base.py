@@ -80,6 +80,7 @@ class Segmenter(ABC):
       summary         one line for ``python -m adapters list``
       extra           the optional extra of the distribution that it needs, or None
       needs_weights   whether a checkpoint must be given
+      from_boxes      whether `outline` can make first masks of boxes
       Options         frozen dataclass of its options; every field has a default and
                       documentation, by `stseg.config.option`
 
@@ -92,6 +93,7 @@ class Segmenter(ABC):
     summary: ClassVar[str] = ""
     extra: ClassVar[str | None] = None
     needs_weights: ClassVar[bool] = True
+    from_boxes: ClassVar[bool] = False
     Options: ClassVar[type] = NoOptions
 
     def __init__(self, weights: str | Path | None = None, device: str = "cpu", **options: Any):
@@ -115,6 +117,16 @@ class Segmenter(ABC):
         """An ``Options`` from keywords; of one within it ``{"long_term": {"max_mem_frames": 4}}``
         or ``{"long_term.max_mem_frames": 4}``. Raises `InputError` for what does not fit."""
         return build(cls.Options, options, Source(f" of adapter '{cls.name}'", "option"))
+
+    def outline(self, frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """The masks of the objects in boxes, for an adapter that has ``from_boxes``.
+
+        frame   ``(H, W, 3) uint8`` RGB
+        boxes   ``(N, 4) float32``: left, top, right and bottom in pixels
+
+        Returns ``(N, H, W) float32`` logits, above 0 where the object is.
+        """
+        raise InputError(f"adapter '{self.name}' cannot start from a box: give a mask")
 
     @abstractmethod
     def segment(self, video: Video) -> Iterator[FrameMasks]:

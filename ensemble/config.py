@@ -10,6 +10,7 @@ from typing import Any
 from ensemble.fusion.rules import FusionOptions
 from ensemble.scheduling.limits import RunLimits
 from mose import InputError
+from mose.single import Box
 from selection.calibration import Calibration, load_calibration
 from selection.describe import SelectionSetup
 from selection.policies import SelectionOptions, policy_names
@@ -32,7 +33,17 @@ class DataConfig:
     """Which videos."""
 
     dataset: str = option(
-        BUILT_IN_DATASET, doc="Root folder of a data set, or `synthetic`: the built-in one."
+        BUILT_IN_DATASET,
+        doc="Root folder of a data set, or `synthetic`: the built-in one. With `mask` or `boxes` "
+        "one video: a movie file, or a folder of frames.",
+    )
+    mask: str | None = option(
+        None, doc="Mask of the first frame of a single video, or a folder of its given masks."
+    )
+    boxes: tuple[Box, ...] = option(
+        (),
+        doc="Boxes on the first frame of a single video in place of a mask, each [x0, y0, x1, y1] "
+        "in pixels, for members that can start from one; ids are 1, 2, ... in their order.",
     )
     split: str = option("test", doc="Split of the data set: train, valid or test.")
     annotations: tuple[str, ...] = option(
@@ -46,6 +57,17 @@ class DataConfig:
     )
     videos: tuple[str, ...] = option((), doc="Names or shell patterns; empty: all.")
     synthetic: Mapping[str, Any] = option(dict, doc="Options of the built-in data set.")
+
+    def __post_init__(self) -> None:
+        if self.mask and self.boxes:
+            raise InputError("a mask and boxes are given: give one of the two")
+        if self.single and self.dataset == BUILT_IN_DATASET:
+            raise InputError("a mask or boxes are given without a video: name it with --video")
+
+    @property
+    def single(self) -> bool:
+        """Whether ``dataset`` is one video."""
+        return bool(self.mask or self.boxes)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     dataset = open_data(config, runs)
     choose_videos(dataset, config.data.videos)
     name = f"{Path(config.data.dataset).name or 'data'}-{canonical_split(config.data.split)}"
+    if config.data.single:
+        name = dataset.name
     directory = RunDirectory(Path(config.output.path or runs / name))
     if dry_run:
         say(describe_plan(make_plan(config, dataset, directory)))
@@ -72,7 +74,8 @@ def announce(plan: Plan, directory: RunDirectory) -> None:
     config = plan.job.config
     names = ", ".join(member.name for member in config.members)
     data = config.data
-    tell(f"{len(plan.videos)} videos of {data.dataset}, split {data.split}, into {directory.root}")
+    whole = f"{len(plan.videos)} videos of {data.dataset}, split {data.split}"
+    tell(f"{f'video {data.dataset}' if data.single else whole}, into {directory.root}")
     tell(f"{len(config.members)} members on {config.execution.device}: {names}")
     if plan.finished:
         tell(f"{len(plan.finished)} videos are finished already, and are kept")
@@ -92,6 +95,8 @@ def absolute_paths(config: RunConfig) -> RunConfig:
     data = config.data
     if data.dataset != BUILT_IN_DATASET:
         data = dataclasses.replace(data, dataset=os.path.abspath(data.dataset))
+    if data.mask:
+        data = dataclasses.replace(data, mask=os.path.abspath(data.mask))
     calibration = config.calibration and str(find_calibration(config.calibration))
     return dataclasses.replace(config, data=data, members=tuple(members), calibration=calibration)
 

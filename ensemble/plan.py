@@ -3,6 +3,7 @@ rest costs."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from ensemble.config import BUILT_IN_DATASET, MemberConfig, RunConfig, calibrati
 from ensemble.job import RunJob, find_weights
 from ensemble.resume import StoredWork, look_at_all
 from ensemble.scheduling.messages import Pair
+from ensemble.start_boxes import mask_of_boxes
 from ensemble.storage.journal import Input, Journal, read_journal
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError
 from mose.dataset import Dataset, matches_name, open_dataset
 from mose.findings import Finding
+from mose.single import open_single
 from stseg.config import to_dict
 from stseg.errors import unknown
 from stseg.files import digest, file_digest
@@ -153,6 +156,8 @@ def weights_hash(member: MemberConfig, fetch: bool = False) -> str | None:
 def open_data(config: RunConfig, runs: Path) -> Dataset:
     """The data set of a run, with absolute paths; the built-in one is made if it is missing."""
     data = config.data
+    if data.single:
+        return _open_single(config, runs)
     root = Path(data.dataset)
     if data.dataset == BUILT_IN_DATASET:
         from mose.synthetic.dataset import write_dataset
@@ -168,3 +173,15 @@ def open_data(config: RunConfig, runs: Path) -> Dataset:
         labels=data.labels,
         corrections=Path(data.corrections).resolve() if data.corrections else None,
     )
+
+
+def _open_single(config: RunConfig, runs: Path) -> Dataset:
+    """The video of a run over a single one; its mask is made where boxes are given."""
+    data = config.data
+    notes: tuple[Finding, ...] = ()
+    mask = Path(data.mask) if data.mask else None
+    if mask is None:
+        mask, note = mask_of_boxes(config, runs)
+        notes = (note,)
+    dataset = open_single(data.dataset, mask, data.labels, data.corrections)
+    return dataclasses.replace(dataset, notes=notes)

@@ -18,12 +18,13 @@ from stseg.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from ensemble.config import RunConfig
+    from mose.single import Box
 
 LAYOUT = f"""\
 the data set folder:
   JPEGImages/<video>/00000.jpg      frames
   Annotations/<video>/00000.png     the given masks, palette PNGs of object ids
-or such folders inside train/, valid/ or test/.
+or such folders inside train/, valid/ or test/. Or one video: --video clip.mp4 --mask first.png.
 
 the run folder:
 {RUN_LAYOUT}
@@ -40,6 +41,18 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--split", help="train, valid or test")
     p.add_argument("--dataset", help="root of the data set (default: the built-in synthetic one)")
+    p.add_argument(
+        "--video", metavar="FILE", help="one movie or folder of frames in place of a data set"
+    )
+    p.add_argument("--mask", metavar="PNG", help="of --video: the mask of its first frame")
+    p.add_argument(
+        "--box",
+        action="append",
+        default=[],
+        metavar="x0,y0,x1,y1",
+        help="of --video, in place of --mask: a box on its first frame, in pixels, for members"
+        " that can start from one (SAM 2); repeatable, ids by order",
+    )
     p.add_argument("--annotations", nargs="+", help="folders of given masks (Annotations)")
     p.add_argument(
         "--corrections", metavar="DIR", help="masks that correct objects on later frames"
@@ -74,16 +87,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(config, overwrite=arguments.overwrite, dry_run=arguments.dry_run)
 
 
+def _check_single(arguments: argparse.Namespace) -> None:
+    """`InputError` where the options of one video and of a data set do not go together."""
+    objects = arguments.mask or arguments.box
+    if not arguments.video and objects:
+        raise InputError("--mask and --box are of one video: name it with --video")
+    if not arguments.video:
+        return
+    if not objects:
+        raise InputError(
+            f"video {arguments.video} has no objects to follow: give the mask of its first frame"
+            " with --mask, or boxes with --box"
+        )
+    for name in ("dataset", "split", "annotations", "videos"):
+        if getattr(arguments, name):
+            raise InputError(f"--{name} is of a data set: leave it out beside --video")
+
+
+def box_of(text: str) -> Box:
+    """``x0,y0,x1,y1`` as numbers."""
+    try:
+        x0, y0, x1, y1 = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--box {text} is no box: write x0,y0,x1,y1 in pixels, such as 20,30,120,90"
+        ) from None
+    return x0, y0, x1, y1
+
+
 def configure(arguments: argparse.Namespace) -> RunConfig:
     """The configuration file with the command line's options on top."""
     from ensemble.config import BUILT_IN_DATASET, load_config
 
     config = load_config(arguments.config, arguments.overrides)
     data, execution, output = config.data, config.execution, config.output
+    _check_single(arguments)
     if arguments.dataset and arguments.dataset != BUILT_IN_DATASET:
         if data.dataset == BUILT_IN_DATASET:
             data = dataclasses.replace(data, labels=None)
         data = dataclasses.replace(data, dataset=arguments.dataset)
+    if arguments.video:
+        boxes = tuple(map(box_of, arguments.box))
+        data = dataclasses.replace(
+            data, dataset=arguments.video, mask=arguments.mask, boxes=boxes, labels=None
+        )
     changes = {
         "split": arguments.split,
         "annotations": tuple(arguments.annotations or ()),

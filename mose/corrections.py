@@ -12,9 +12,9 @@ import numpy as np
 
 from mose.palette import VOID, object_ids
 from mose.readers.folder import list_folder
-from mose.readers.lists import read_json
 from mose.readers.masks import read_mask
 from stseg.errors import InputError
+from stseg.text import read_json
 
 GONE = "gone.json"
 """File that lists objects which are not there."""

@@ -47,6 +47,7 @@ class Dataset:
     corrections  folder of one folder of corrections per corrected video, or None
     movies       file names of the videos that are movies
     notes        what is worth knowing of how the folders and lists were read
+    given        PNG or folder of the given masks of the only video, in place of ``annotations``
     """
 
     root: Path
@@ -59,6 +60,7 @@ class Dataset:
     movies: frozenset[str] = frozenset()
     notes: tuple[Finding, ...] = ()
     corrections: Path | None = None
+    given: Path | None = None
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -67,6 +69,7 @@ class Dataset:
         """Open a video; nothing is decoded. `InputError` if it is not there or has no mask."""
         self._check_name(name)
         given = [place for folder in self.annotations for place in _given_of(folder, name)]
+        given += [self.given] if self.given else []
         if not given:
             raise InputError(
                 f"video {name} has no given masks: expected one for its first frame in"

@@ -42,6 +42,7 @@ RULES = {
     "per-object": (NOTE, "videos have masks in one folder per object"),
     "frame-kinds": (NOTE, "videos have frames of two kinds"),
     "gap": (NOTE, "videos lack frames between others"),
+    "box": (NOTE, "boxes were made masks"),
     "movie": (NOTE, "videos are movie files"),
     "dot-slash": (NOTE, "names in the zip are written in an unusual way"),
     "text-order": (NOTE, "videos have names whose order as text is not that of their numbers"),

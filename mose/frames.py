@@ -127,13 +127,14 @@ def frames_place(folder: Path) -> Path:
 
 
 def open_frames(place: str | Path, name: str | None = None) -> StoredFrames:
-    """The frames of a video: a folder of images, a movie file, or a folder that holds one movie.
+    """The frames of a video: a folder of images, a movie file (told by its content, whatever its
+    suffix), or a folder that holds one movie.
 
     Raises `InputError` where there are none, and for whatever a folder holds that may be a
     frame and cannot be used.
     """
     place = Path(place)
-    if place.suffix.lower() in MOVIE_SUFFIXES and place.is_file():
+    if place.is_file():
         return Movie(place, name)
     listing = list_folder(place, "frame", name)
     movies = movies_in(listing)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mose.readers.lists import read_json
 from stseg.errors import InputError
+from stseg.text import read_json
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from selection.models import Curve, Linear, Recommender, Sureness, Tree
 from stseg.config import CONFIG_FOLDER
 from stseg.errors import InputError, unknown
 from stseg.files import write_text
+from stseg.text import read_json
 
 FOLDER = CONFIG_FOLDER / "priors"
 FORMAT = 1
@@ -77,7 +78,7 @@ def load_calibration(name: str) -> Calibration:
 @lru_cache(maxsize=8)
 def _load(path: Path, changed: int) -> Calibration:
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path, "calibration")
         if stored["format"] != FORMAT:
             raise ValueError(f"format {stored['format']}")
         recommender = stored.get("recommender")
@@ -98,7 +99,7 @@ def _load(path: Path, changed: int) -> Calibration:
                 for key, value in stored["sureness"].items()
             },
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"calibration {path} cannot be read ({error}): make it again with"
             " python -m selection.calibrate"

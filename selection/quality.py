@@ -10,7 +10,6 @@ All functions are pure; `QualityTrack` carries the little that is remembered ove
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from stseg.config import CONFIG_FOLDER
+from stseg.text import read_json
 
 FOLDER = CONFIG_FOLDER / "quality"
 
@@ -63,7 +63,7 @@ class QualityModel:
 @lru_cache(maxsize=8)
 def load_quality(name: str = "default") -> QualityModel:
     """The model that ships in ``configs/quality``."""
-    stored = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    stored = read_json(FOLDER / f"{name}.json", "quality model")
     return QualityModel(**{key: float(value) for key, value in stored["model"].items()})
 
 

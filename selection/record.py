@@ -7,7 +7,6 @@ uses `dataclasses.replace`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from selection.refined import Suggestion, Trial
 from selection.spans import ObjectSpans, Ranges, spans_between, stored_plan
 from stseg.errors import InputError
 from stseg.files import Json
+from stseg.text import read_json
 
 VERSION = 2
 """The version of the form on disk. A record without a version has the first form, which lacks only
@@ -279,12 +279,7 @@ class SelectionRecord:
 def read_record(path: str | Path) -> SelectionRecord:
     """The record in a file. Raises `InputError` where there is none that can be read."""
     path = Path(path)
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"selection record {path} cannot be read ({error}): run the video again"
-        ) from None
+    stored = read_json(path, "selection record", "run the video again")
     return SelectionRecord.parse(stored, str(path))
 
 

@@ -15,6 +15,7 @@ import yaml
 
 from stseg.errors import InputError, unknown
 from stseg.options import Key, build, keys, one_of, option
+from stseg.text import load_yaml
 
 __all__ = [
     "CONFIG_FOLDER", "SET_HELP", "Key", "assign", "assignment", "build", "find_config", "keys",
@@ -38,11 +39,7 @@ def read_yaml(path: str | Path, _seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     path = find_config(path)
     if path in _seen:
         raise InputError(f"configuration {path} extends itself: remove the circle")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        detail = " ".join(str(error).split())
-        raise InputError(f"configuration {path} cannot be read ({detail}): mend it") from None
+    values = load_yaml(path) or {}
     if not isinstance(values, dict):
         raise InputError(f"configuration {path} is no mapping: expected lines like 'fusion: ...'")
     parent = values.pop("extends", None)

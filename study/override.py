@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mose.readers.lists import read_text
 from stseg.cli import EXIT_OK, CommandParser, say
 from stseg.errors import InputError
+from stseg.text import read_text
 
 if TYPE_CHECKING:
     from study.apply_override import Override

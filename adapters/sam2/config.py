@@ -97,6 +97,12 @@ class Sam2Config:
             if found:
                 raise InputError(f"there is no SAM 2 network in which {problem}")
 
+    @property
+    def knows_boxes(self) -> bool:
+        """Whether it was trained with boxes, as published networks are. Those with a ResNet are
+        this project's own and were trained from masks alone: what they make of a box is noise."""
+        return not self.resnet
+
     def json(self) -> str:
         """The configuration as it is stored with weights; `Sam2Config.parse` reads it."""
         return json.dumps(dataclasses.asdict(self))

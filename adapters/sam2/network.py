@@ -154,6 +154,28 @@ class Network:
         return MaskBatch(logits, score, iou[:, 0], pointer)
 
     @_step
+    def boxed(self, features: Features, boxes: np.ndarray) -> Tensor:
+        """The logits ``(N, 1, size / 4, size / 4) float32`` of the objects in boxes.
+
+        boxes   ``(N, 4) float32``: left, top, right and bottom at the working size
+
+        As the package's ``add_new_points_or_box`` has it: a box is two corner points, labelled
+        2 and 3, on a frame without memory, and of the decoder's masks the single one is taken.
+        """
+        corners = self._moved(torch.from_numpy(boxes)).reshape(-1, 2, 2)
+        labels = torch.tensor([[2, 3]], dtype=torch.int32, device=self._device)
+        rows = [
+            self.model._forward_sam_heads(
+                backbone_features=features.coarse + self.model.no_mem_embed.reshape(1, -1, 1, 1),
+                point_inputs={"point_coords": corner[None], "point_labels": labels},
+                high_res_features=features.fine,
+                multimask_output=False,
+            )[3]
+            for corner in corners
+        ]
+        return torch.cat(rows)
+
+    @_step
     def follow(self, features: Features, views: Sequence[View], length: int) -> MaskBatch:
         """The masks of objects with the memories ``views``, which must be of one shape.
 

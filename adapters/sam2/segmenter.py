@@ -116,6 +116,7 @@ class Sam2Segmenter(Segmenter):
     name = "sam2"
     summary = "SAM 2 and 2.1, with mask scaling and reliable conditioned memory"
     extra = "sam2"
+    from_boxes = True
     Options = Sam2Options
     options: Sam2Options
 
@@ -134,6 +135,23 @@ class Sam2Segmenter(Segmenter):
         for variant in self.options.variants():
             # A size that does not fit fails here.
             self._at_scale(variant.scale, self.options.short_side)
+
+    def outline(self, frame: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        import torch.nn.functional as F
+
+        if not self._config.knows_boxes:
+            raise InputError(
+                f"weights {self.weights} were trained from masks alone and know no boxes: give a"
+                " mask, or published weights of SAM 2"
+            )
+        height, width = frame.shape[:2]
+        network = self._at_scale(1.0, self.options.side_for(height, width))
+        size = network.config.image_size
+        scaled = boxes * np.array([size / width, size / height] * 2)
+        logits = network.boxed(network.encode(frame), scaled.astype(np.float32))
+        # The package enlarges logits so, and cuts them at 0.
+        large = F.interpolate(logits.float(), (height, width), mode="bilinear")
+        return large[:, 0].cpu().numpy()
 
     def segment(self, video: Video) -> Iterator[FrameMasks]:
         return augmented(self._segment, video, self.options.variants())

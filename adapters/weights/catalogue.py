@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from adapters.weights.download import Address
 from stseg.config import CONFIG_FOLDER, member_values, read_yaml
 from stseg.errors import InputError, unknown
+from stseg.text import load_yaml
 
 CATALOGUE = CONFIG_FOLDER / "weights.yaml"
 
@@ -41,9 +40,9 @@ class Checkpoint:
 def read_catalogue(path: str | Path = CATALOGUE) -> dict[str, Checkpoint]:
     """The known checkpoints by name; `InputError` for a file that is not such a catalogue."""
     try:
-        entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        entries = load_yaml(path, "catalogue")
         return {name: Checkpoint(name=name, **entry) for name, entry in entries.items()}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, AttributeError) as error:
+    except (TypeError, AttributeError) as error:
         raise InputError(f"catalogue {path} cannot be used: {error}") from None
 
 

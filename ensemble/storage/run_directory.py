@@ -19,6 +19,7 @@ from mose.layout import canonical_split
 from selection.record import SelectionRecord, read_record
 from selection.run_paths import FOLDERS, RunPaths
 from stseg.files import Json, count_files, read_json, write_json, write_text
+from stseg.text import load_yaml
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def open_run(root: str | Path, config: Json, images: Path, overwrite: bool) -> R
         if overwrite:
             shutil.rmtree(root)
         else:
-            before = (yaml.safe_load(mark.read_text()) or {}).get("data", {})
+            before = (load_yaml(mark) or {}).get("data", {})
             now = config["data"]
             for key in ("dataset", "split"):
                 if not _same_data(key, before.get(key), now.get(key), run, images):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import multiprocessing
 import os
 import re
@@ -30,8 +29,9 @@ from mose.plus.sources import LICENCES, read_source
 from mose.readers.images import opened, orientation, read_frame
 from stseg.cli import describe_os_error
 from stseg.errors import InputError
-from stseg.files import appearing_in, write_json, write_text
+from stseg.files import appearing_in, read_json, write_json, write_text
 from stseg.progress import Progress
+from stseg.text import read_text
 
 JPEG_QUALITY = 95
 COLUMNS = ("clip", "source", "name", "kept", "reason", "score", "frames", "objects", *MEASURED,
@@ -243,8 +243,8 @@ def _attempt(work: Work[Result], task: Task) -> tuple[Result | None, str]:
 def _measured(out: Path, clip: SourceClip, _: str) -> Measures:
     """The measures of a clip, taken from an earlier build if its files have not changed."""
     path = out / ".measures" / f"{_digest(clip)}.json"
-    if path.exists():
-        return Measures(**json.loads(path.read_text()))
+    if known := read_json(path):
+        return Measures(**known)
     measures = measure(clip)
     write_json(path, measures.json(), indent=None)
     return measures
@@ -254,7 +254,7 @@ def _written(out: Path, longest_side: int, clip: SourceClip, name: str) -> str:
     """Write a clip, unless a complete one from the same files and of the same size is there."""
     mark = out / ".measures" / f"{name}.written"
     stamp = f"{_digest(clip)} {longest_side}"
-    if not (mark.exists() and mark.read_text() == stamp and (out / "JPEGImages" / name).is_dir()):
+    if not (mark.exists() and read_text(mark) == stamp and (out / "JPEGImages" / name).is_dir()):
         write_clip(clip, out, name, longest_side)
         write_text(mark, stamp)
     return name

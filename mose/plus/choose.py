@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from mose.plus.clip import BrokenClip, SourceClip
 from mose.plus.measures import MEASURED, Measures, distance
-from mose.readers.lists import NameList, read_names, read_text
+from mose.readers.lists import NameList, read_names
 from stseg.errors import InputError, unknown
+from stseg.text import load_yaml
 
 SOURCES = ("mose", "burst", "ovis", "youtube-vis", "davis")
 
@@ -48,10 +48,7 @@ class PlusConfig:
 def load_config(path: str | Path) -> PlusConfig:
     """Read a configuration; an unknown key is named together with the nearest valid one."""
     path = Path(path)
-    try:
-        values = yaml.safe_load(read_text(path, "configuration")) or {}
-    except yaml.YAMLError as error:
-        raise InputError(f"configuration {path} cannot be read ({error}): give another") from None
+    values = load_yaml(path) or {}
     fields = PlusConfig.__dataclass_fields__
     if not isinstance(values, dict):
         raise InputError(f"configuration {path} is no mapping: expected lines like 'seed: 0'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mose.plus.measures import MEASURED
 from stseg.errors import InputError
 from stseg.files import write_text
 from stseg.tables import format_table
+from stseg.text import read_text
 
 BINS = 24
 WIDTH, HEIGHT = 230, 64
@@ -21,10 +23,10 @@ WIDTH, HEIGHT = 230, 64
 def read_clips(out: Path) -> list[dict[str, str]]:
     """The rows of ``clips.csv``; `InputError` where ``out`` is no MOSE+."""
     try:
-        with open(out / "clips.csv", encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise InputError(f"{out} is no MOSE+ ({error.strerror}): build one first") from None
+        text = read_text(out / "clips.csv", "table of clips")
+    except InputError as error:
+        raise InputError(f"{out} is no MOSE+ ({error}): build one first") from None
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def parts(rows: Sequence[Mapping[str, str]]) -> dict[str, list[Mapping[str, str]]]:

@@ -20,9 +20,9 @@ from mose.dataset import Dataset, open_dataset
 from mose.plus.clip import MAX_OBJECTS, BrokenClip, PngMasks, SourceClip, TrackMasks
 from mose.readers.folder import list_folder
 from mose.readers.images import image_size
-from mose.readers.lists import read_json
 from stseg.errors import InputError
 from stseg.files import Json
+from stseg.text import read_json
 
 LICENCES = {
     "mose": "CC BY-NC-SA 4.0",

@@ -22,6 +22,7 @@ from mose.synthetic.plan import SyntheticPlan
 from stseg.errors import InputError
 from stseg.files import PARTIAL, appearing_in, locked, write_text
 from stseg.progress import Progress
+from stseg.text import read_text
 
 MANIFEST = "synthetic.json"
 _JPEG_QUALITY = 95
@@ -88,7 +89,7 @@ def _claimed(root: Path, plan: SyntheticPlan) -> Iterator[None]:
             raise InputError(f"folder {root} is being written by another process")
         if not manifest.exists():
             write_text(manifest, plan.json())
-        elif manifest.read_text(encoding="utf-8") != plan.json():
+        elif read_text(manifest, "manifest") != plan.json():
             raise InputError(
                 f"folder {root} was made with other options (see {manifest}): repeat those, or"
                 " choose another folder"

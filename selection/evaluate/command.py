@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mose.masks import VOID, decode_mask, object_ids, values
+from mose.readers.lists import read_names
 from mose.readers.masks import check_ids
 from mose.readers.meaning import MaskMeaning, meaning_of, undecided
 from mose.results import Results
@@ -86,12 +87,13 @@ def evaluate(
             f"{truth} has no object on a frame that counts: give the labels of all frames"
         )
     listed = Path(truth) / "unseen_videos.txt"
-    unseen = set(listed.read_text().split()) if listed.is_file() else set()
+    names = read_names(listed, "list of unseen videos") if listed.is_file() else None
+    unseen = set(names.matched(scored).names) if names else set()
     return Evaluation(
         protocol,
         {task.video: scored[task.video] for task in tasks},
         tuple(notes),
-        frozenset((video, i) for video in unseen & scored.keys() for i in scored[video]),
+        frozenset((video, i) for video in unseen for i in scored[video]),
     )
 
 

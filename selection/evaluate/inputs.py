@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 
 from mose.layout import ANNOTATIONS, RESOLUTIONS
-from mose.readers.lists import read_json
 from mose.readers.numbers import number_names
 from mose.results import Results, by_video, wrapping
 from selection.metrics.protocols import Missing, Protocol
 from stseg.errors import InputError
 from stseg.files import Json
+from stseg.text import read_json
 
 
 @dataclass(frozen=True)

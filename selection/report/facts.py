@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from selection.evidence import Evidence
 from selection.record import SelectionRecord
@@ -16,6 +14,7 @@ from selection.report.flags import Flag, presence_changes, selected_rows, taken
 from selection.report.stills import Stills
 from selection.run_paths import RunPaths
 from stseg.errors import InputError
+from stseg.text import load_yaml, read_json
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,13 @@ class ReportedRun:
 def read_run(root: Path) -> ReportedRun:
     """From ``config.yaml``, ``summary.json`` and ``environment.json``; `InputError` without."""
     paths = RunPaths(root)
+    for path in (paths.config, paths.summary, paths.environment):
+        if not path.is_file():
+            raise InputError(f"{root} is no run folder (no {path.name}): give one")
     try:
-        config = yaml.safe_load(paths.config.read_text(encoding="utf-8"))
-        summary = json.loads(paths.summary.read_text(encoding="utf-8"))
-        environment = json.loads(paths.environment.read_text(encoding="utf-8"))
+        config = load_yaml(paths.config)
+        summary = read_json(paths.summary, "summary")
+        environment = read_json(paths.environment, "environment")
         data = config["data"]
         return ReportedRun(
             root,
@@ -66,9 +68,7 @@ def read_run(root: Path) -> ReportedRun:
             summary["failures"],
             summary["seconds"],
         )
-    except OSError as error:
-        raise InputError(f"{root} is no run folder ({error.strerror}): give one") from None
-    except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         detail = " ".join(str(error).split())
         raise InputError(f"{root} holds a damaged run ({detail}): run it again") from None
 

@@ -15,9 +15,10 @@ from mose.dataset import matches_name, open_dataset
 from mose.masks import write_mask
 from mose.readers.folder import list_folder
 from mose.readers.images import image_size, read_frame
-from mose.readers.lists import read_json, read_names
+from mose.readers.lists import read_names
 from mose.readers.masks import read_mask
 from mose.readers.meaning import MaskMeaning
+from stseg.text import read_json
 
 SIZE = (24, 32)
 TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}

@@ -112,6 +112,18 @@ def test_corrections_equal_further_masks_in_the_package(folder, tmp_path, limit)
     check_equal(segmenter, video, expected)
 
 
+def test_masks_of_boxes_equal_the_package(folder, tmp_path):
+    state = tiny_sam2.weights(TINY)
+    model = tiny_sam2.package_model(TINY, state)
+    boxes = np.array([[10, 5, 40, 30], [0, 0, 80, 60], [3.5, 20.25, 20, 59]], np.float32)
+    segmenter = adapters.load("sam2", weights=tiny_sam2.save(tmp_path, TINY, state))
+    found = segmenter.outline(tiny_sam2.with_prompts(folder, {})[0], boxes)
+    for box, logits in zip(boxes, found, strict=True):
+        tracked = model.init_state(str(folder))
+        _, _, expected = model.add_new_points_or_box(tracked, 0, 1, box=box)
+        np.testing.assert_allclose(logits, expected[0, 0].numpy(), atol=1e-4)
+
+
 def test_equals_the_package_with_sam_2(folder, tmp_path):
     """The first version: pointers without positions, no embedding of absence."""
     config = Sam2Config(**{**vars(TINY), "version": "2"})
