@@ -27,6 +27,9 @@ from stseg.files import digest, file_digest
 RESULT_VERSION = 1
 """Part of every resume key. It is raised when a release changes the results of the same options."""
 
+SCORING = "all objects on all frames but the first and last label"
+"""Part of the resume key of videos that are scored: it changes with what is scored."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -103,7 +106,7 @@ def make_job(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str)
         calibration.json() if calibration else None,
         list(member_keys.items()),
         priors,
-        dataset.labels is not None,
+        dataset.labels is not None and SCORING,
     )
     return RunJob(config, dataset, run.root.resolve(), member_keys, how, hashes, lease)
 

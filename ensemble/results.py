@@ -60,7 +60,9 @@ def list_failures(plan: Plan, outcome: RunOutcome) -> list[Failure]:
 
 
 def say_results(config: RunConfig, summary: Summary, directory: RunDirectory) -> None:
-    """Print where the results are, and what failed."""
+    """Print where the results are, what there is to know of the table, and what failed."""
+    if summary.note:
+        say(f"note: {summary.note}")
     say(f"{summary.videos} videos in {summary.seconds:.1f} s: {directory.all_masks}")
     if config.output.submission and summary.videos:
         say(f"submission: {directory.submission}")

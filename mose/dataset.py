@@ -85,7 +85,15 @@ class Dataset:
 
     def label_masks(self, name: str, video: Video) -> LabelMasks:
         """The full labels of a video that was opened, matched by number."""
-        return LabelMasks(self.labels_folder(name), video, lambda: self.ignores)
+        return LabelMasks(self.labels_folder(name), video, lambda: self.labels_ignore)
+
+    @cached_property
+    def labels_ignore(self) -> bool:
+        """As `ignores`, told by the labels alone, of whatever videos: what 255 means in them is
+        decided as `selection.evaluate` decides it, which sees nothing else."""
+        return self.labels is not None and any(
+            uses_ignore(_values_below(path)) for path in sorted(self.labels.iterdir())
+        )
 
     @cached_property
     def ignores(self) -> bool:

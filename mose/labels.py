@@ -48,6 +48,15 @@ class LabelMasks:
         video = self._video
         return f"labels of {len(self.paths)} of {len(video)} frames of video {video.name}"
 
+    def counts(self, index: int) -> bool:
+        """Whether a frame's label is scored: DAVIS and MOSE leave out the first and the last one.
+        The video's own last frame is kept, for whoever leaves it out."""
+        return index in self._between or (index in self.paths and index == len(self._video) - 1)
+
+    @cached_property
+    def _between(self) -> frozenset[int]:
+        return frozenset(sorted(self.paths)[1:-1])
+
     def check_complete(self, why: str) -> None:
         """`InputError` unless every frame has a label; ``why`` one is needed."""
         names = self._video.frame_names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,9 +40,16 @@ class SelectionSetup:
 
 
 def describe(
-    setup: SelectionSetup, evidence: Evidence, choice: Choice, provenance: Provenance
+    setup: SelectionSetup,
+    evidence: Evidence,
+    choice: Choice,
+    provenance: Provenance,
+    written: Mapping[int, float] | None = None,
 ) -> SelectionRecord:
-    """The record of a video of which ``choice`` was selected; scores are rounded for the file."""
+    """The record of a video of which ``choice`` was selected; scores are rounded for the file.
+
+    written   J&F by object of the masks that were written, where the candidates' do not tell it
+    """
     truth = evidence.truth() if evidence.labelled else None
     forecast, by_object = how_sure(evidence, setup.options, choice, setup.calibration)
     return SelectionRecord(
@@ -63,7 +71,7 @@ def describe(
         forecast=forecast.rounded() if forecast else None,
         forecast_by_object={n: part.rounded() for n, part in by_object.items() if forecast},
         calibration=setup.calibration_name if forecast else None,
-        truth=None if truth is None else _truth(evidence, choice, truth),
+        truth=None if truth is None else _truth(evidence, choice, truth, written),
         suggestion=suggest(evidence, choice.plan),
     )
 
@@ -96,9 +104,13 @@ def _mean_confidence(evidence: Evidence, row: int) -> float:
     return round(float(confidence[known].mean()) if known.any() else 0.0, 4)
 
 
-def _truth(evidence: Evidence, choice: Choice, truth: np.ndarray) -> SelectedTruth:
+def _truth(
+    evidence: Evidence, choice: Choice, truth: np.ndarray, written: Mapping[int, float] | None
+) -> SelectedTruth:
     oracle = int(np.nan_to_num(mean_over_objects(truth)).argmax())
     by_object = _by_object(evidence, selected_truth(evidence, choice))
+    if written is not None:
+        by_object = {n: None if s is None else round(written[n], 6) for n, s in by_object.items()}
     return SelectedTruth(evidence.candidates[oracle], by_object)
 
 

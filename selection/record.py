@@ -31,6 +31,7 @@ REQUIRED = {
 }
 OPTIONAL = {
     "corrections",
+    "never_given",
     *("version", "absent", "probability", "expected", "sure", "calibration", "oracle", "key"),
     *("selected_truth_objects", "reduced_members", "height", "width", "seconds", "cycle"),
     *("overridden", "notes", "trials", "suggestion"),
@@ -146,6 +147,7 @@ class Provenance:
     seconds           is how long finishing the video took, None where it is not known
     notes             are what members said of themselves: name -> sentences
     corrections       are the objects that were corrected, by the name of the frame
+    never_given       are the objects of the labels that no given mask holds
     """
 
     key: str = ""
@@ -156,6 +158,7 @@ class Provenance:
     seconds: float | None = None
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     corrections: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    never_given: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -343,6 +346,8 @@ def _provenance_json(provenance: Provenance) -> Json:
         stored["notes"] = {name: list(notes) for name, notes in provenance.notes.items()}
     if provenance.corrections:
         stored["corrections"] = {name: list(ids) for name, ids in provenance.corrections.items()}
+    if provenance.never_given:
+        stored["never_given"] = list(provenance.never_given)
     return stored
 
 
@@ -357,6 +362,7 @@ def _parse_provenance(stored: Json) -> Provenance:
         None if seconds is None else float(seconds),
         {name: tuple(map(str, notes)) for name, notes in stored.get("notes", {}).items()},
         {name: tuple(map(int, ids)) for name, ids in stored.get("corrections", {}).items()},
+        tuple(map(int, stored.get("never_given", ()))),
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Summary:
                  without labels
     failures     what was given up
     seconds      wall time of this invocation
+    never_given  video -> objects of its labels that no given mask holds
     """
 
     videos: int
@@ -36,6 +37,19 @@ class Summary:
     truth: dict[str, float]
     failures: tuple[Failure, ...]
     seconds: float
+    never_given: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def note(self) -> str | None:
+        """Why `selection.evaluate` gives the same masks another J&F, where it does."""
+        if not self.never_given:
+            return None
+        video, ids = next(iter(self.never_given.items()))
+        return (
+            f"the labels of {len(self.never_given)} videos hold objects that no given mask holds"
+            f" (video {video}: {', '.join(map(str, ids))}): J&F here leaves them out,"
+            " selection.evaluate scores them"
+        )
 
     def json(self) -> Json:
         """As stored in summary.json; scores in [0, 1]."""
@@ -87,6 +101,9 @@ def summarise(
         truth={name: float(np.mean(values)) for name, values in truth.items() if values},
         failures=tuple(failures),
         seconds=seconds,
+        never_given={
+            r.video: r.provenance.never_given for r in records if r.provenance.never_given
+        },
     )
 
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ensemble.finishing.scoring import Colours, Scorer, blank_evidence
-from ensemble.finishing.video import Labels
+from ensemble.finishing.video import as_written
 from ensemble.fusion.frame_loop import FusionSetup, MemberFrames, VideoMembers, read_frames
+from mose.labels import LabelMasks
 from selection.evidence import Evidence
 from selection.metrics import Regions
 
@@ -16,7 +17,7 @@ OWN = ("truth_j", "truth_f", "stability", "appearance")
 
 
 def evidence_of(
-    members: VideoMembers, setups: Sequence[FusionSetup], labels: Labels | None
+    members: VideoMembers, setups: Sequence[FusionSetup], labels: LabelMasks | None
 ) -> list[Evidence]:
     """The evidence of a video for each of ``setups``, whose members are among ``members``."""
     video, names = members.video, members.names
@@ -30,22 +31,27 @@ def evidence_of(
     for frame in read_frames(members):
         given = labels(frame.index) if labels else None
         truth = Regions(given) if given is not None else None
-        own.add_candidates(frame.index, frame.scored, frame.regions, truth)
+        counts = labels is not None and labels.counts(frame.index)
+        own.add_candidates(frame.index, frame.scored, frame.regions)
+        own.add_truth(frame.index, as_written(frame, frame.regions), truth, counts)
         for setup, scorer in zip(setups, scorers, strict=True):
-            score_setup(scorer, frame, setup, truth)
+            pseudo = score_setup(scorer, frame, setup)
+            shown = as_written(frame, [pseudo])
+            scorer.add_truth(frame.index, shown, truth, counts, len(setup.members))
+    for scorer in (own, *scorers):
+        scorer.close_truth()
     for taking_part, scorer in zip(rows, scorers, strict=True):
         for plane in OWN:
             scorer.evidence[plane][:, :-1] = own.evidence[plane][:, taking_part]
     return [scorer.evidence for scorer in scorers]
 
 
-def score_setup(
-    scorer: Scorer, frame: MemberFrames, setup: FusionSetup, truth: Regions | None
-) -> None:
-    """Note of one frame what depends on the fusion."""
+def score_setup(scorer: Scorer, frame: MemberFrames, setup: FusionSetup) -> Regions:
+    """Note of one frame what depends on the fusion, labels aside; returns the pseudo-label."""
     fused = frame.fuse(setup)
     pseudo = Regions(fused.ids)
     scorer.add_fusion(frame.index, frame.known, fused.frames, fused.fused)
-    scorer.add_candidates(frame.index, frame.scored, [pseudo], truth, len(setup.members))
+    scorer.add_candidates(frame.index, frame.scored, [pseudo], len(setup.members))
     if frame.scored:
         scorer.add_agreement(frame.index, frame.scored, [*fused.regions, pseudo], pseudo)
+    return pseudo

@@ -28,7 +28,7 @@ from stseg.files import digest
 from stseg.progress import Progress
 from study.replay import evidence_of
 
-VERSION = 5
+VERSION = 6
 """Raised when evidence is made differently, so that kept evidence is made again."""
 
 

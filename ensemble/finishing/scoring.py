@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import cv2
 import numpy as np
@@ -99,6 +99,7 @@ class Scorer:
         self.evidence, self._colours = evidence, colours
         self._column = {object_id: n for n, object_id in enumerate(evidence.object_ids)}
         self._before: dict[int, Regions] = {}
+        self._true: set[int] = set()
 
     def add_fusion(
         self, index: int, known: Sequence[int], frames: Sequence[FrameMasks], fused: Fused
@@ -130,10 +131,9 @@ class Scorer:
         index: int,
         scored: Sequence[int],
         candidates: Sequence[Regions],
-        truth: Regions | None,
         first_row: int = 0,
     ) -> None:
-        """Measure each candidate's masks by themselves and against the labels, on every frame.
+        """Measure each candidate's masks by themselves, on every frame.
 
         ``first_row`` is the row of the first of them in the evidence.
         """
@@ -146,15 +146,48 @@ class Scorer:
                     self.evidence["stability"][at] = iou(before, regions, object_id)
                 likeness = self._colours.likeness(index, regions.ids, object_id)
                 self.evidence["appearance"][at] = likeness
-                if truth is not None:
-                    score = object_score(_counted(regions, truth), truth, object_id)
-                    self.evidence["truth_j"][at] = score.J
-                    self.evidence["truth_f"][at] = score.F
             self._before[row] = regions
-        if truth is not None:
-            for object_id in scored:
-                area = truth.areas.get(object_id, 0)
-                self.evidence.true_area[index, self._column[object_id]] = area
+
+    def add_truth(
+        self,
+        index: int,
+        candidates: Sequence[Regions],
+        truth: Regions | None,
+        counts: bool,
+        first_row: int = 0,
+    ) -> None:
+        """Score each candidate against a frame's label, all objects alike: one that is not given
+        yet has no pixels, which is right where the label has none either.
+
+        candidates   the masks as they would be written
+        counts       whether the frame is scored; else its label only tells which objects there are
+        """
+        if truth is None:
+            return
+        self._true.update(truth.areas)
+        if not counts:
+            return
+        for row, regions in enumerate(candidates, first_row):
+            counted = _counted(regions, truth)
+            for object_id, column in self._column.items():
+                score = object_score(counted, truth, object_id)
+                self.evidence["truth_j"][index, row, column] = score.J
+                self.evidence["truth_f"][index, row, column] = score.F
+        for object_id, column in self._column.items():
+            self.evidence.true_area[index, column] = truth.areas.get(object_id, 0)
+
+    def close_truth(self, listed: Collection[int] | None = None) -> tuple[int, ...]:
+        """Leave out the objects that no label holds, as `selection.evaluate` does; returns those
+        that it scores though they are never given.
+
+        listed   the objects that the data set's meta file gives the video; None: labels tell
+        """
+        counted = self._true if listed is None else set(listed)
+        for object_id, column in self._column.items():
+            if object_id not in counted:
+                for plane in ("truth_j", "truth_f"):
+                    self.evidence[plane][:, :, column] = np.nan
+        return tuple(sorted(counted - self._column.keys())) if self._true else ()
 
     def add_agreement(
         self, index: int, scored: Sequence[int], candidates: Sequence[Regions], pseudo: Regions

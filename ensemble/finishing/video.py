@@ -31,17 +31,15 @@ from ensemble.storage.predictions import CorruptPrediction, Prediction
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
 from mose.dataset import Dataset
-from mose.masks import read_mask, write_mask
+from mose.labels import LabelMasks
+from mose.masks import VOID, read_mask, write_mask
 from selection.describe import describe
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.identity import IdentityWatch
-from selection.metrics import Regions
+from selection.metrics import Regions, VideoScorer
 from selection.record import Provenance, SelectionRecord
 from selection.selectors import Choice, compose, select
 from stseg.files import appearing, write_json
-
-Labels = Callable[[int], np.ndarray | None]
-"""Frame index -> ``(H, W) uint8`` true ids, or None where a frame has no label."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +74,10 @@ def finish_video(
     with ExitStack() as stack:
         predictions = [open_prediction(run.prediction(member, name), stack) for member in members]
         of_video = VideoMembers.of_run(config, video, members, predictions)
-        evidence = fuse_video(context, of_video, labels)
+        evidence, never_given = fuse_video(context, of_video, labels)
         choice = select(evidence, config.selection, calibration_of(config))
         by_name = dict(zip(members, predictions, strict=True))
-        write_selected(run, video, choice, by_name, context.may_write)
+        written = write_selected(run, video, choice, by_name, context.may_write, labels)
     evidence.save(run.evidence_path(name))
     missing = tuple(m.name for m in config.members if m.name not in members)
     reduced = {m: words for m, p in by_name.items() if (words := p.manifest.get("reduced"))}
@@ -87,9 +85,9 @@ def finish_video(
     seconds = round(time.monotonic() - start, 3)
     corrections = {video.frame_names[t]: video.corrections.ids(t) for t in video.corrections}
     provenance = Provenance(
-        key, video.height, video.width, missing, reduced, seconds, notes, corrections
+        key, video.height, video.width, missing, reduced, seconds, notes, corrections, never_given
     )
-    record = describe(selection_setup(config), evidence, choice, provenance)
+    record = describe(selection_setup(config), evidence, choice, provenance, written)
     write_json(run.record_path(name), record.json())
     # Following back needs the predictions; whoever does that removes them.
     waits = config.selection.uses_cycle
@@ -117,8 +115,11 @@ def open_prediction(folder: Path, stack: ExitStack) -> Prediction:
     return prediction
 
 
-def fuse_video(context: FinishingContext, members: VideoMembers, labels: Labels | None) -> Evidence:
-    """Write the pseudo-label of a video and return the evidence that was collected on the way."""
+def fuse_video(
+    context: FinishingContext, members: VideoMembers, labels: LabelMasks | None
+) -> tuple[Evidence, tuple[int, ...]]:
+    """Write the pseudo-label of a video; returns the evidence that was collected on the way, and
+    the objects of the labels that are never given."""
     video, run = members.video, context.run
     evidence = blank_evidence(video, members.names, members.priors)
     scorer = Scorer(evidence, Colours(video))
@@ -136,23 +137,30 @@ def fuse_video(context: FinishingContext, members: VideoMembers, labels: Labels 
             if stills is not None and frame.index in stills.indices:
                 add_still(stills, frame, pseudo.ids, truth)
             candidates = [*frame.regions, Regions(pseudo.ids)]
-            score(scorer, frame, pseudo, candidates, truth)
+            score(scorer, frame, pseudo, candidates)
+            if labels is not None and truth is not None:
+                true, shown_masks = Regions(truth), as_written(frame, candidates)
+                scorer.add_truth(frame.index, shown_masks, true, labels.counts(frame.index))
             identity.add(frame.index, frame.scored, [masks.ids for masks in candidates])
-    return evidence
+    known = context.dataset.meta.get(video.name)
+    return evidence, scorer.close_truth(known.objects if known else None)
+
+
+def as_written(frame: MemberFrames, masks: Sequence[Regions]) -> Sequence[Regions]:
+    """Masks of a frame as they would be written if they were selected: given ones verbatim."""
+    video, index = frame.members.video, frame.index
+    if video.given(index) is None:
+        return masks
+    return [Regions(with_given(one.ids, video, index)) for one in masks]
 
 
 def score(
-    scorer: Scorer,
-    frame: MemberFrames,
-    pseudo: FusedMasks,
-    candidates: Sequence[Regions],
-    truth: np.ndarray | None,
+    scorer: Scorer, frame: MemberFrames, pseudo: FusedMasks, candidates: Sequence[Regions]
 ) -> None:
-    """Record everything about one frame; ``candidates`` end with the pseudo-label."""
+    """Record everything about one frame but labels; ``candidates`` end with the pseudo-label."""
     index, scored = frame.index, frame.scored
     scorer.add_fusion(index, frame.known, pseudo.frames, pseudo.fused)
-    labels = Regions(truth) if truth is not None else None
-    scorer.add_candidates(index, scored, candidates, labels)
+    scorer.add_candidates(index, scored, candidates)
     if scored:
         scorer.add_agreement(index, scored, candidates, candidates[-1])
 
@@ -163,13 +171,26 @@ def write_selected(
     choice: Choice,
     predictions: Mapping[str, Prediction],
     may_write: Callable[[], None],
-) -> None:
-    """Write the selected masks, given masks verbatim."""
+    labels: LabelMasks | None,
+) -> dict[int, float] | None:
+    """Write the selected masks, given masks verbatim.
+
+    Returns, where there are labels and several candidates share the video, the J&F of the masks
+    by object: the candidates' own scores do not tell who has a pixel that two of them claim.
+    """
+    names = {name for spans in choice.plan.values() for _, _, name in spans}
+    scorer = VideoScorer("davis", video.object_ids) if labels and len(names) > 1 else None
+    frames = selected_frames(run, video, choice, predictions)
     with appearing(run.masks(video.name), may_write) as folder:
-        for stem, ids in zip(
-            video.frame_names, selected_frames(run, video, choice, predictions), strict=True
-        ):
+        for index, (stem, ids) in enumerate(zip(video.frame_names, frames, strict=True)):
             write_mask(folder / f"{stem}.png", ids)
+            if scorer and labels and labels.counts(index) and index < len(video) - 1:
+                truth = labels(index)
+                assert truth is not None
+                scorer.add(np.where(truth == VOID, 0, ids).astype(np.uint8), truth)
+    if scorer is None or not scorer.frames:
+        return None
+    return {n: float(found["J&F"] or 0) for n, found in scorer.scores().items() if found}
 
 
 def selected_frames(

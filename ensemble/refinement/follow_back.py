@@ -146,9 +146,13 @@ class CycleJob(RunJob):
             def may_write() -> None:
                 lease.check(self.root, self.lease)
 
-            write_selected(run, self.dataset.video(video), choice, by_name, may_write)
+            opened = self.dataset.video(video)
+            labels = self.dataset.label_masks(video, opened) if self.dataset.labels else None
+            written = write_selected(run, opened, choice, by_name, may_write, labels)
         evidence.save(run.evidence_path(video))
-        record = describe(selection_setup(self.config), evidence, choice, before.provenance)
+        record = describe(
+            selection_setup(self.config), evidence, choice, before.provenance, written
+        )
         cycle = {
             member: {
                 n: round(float(score), 4)

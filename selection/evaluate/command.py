@@ -14,8 +14,8 @@ import numpy as np
 from mose.masks import VOID, decode_mask, object_ids, values
 from mose.readers.lists import read_names
 from mose.readers.masks import check_ids
-from mose.readers.meaning import MaskMeaning, meaning_of, undecided
-from mose.results import Results
+from mose.readers.meaning import MaskMeaning, meaning_of, undecided, uses_ignore
+from mose.results import Results, by_video
 from selection.evaluate.inputs import ALL, EvaluationScope, MaskFiles, Task, plan
 from selection.evaluate.result import Evaluation
 from selection.metrics import PROTOCOLS, REGISTRY, ObjectScores, VideoScorer, protocol_named
@@ -124,7 +124,7 @@ def _score_elsewhere(task: Task) -> tuple[VideoScores, list[str]]:
 
 def score_video(task: Task) -> tuple[VideoScores, list[str]]:
     """The scores of one video's objects, and notes."""
-    true_masks = _Reader(task.truth)
+    true_masks = _Reader(task.truth, labels=True)
     objects = set(task.objects or ())
     if task.objects is None and task.protocol.counted is Counted.KNOWN:
         for name in task.truth.names:
@@ -167,10 +167,10 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
 class _Reader:
     """Reads the masks of one video, all with one meaning, see `MaskMeaning`."""
 
-    def __init__(self, masks: MaskFiles):
+    def __init__(self, masks: MaskFiles, labels: bool = False):
         path = masks.path
         self._results = _open(path, path.stat().st_mtime_ns, os.getpid())
-        self._masks = masks
+        self._masks, self._labels = masks, labels
 
     def path(self, name: str) -> str:
         return f"{self._results.path}/{self._masks.folder}{name}"
@@ -187,7 +187,39 @@ class _Reader:
     @cached_property
     def meaning(self) -> MaskMeaning:
         stored = (values(self._stored(name)) for name in self._masks.names)
-        return meaning_of(stored)
+        return meaning_of(stored, self._ignores)
+
+    def _ignores(self) -> bool:
+        """Whether some other video of the labels shows that 255 is to be ignored."""
+        if not self._labels:
+            return False
+        root = self._masks.folder.rstrip("/").rpartition("/")[0]
+        path = self._results.path
+        return _uses_ignore(path, path.stat().st_mtime_ns, os.getpid(), root)
+
+
+@lru_cache(maxsize=4)
+def _uses_ignore(path: Path, changed: int, process: int, root: str) -> bool:
+    """Whether a video below the folder ``root`` of the results has both ids and 255."""
+    results = _open(path, changed, process)
+    videos = by_video(results.names, f"{root}/" if root else "")
+    folders = {video: names for video, names in videos.items() if video}
+    return any(
+        uses_ignore(_stored_values(results, root, video, names)) for video, names in folders.items()
+    )
+
+
+def _stored_values(
+    results: Results, root: str, video: str, names: Sequence[str]
+) -> Iterator[list[int]]:
+    """What each mask of a video holds; nothing of those that cannot be read."""
+    for name in names:
+        if name.lower().endswith(".png") and "/" not in name:
+            path = "/".join(part for part in (root, video, name) if part)
+            try:
+                yield values(decode_mask(io.BytesIO(results.read(path)), path))
+            except InputError:
+                continue
 
 
 @lru_cache(maxsize=2)

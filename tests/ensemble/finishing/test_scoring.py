@@ -34,7 +34,8 @@ def test_candidates_are_scored_against_the_pseudo_label_and_the_frame_before():
     for index in range(3):
         candidates = [Regions(square(4 + index)), Regions(square(4)), Regions(square(4 + index))]
         scored = (3,) if index else ()
-        scorer.add_candidates(index, scored, candidates, Regions(square(4 + index)))
+        scorer.add_candidates(index, scored, candidates)
+        scorer.add_truth(index, candidates, Regions(square(4 + index)), counts=index > 0)
         if scored:
             scorer.add_agreement(index, scored, candidates, candidates[-1])
     assert evidence["agreement_j"][2, :, 0].tolist() == [1.0, np.float32(48 / 80), 1.0]
