@@ -45,6 +45,9 @@ class DataConfig:
         doc="Boxes on the first frame of a single video in place of a mask, each [x0, y0, x1, y1] "
         "in pixels, for members that can start from one; ids are 1, 2, ... in their order.",
     )
+    board: str | None = option(
+        None, doc="Board whose rules the data and the zip follow; nothing: as the data set shows."
+    )
     split: str = option("test", doc="Split of the data set: train, valid or test.")
     annotations: tuple[str, ...] = option(
         (), doc="Folders of given masks, where they are not `Annotations`."

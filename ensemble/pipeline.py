@@ -15,7 +15,7 @@ from ensemble.execution.driver import RunOutcome, run_pairs
 from ensemble.execution.lease import held, refuse_second
 from ensemble.execution.run_log import RunLog
 from ensemble.execution.setup import executor_of, specs_of
-from ensemble.plan import Plan, calibration_notes, choose_videos, make_plan, open_data
+from ensemble.plan import Plan, board_of, calibration_notes, choose_videos, make_plan, open_data
 from ensemble.refinement.follow_back import follow_back
 from ensemble.results import say_results, write_results
 from ensemble.resume import clear_leftovers, note_done
@@ -74,6 +74,7 @@ def announce(plan: Plan, directory: RunDirectory) -> None:
     config = plan.job.config
     names = ", ".join(member.name for member in config.members)
     data = config.data
+    tell(board_of(config)[1])
     whole = f"{len(plan.videos)} videos of {data.dataset}, split {data.split}"
     tell(f"{f'video {data.dataset}' if data.single else whole}, into {directory.root}")
     tell(f"{len(config.members)} members on {config.execution.device}: {names}")

@@ -17,7 +17,10 @@ from ensemble.start_boxes import mask_of_boxes
 from ensemble.storage.journal import Input, Journal, read_journal
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError
-from mose.dataset import Dataset, matches_name, open_dataset
+from mose.boards import Board, board_named, chosen_board
+from mose.boards.mose import BOARD as MOSE
+from mose.boards.opening import open_board_dataset
+from mose.dataset import Dataset, matches_name
 from mose.findings import Finding
 from mose.single import open_single
 from stseg.config import to_dict
@@ -156,6 +159,15 @@ def weights_hash(member: MemberConfig, fetch: bool = False) -> str | None:
         return None
 
 
+def board_of(config: RunConfig) -> tuple[Board, str]:
+    """The board of a run, and a sentence that says why it is that one."""
+    data = config.data
+    if data.dataset == BUILT_IN_DATASET:
+        board = board_named(data.board or MOSE.name)
+        return board, f"board {board.name}"
+    return chosen_board(data.board, data.dataset)
+
+
 def open_data(config: RunConfig, runs: Path) -> Dataset:
     """The data set of a run, with absolute paths; the built-in one is made if it is missing."""
     data = config.data
@@ -169,8 +181,11 @@ def open_data(config: RunConfig, runs: Path) -> Dataset:
         root = runs / f"{BUILT_IN_DATASET}-data-{digest(data.synthetic, GENERATOR)[:6]}"
         options = {"processes": os.cpu_count() or 1, **data.synthetic}
         write_dataset(root, split=data.split, progress=True, **options)
-    return open_dataset(
+    board, _ = board_of(config)
+    return open_board_dataset(
+        board,
         root.resolve(),
+        runs.resolve(),
         data.split,
         annotations=data.annotations or None,
         labels=data.labels,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ensemble.config import RunConfig
 from ensemble.execution.driver import RunOutcome
-from ensemble.plan import Plan
+from ensemble.plan import Plan, board_of, open_data
 from ensemble.storage.run_directory import RunDirectory
-from mose.submission import write_submission
+from mose.boards import MaskForm, every_frame
+from mose.boards.packing import MaskFolders, pack
 from selection.record import SelectionRecord
 from selection.report import write_report
 from selection.summary import Summary, selection_csv, summarise
@@ -41,9 +43,18 @@ def write_tables(
     write_json(directory.summary, summary.json())
     if config.output.submission and records:
         names = [record.video for record in records]
-        write_submission(directory.all_masks, directory.submission, names)
+        pack_masks(config, directory, names)
     if config.output.report and records:
         write_report(directory.root)
+
+
+def pack_masks(config: RunConfig, directory: RunDirectory, videos: Sequence[str]) -> None:
+    """The zip that the server of the run's board takes."""
+    board, _ = board_of(config)
+    plain = board.form is MaskForm.IDS and board.wanted is every_frame
+    dataset = None if plain else open_data(config, Path("runs"))
+    folders = MaskFolders(directory.all_masks, directory.all_objects)
+    pack(board, folders, directory.submission, videos, dataset)
 
 
 def list_failures(plan: Plan, outcome: RunOutcome) -> list[Failure]:

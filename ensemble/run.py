@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mose.boards import boards
 from selection.run_paths import LAYOUT as RUN_LAYOUT
 from stseg.cli import CommandParser, run_command
 from stseg.config import SET_HELP
@@ -53,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
         help="of --video, in place of --mask: a box on its first frame, in pixels, for members"
         " that can start from one (SAM 2); repeatable, ids by order",
     )
+    p.add_argument("--board", choices=tuple(boards()), help="(default: as the data set shows)")
     p.add_argument("--annotations", nargs="+", help="folders of given masks (Annotations)")
     p.add_argument(
         "--corrections", metavar="DIR", help="masks that correct objects on later frames"
@@ -133,6 +135,7 @@ def configure(arguments: argparse.Namespace) -> RunConfig:
         )
     changes = {
         "split": arguments.split,
+        "board": arguments.board,
         "annotations": tuple(arguments.annotations or ()),
         "videos": tuple(arguments.videos or ()),
         "labels": arguments.labels,

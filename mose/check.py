@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -14,8 +15,18 @@ from typing import Any
 
 import numpy as np
 
+from mose.boards import Board, MaskForm, board_named, boards, chosen_board, shown_board
+from mose.boards.checks import (
+    ObjectResults,
+    folder_findings,
+    object_findings,
+    prefix_of,
+    region_findings,
+)
+from mose.boards.mose import BOARD as MOSE
+from mose.boards.opening import open_board_dataset
 from mose.check_dataset import video_findings
-from mose.dataset import Dataset, open_dataset
+from mose.dataset import Dataset
 from mose.findings import Finding, Report
 from mose.layout import is_dataset, split_folders
 from mose.palette import values
@@ -26,7 +37,6 @@ from mose.results import (
     first_mask_finding,
     judge_mask,
     name_findings,
-    wrapping,
 )
 from mose.video import Video
 from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, run_command, say
@@ -44,6 +54,9 @@ PATH is one of
   a results folder  <video>/00000.png
   a zip of one    <video>/00000.png, read in place
 
+--board tells the rules of the server: where the videos lie in the zip, of which frames it
+wants masks, in which form; a data set often shows which board it is of.
+
 Results are held against the data set that --dataset names; without it, missing videos,
 missing frames and foreign ids cannot be seen. Frames of a data set are checked by their
 header and end, masks are decoded.
@@ -54,9 +67,13 @@ Exit code: 0 nothing, or notes only; 1 something would be rejected or scored as 
 
 
 def check_results(
-    path: str | Path, dataset: Dataset | None = None, processes: int | None = None
+    path: str | Path,
+    dataset: Dataset | None = None,
+    processes: int | None = None,
+    board: Board = MOSE,
 ) -> Report:
-    """Check a folder or zip of masks, against a data set where one is given.
+    """Check a folder or zip of masks by the rules of a board, against a data set where one is
+    given.
 
     Raises `InputError` where there is nothing to check or a zip holds absolute names or
     names with ``..``.
@@ -64,18 +81,24 @@ def check_results(
     _opened.cache_clear()  # the same path may hold something else by now
     results = Results(path)
     known = dataset.videos if dataset else ()
-    prefix = wrapping(results.names, known)
+    against = f" against {dataset.name} ({dataset.split})" if dataset else ""
+    if board.form is MaskForm.REGIONS:
+        if dataset is None:
+            raise InputError(f"regions are checked against a data set: give --dataset for {path}")
+        findings = region_findings(board, results, dataset)
+        return Report(f"{path}{against}", len(known), tuple(findings))
+    prefix = prefix_of(board.form, results.names, known)
     files = by_video(results.names, prefix)
     strays = files.pop("", [])
     if not files:
         raise InputError(f"{path} holds no masks: expected <video>/00000.png in it")
-    findings = list(_whole_findings(results, prefix, strays))
+    findings = list(folder_findings(board, results, prefix, len(files)))
+    findings += _whole_findings(results, strays)
     findings += _video_set_findings(sorted(files), dataset)
-    check = partial(_check_result_video, results.path, prefix, dataset)
+    check = partial(_check_result_video, results.path, prefix, dataset, board)
     videos = sorted(set(files) & set(known) if dataset else files)
     items = [(name, tuple(files[name])) for name in videos]
     findings += _over_videos(check, items, processes)
-    against = f" against {dataset.name} ({dataset.split})" if dataset else ""
     return Report(f"{path}{against}", len(files), tuple(findings))
 
 
@@ -87,19 +110,8 @@ def check_dataset(dataset: Dataset, processes: int | None = None) -> Report:
     return Report(subject, len(dataset), tuple(findings))
 
 
-def _whole_findings(results: Results, prefix: str, strays: Iterable[str]) -> Iterator[Finding]:
-    """What concerns the folder or zip as a whole."""
-    if prefix:
-        who = (
-            "DAVIS's scorer rejects that, MOSEv2's forgives exactly one such folder"
-            if prefix.count("/") == 1
-            else "every scorer rejects that"
-        )
-        yield Finding(
-            "wrapping-folder",
-            f"all videos lie in the folder '{prefix}': {who}, put the video folders at the root",
-            file=prefix,
-        )
+def _whole_findings(results: Results, strays: Iterable[str]) -> Iterator[Finding]:
+    """What concerns the folder or zip as a whole, whatever the board."""
     if results.unusual:
         yield Finding(
             "dot-slash",
@@ -128,6 +140,7 @@ class Expected:
     """What the data set says about a video's results; None where it says nothing.
 
     frames   names of its frames
+    wanted   those of them that must have a mask; None: all
     size     (height, width)
     ids      every id that is given
     meaning  how the data set's own masks of the video are read
@@ -135,18 +148,20 @@ class Expected:
     """
 
     frames: Sequence[str] | None = None
+    wanted: Collection[str] | None = None
     size: tuple[int, int] | None = None
     ids: Sequence[int] | None = None
     meaning: MaskMeaning = MaskMeaning.OBJECT_IDS
     first: tuple[str, np.ndarray] | None = None
 
 
-def _expected(video: Video) -> Expected:
+def _expected(video: Video, wanted: Collection[str] | None) -> Expected:
     """`InputError` where the video's given masks cannot be used."""
     video.check_prompts()
     index = next(iter(video.prompts))
     return Expected(
         frames=video.frame_names,
+        wanted=wanted,
         size=(video.height, video.width),
         ids=video.object_ids,
         meaning=video.prompts.meaning,
@@ -155,15 +170,25 @@ def _expected(video: Video) -> Expected:
 
 
 def _check_result_video(
-    path: Path, prefix: str, dataset: Dataset | None, item: tuple[str, tuple[str, ...]]
+    path: Path,
+    prefix: str,
+    dataset: Dataset | None,
+    board: Board,
+    item: tuple[str, tuple[str, ...]],
 ) -> list[Finding]:
     name, files = item
     folder = f"{prefix}{name}/"
+    expected = Expected()
     try:
-        expected = _expected(dataset.video(name)) if dataset else Expected()
+        if dataset is not None:
+            expected = _expected(dataset.video(name), board.wanted(dataset, name))
+        if board.form is MaskForm.PER_OBJECT:
+            results = _opened(path, os.getpid())
+            there = ObjectResults(results, name, folder, files, expected.size)
+            return object_findings(board, there, dataset)
     except InputError as error:
         return [Finding("video", f"the data set cannot be used: {error}", name)]
-    findings = list(name_findings(name, files, expected.frames, folder))
+    findings = list(name_findings(name, files, expected.frames, folder, expected.wanted))
     for file in files:
         if file.endswith(".png"):
             mask, found = _check_mask(path, folder, name, file, expected)
@@ -233,24 +258,37 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="folder of given masks, relative to the split (default Annotations); repeatable",
     )
+    parser.add_argument("--board", choices=tuple(boards()), help="(default: as the data set shows)")
     parser.add_argument("--corrections", type=Path, metavar="DIR", help="check these as well")
     parser.add_argument("--processes", type=int, metavar="N", help="default: one per CPU core")
     parser.add_argument("--json", action="store_true", help="print every finding as JSON")
     return parser
 
 
+def _reports(args: argparse.Namespace, scratch: Path) -> list[Report]:
+    """What there is to say of PATH; a line of the board first, where it is not the usual one."""
+    root = args.dataset or (args.path if is_dataset(args.path) or shown_board(args.path) else None)
+    if root is None:
+        board = board_named(args.board) if args.board else MOSE
+    else:
+        board, sentence = chosen_board(args.board, root)
+        if not args.json and (args.board or board is not MOSE):
+            say(sentence)
+    place = root or args.path
+    opened = partial(open_board_dataset, board, place, scratch, annotations=args.annotations,
+                     corrections=args.corrections)  # fmt: skip
+    if root is None or args.dataset is not None:
+        dataset = opened(split=args.split) if args.dataset is not None else None
+        return [check_results(args.path, dataset, args.processes, board)]
+    chosen = (args.split,) if args.split else split_folders(args.path) or (None,)
+    return [check_dataset(opened(split=split), args.processes) for split in chosen]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = _parser().parse_args(arguments)
-    opened = partial(open_dataset, annotations=args.annotations, corrections=args.corrections)
-    if args.dataset is not None:
-        dataset = opened(args.dataset, args.split)
-        reports = [check_results(args.path, dataset, args.processes)]
-    elif is_dataset(args.path):
-        chosen = (args.split,) if args.split else split_folders(args.path) or (None,)
-        reports = [check_dataset(opened(args.path, split), args.processes) for split in chosen]
-    else:
-        reports = [check_results(args.path, None, args.processes)]
+    with tempfile.TemporaryDirectory() as scratch:
+        reports = _reports(args, Path(scratch))
     accepted = all(report.accepted for report in reports)
     if args.json:
         checks = [report.json() for report in reports]

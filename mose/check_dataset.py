@@ -91,6 +91,14 @@ def _frame_findings(path: Path, video: str, size: tuple[int, int]) -> Iterator[F
 
 def _meta_findings(dataset: Dataset, video: Video) -> Iterator[Finding]:
     entry = dataset.meta.get(video.name, VideoMeta())
+    for object_id in entry.objects or ():
+        if object_id not in video.object_ids:
+            yield Finding(
+                "no-first-mask",
+                f"the meta file lists object {object_id} of video {video.name}, but no given mask"
+                " holds it: it is not followed and scores zero, add its first mask",
+                video.name,
+            )
     for key, said, value in (
         ("length", entry.length, len(video)),
         ("height", entry.height, video.height),

@@ -114,9 +114,10 @@ class Dataset:
 
     @cached_property
     def meta(self) -> dict[str, VideoMeta]:
-        """Video -> what is said of it in meta.json or meta_<split>.json, in the split's folder or
-        above."""
-        names = [f"meta_{split}.json" for split in SPLITS.get(self.split, (self.split,))]
+        """Video -> what is said of it in meta.json, meta_<split>.json or <split>_meta.json, in the
+        split's folder or above."""
+        splits = SPLITS.get(self.split, (self.split,))
+        names = [n for s in splits for n in (f"meta_{s}.json", f"{s}_meta.json")]
         places = [self.root / name for name in ("meta.json", *names)]
         places += [self.root.parent / name for name in names]
         path = next((place for place in places if place.is_file()), None)

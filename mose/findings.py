@@ -15,6 +15,11 @@ without a word; is worth knowing."""
 
 RULES = {
     "wrapping-folder": (REJECTED, "folders wrap the videos"),
+    "board-folder": (REJECTED, "videos do not lie in the folder that the server looks in"),
+    "single-video": (REJECTED, "videos are alone in the zip"),
+    "size-limit": (REJECTED, "zips are larger than the server takes"),
+    "objects": (REJECTED, "masks are not one per object"),
+    "regions": (REJECTED, "region files are missing or damaged"),
     "duplicate-entry": (REJECTED, "entries are there twice"),
     "file-name": (REJECTED, "files have names that a scorer cannot use"),
     "missing-frame": (REJECTED, "videos miss frames"),
@@ -32,6 +37,7 @@ RULES = {
     "mode": (ZEROED, "masks are not palette or 8-bit grey PNGs"),
     "object-id": (ZEROED, "masks hold ids that are not given"),
     "first-mask": (ZEROED, "videos change the first mask"),
+    "no-first-mask": (ZEROED, "objects have no first mask"),
     "unknown-video": (NOTE, "videos are not in the data set"),
     "stray-file": (NOTE, "files are not used"),
     "late-first-mask": (NOTE, "videos have no mask for their first frame"),

@@ -100,12 +100,17 @@ def by_video(names: Sequence[str], prefix: str) -> dict[str, list[str]]:
 
 
 def name_findings(
-    video: str, files: Collection[str], frames: Sequence[str] | None, folder: str
+    video: str,
+    files: Collection[str],
+    frames: Sequence[str] | None,
+    folder: str,
+    wanted: Collection[str] | None = None,
 ) -> Iterator[Finding]:
     """Compare file names of a video's results with its frames' names.
 
     files    names below the video's folder; frames: stems of the frames, None: not known;
     folder   how messages call the video's folder, with a slash at its end
+    wanted   stems of the frames that must have a mask; None: all
     """
     stems = set()
     known = set(frames or ())
@@ -123,7 +128,8 @@ def name_findings(
             )
     if frames is None:
         return
-    missing = [frame for frame in frames if frame not in stems]
+    needed = set(frames if wanted is None else wanted)
+    missing = [frame for frame in frames if frame in needed and frame not in stems]
     extra = sorted(stems - known)
     if missing:
         yield Finding(

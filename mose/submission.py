@@ -6,8 +6,10 @@ import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from mose.video import numbered_files
 from stseg.errors import InputError
@@ -25,12 +27,14 @@ def write_submission(
     target: str | Path,
     videos: Iterable[str] | None = None,
     frames: Mapping[str, Collection[str]] | None = None,
+    prefix: str = "",
 ) -> int:
     """Pack ``masks/<video>/00000.png`` into the zip ``target``; returns the number of masks.
 
     videos   the videos to pack, each of which must be there; None: every folder
     frames   video -> frame names ("00005"), for a server that wants only some frames; a
              video that is not in it is packed whole
+    prefix   folder of the zip that holds the videos, with a slash at its end
 
     Entries are sorted, carry one fixed time and permission and are stored as they are (PNGs
     are compressed already), so equal masks give an equal zip. One mask is in memory at a
@@ -38,22 +42,48 @@ def write_submission(
     `InputError` for a missing video or frame and for masks not named by frame number.
     """
     masks, target = Path(masks), Path(target)
-    chosen = _videos(masks, videos)
+    chosen = chosen_videos(masks, videos)
     count = 0
+    with appearing_zip(target) as archive:
+        for video in chosen:
+            wanted = None if frames is None else frames.get(video)
+            for path in masks_of(masks / video, wanted):
+                with (
+                    open(path, "rb") as source,
+                    _entry(
+                        archive, f"{prefix}{text_name(video)}/{path.name}", path.stat().st_size
+                    ) as sink,
+                ):
+                    shutil.copyfileobj(source, sink)
+                count += 1
+    return count
+
+
+def write_entries(target: str | Path, entries: Iterable[tuple[str, bytes]]) -> int:
+    """Pack files, name and content, into the zip ``target`` as `write_submission` does; returns
+    their number. One of them is in memory at a time."""
+    count = 0
+    with appearing_zip(Path(target)) as archive:
+        for name, data in entries:
+            with _entry(archive, name, len(data)) as sink:
+                sink.write(data)
+            count += 1
+    return count
+
+
+@contextmanager
+def appearing_zip(target: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip to write to, which appears when the block ends without an exception."""
     with (
         open_atomic(target, sync=True) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
     ):
-        for video in chosen:
-            wanted = None if frames is None else frames.get(video)
-            for path in _masks(masks / video, wanted):
-                _add(archive, path, f"{text_name(video)}/{path.name}")
-                count += 1
+        yield archive
     _sync_folder(target.parent)
-    return count
 
 
-def _videos(masks: Path, videos: Iterable[str] | None) -> list[str]:
+def chosen_videos(masks: Path, videos: Iterable[str] | None) -> list[str]:
+    """The videos to pack, ascending; `InputError` for one that has no folder of masks."""
     try:
         there = {p.name for p in masks.iterdir() if p.is_dir() and not p.name.startswith(".")}
     except (FileNotFoundError, NotADirectoryError):
@@ -69,7 +99,8 @@ def _videos(masks: Path, videos: Iterable[str] | None) -> list[str]:
     return chosen
 
 
-def _masks(folder: Path, wanted: Collection[str] | None) -> list[Path]:
+def masks_of(folder: Path, wanted: Collection[str] | None = None) -> list[Path]:
+    """The masks of a folder in the order of their frames, or those of the wanted frames."""
     paths = numbered_files(folder, (".png",), "mask")
     if wanted is not None:
         missing = sorted(set(wanted) - {path.stem for path in paths})
@@ -81,13 +112,12 @@ def _masks(folder: Path, wanted: Collection[str] | None) -> list[Path]:
     return paths
 
 
-def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
+def _entry(archive: zipfile.ZipFile, name: str, size: int) -> IO[bytes]:
     entry = zipfile.ZipInfo(name, TIMESTAMP)
     entry.create_system = CREATED_ON_UNIX
     entry.external_attr = PERMISSIONS << 16
-    entry.file_size = path.stat().st_size
-    with open(path, "rb") as source, archive.open(entry, "w") as sink:
-        shutil.copyfileobj(source, sink)
+    entry.file_size = size
+    return archive.open(entry, "w")
 
 
 def text_name(name: str) -> str:

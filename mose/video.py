@@ -338,7 +338,7 @@ def open_video(
             masks[0] = (*masks.get(0, ()), GivenMask(place))
             continue
         listing = list_folder(place, "mask", name, frames.numbers)
-        per_object = _object_folders(listing)
+        per_object = object_folders(listing)
         for object_id, folder in per_object.items():
             inner = list_folder(folder, "mask", name, frames.numbers)
             _add(masks, inner, order, images, object_id)
@@ -362,7 +362,7 @@ def _given_places(annotations: str | Path | Sequence[str | Path] | None) -> list
     return [place for place in map(Path, annotations) if place.exists()]
 
 
-def _object_folders(listing: Listing) -> dict[int, Path]:
+def object_folders(listing: Listing) -> dict[int, Path]:
     """Object id -> the folder of its masks, where masks lie in one folder per object.
 
     Folders are named by object, from 0 (SA-V) or 1 on.

@@ -105,6 +105,11 @@ class RunPaths:
         return self.root / "masks"
 
     @property
+    def all_objects(self) -> Path:
+        """Masks of single objects, which others may overlap."""
+        return self.root / "objects"
+
+    @property
     def overrides(self) -> Path:
         """One line per choice made by hand."""
         return self.root / "overrides.jsonl"

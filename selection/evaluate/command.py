@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import io
+import argparse
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from mose.masks import VOID, decode_mask, object_ids, values
-from mose.readers.lists import read_names
+from mose.boards import Board, boards, chosen_board, shown_board
+from mose.masks import VOID, object_ids, values
 from mose.readers.masks import check_ids
-from mose.readers.meaning import MaskMeaning, meaning_of, undecided, uses_ignore
-from mose.results import Results, by_video
-from selection.evaluate.inputs import ALL, EvaluationScope, MaskFiles, Task, plan
+from selection.evaluate.inputs import ALL, EvaluationScope, Request, Task, plan
+from selection.evaluate.masks import MaskReader
 from selection.evaluate.result import Evaluation
+from selection.evaluate.unseen import UnseenObjects, unseen_objects
 from selection.metrics import PROTOCOLS, REGISTRY, ObjectScores, VideoScorer, protocol_named
-from selection.metrics.protocols import Counted
+from selection.metrics.protocols import Counted, Protocol
 from stseg.cli import EXIT_OK, CommandParser, say
 from stseg.errors import InputError
 from stseg.progress import Progress
@@ -51,7 +50,7 @@ HELP = _HELP.format(
 def evaluate(
     prediction: str | Path,
     truth: str | Path,
-    protocol: str = "davis",
+    protocol: str | None = None,
     scope: EvaluationScope = ALL,
     *,
     workers: int = 1,
@@ -60,7 +59,7 @@ def evaluate(
     """Score a folder or zip of masks.
 
     prediction, truth   ``<video>/00000.png``; truth may be the root of a data set
-    protocol            one of `selection.metrics.PROTOCOLS`
+    protocol            one of `selection.metrics.PROTOCOLS`; None: the board's, or ``davis``
     scope               which videos, frames and objects count, where there is a choice
     workers             number of processes
     progress            called with the number of frames just done and that of all frames
@@ -69,16 +68,17 @@ def evaluate(
     protocol's evaluator refuses: a missing video (``mosev2`` scores it zero) or frame, a
     mask of another size, a mask that is not one of ids.
     """
-    rules = protocol_named(protocol)
+    usual = scope.board.protocol if scope.board else "davis"
+    rules = protocol_named(protocol or usual)
     if scope.all_frames and not rules.all_frames:
         raise InputError(
-            f"protocol {protocol} leaves out frames: score all frames with vos-benchmark"
+            f"protocol {rules.name} leaves out frames: score all frames with vos-benchmark"
         )
-    tasks, notes = plan(Path(prediction), Path(truth), rules, scope)
+    tasks, notes = plan(Request(Path(prediction), Path(truth), rules, scope))
     total = sum(len(task.frames) for task in tasks)
     scored: dict[str, VideoScores] = {}
     for task, scores, more in _run(tasks, workers):
-        scored[task.video] = scores
+        scored.setdefault(task.video, {}).update(scores)
         notes += more
         if progress is not None:
             progress(len(task.frames), total)
@@ -86,15 +86,26 @@ def evaluate(
         raise InputError(
             f"{truth} has no object on a frame that counts: give the labels of all frames"
         )
-    listed = Path(truth) / "unseen_videos.txt"
-    names = read_names(listed, "list of unseen videos") if listed.is_file() else None
-    unseen = set(names.matched(scored).names) if names else set()
-    return Evaluation(
-        protocol,
-        {task.video: scored[task.video] for task in tasks},
-        tuple(notes),
-        frozenset((video, i) for video in unseen for i in scored[video]),
+    unseen = _unseen(rules, Path(truth), scored, notes)
+    videos = {video: dict(sorted(scored[video].items())) for video in sorted(scored)}
+    return Evaluation(rules.name, videos, tuple(notes), unseen)
+
+
+def _unseen(
+    rules: Protocol, truth: Path, videos: Mapping[str, VideoScores], notes: list[str]
+) -> UnseenObjects:
+    """The objects that count as unseen; a note where the protocol asks and nothing tells."""
+    if not rules.kinds:
+        return frozenset()
+    unseen = unseen_objects(truth, videos)
+    if unseen is not None:
+        return unseen
+    notes.append(
+        f"nothing in or beside {truth} tells which kinds the training set has none of: all objects"
+        f" count as seen, {rules.server} goes by unseen_videos.txt, val_unseen.txt, or categories"
+        " in meta.json and train/meta.json"
     )
+    return frozenset()
 
 
 def _run(tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, VideoScores, list[str]]]:
@@ -124,7 +135,7 @@ def _score_elsewhere(task: Task) -> tuple[VideoScores, list[str]]:
 
 def score_video(task: Task) -> tuple[VideoScores, list[str]]:
     """The scores of one video's objects, and notes."""
-    true_masks = _Reader(task.truth, labels=True)
+    true_masks = MaskReader(task.truth, labels=True)
     objects = set(task.objects or ())
     if task.objects is None and task.protocol.counted is Counted.KNOWN:
         for name in task.truth.names:
@@ -135,7 +146,7 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
         objects = set(range(1, max(first, default=0) + 1))
     scorer = VideoScorer(task.protocol.name, objects)
     if task.prediction is not None:
-        masks = _Reader(task.prediction)
+        masks = MaskReader(task.prediction)
         for name in task.frames:
             truth = true_masks.read(name)
             prediction = masks.read(task.partner(name))
@@ -149,7 +160,9 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
             if task.protocol.void_hidden and VOID in values(truth):
                 prediction = np.where(truth == VOID, 0, prediction).astype(np.uint8)
             scorer.add(prediction, truth)
-    scores = scorer.scores()
+    scores = _concluded(task, scorer)
+    if task.alone is not None:
+        return {task.alone: scores.get(1)}, []
     if task.objects is not None and task.protocol.counted is Counted.KNOWN:
         scores = {i: scores[i] for i in task.objects}
     if task.protocol.counted is Counted.FIRST_MASK:
@@ -164,69 +177,18 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
     ]
 
 
-class _Reader:
-    """Reads the masks of one video, all with one meaning, see `MaskMeaning`."""
-
-    def __init__(self, masks: MaskFiles, labels: bool = False):
-        path = masks.path
-        self._results = _open(path, path.stat().st_mtime_ns, os.getpid())
-        self._masks, self._labels = masks, labels
-
-    def path(self, name: str) -> str:
-        return f"{self._results.path}/{self._masks.folder}{name}"
-
-    def read(self, name: str) -> np.ndarray:
-        """``(H, W) uint8`` ids; what is to be ignored is 255."""
-        raw = self._stored(name)
-        return self.meaning.ids(raw) if undecided(values(raw)) else raw
-
-    def _stored(self, name: str) -> np.ndarray:
-        data = self._results.read(f"{self._masks.folder}{name}")
-        return decode_mask(io.BytesIO(data), self.path(name))
-
-    @cached_property
-    def meaning(self) -> MaskMeaning:
-        stored = (values(self._stored(name)) for name in self._masks.names)
-        return meaning_of(stored, self._ignores)
-
-    def _ignores(self) -> bool:
-        """Whether some other video of the labels shows that 255 is to be ignored."""
-        if not self._labels:
-            return False
-        root = self._masks.folder.rstrip("/").rpartition("/")[0]
-        path = self._results.path
-        return _uses_ignore(path, path.stat().st_mtime_ns, os.getpid(), root)
-
-
-@lru_cache(maxsize=4)
-def _uses_ignore(path: Path, changed: int, process: int, root: str) -> bool:
-    """Whether a video below the folder ``root`` of the results has both ids and 255."""
-    results = _open(path, changed, process)
-    videos = by_video(results.names, f"{root}/" if root else "")
-    folders = {video: names for video, names in videos.items() if video}
-    return any(
-        uses_ignore(_stored_values(results, root, video, names)) for video, names in folders.items()
-    )
-
-
-def _stored_values(
-    results: Results, root: str, video: str, names: Sequence[str]
-) -> Iterator[list[int]]:
-    """What each mask of a video holds; nothing of those that cannot be read."""
-    for name in names:
-        if name.lower().endswith(".png") and "/" not in name:
-            path = "/".join(part for part in (root, video, name) if part)
-            try:
-                yield values(decode_mask(io.BytesIO(results.read(path)), path))
-            except InputError:
-                continue
-
-
-@lru_cache(maxsize=2)
-def _open(path: Path, changed: int, process: int) -> Results:
-    # A zip is opened once in every process: two processes that share an open file would
-    # move each other's place in it.
-    return Results(path)
+def _concluded(task: Task, scorer: VideoScorer) -> VideoScores:
+    """The scores of every object; inside its range where the protocol goes by ranges."""
+    scores = scorer.scores()
+    if task.protocol.conclude_range is None:
+        return scores
+    series = scorer.series()
+    numbers = [task.truth.numbers.get(name, 0) for name in task.frames]
+    for object_id, (first, last) in task.ranges.items():
+        frames = zip(series.get(object_id, ()), numbers, strict=False)
+        inner = [frame for frame, number in frames if first < number < last]
+        scores[object_id] = task.protocol.conclude_range(inner)
+    return scores
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -237,7 +199,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("prediction", metavar="PRED", help="folder or zip of masks")
     parser.add_argument("truth", metavar="GT", help="folder or zip of labels")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default="davis", help="default: davis")
+    parser.add_argument("--protocol", choices=PROTOCOLS, help="default: the board's, or davis")
+    parser.add_argument(
+        "--board", choices=tuple(boards()), help="how masks lie (default: as GT shows)"
+    )
     parser.add_argument(
         "--all-frames",
         action="store_true",
@@ -265,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.prediction,
         options.truth,
         options.protocol,
-        EvaluationScope(options.all_frames, meta, options.partial),
+        EvaluationScope(options.all_frames, meta, options.partial, _board(options)),
         workers=options.workers,
         progress=show,
     )
@@ -276,6 +241,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for note in evaluation.notes:
         say(f"note: {note}")
     return EXIT_OK
+
+
+def _board(options: argparse.Namespace) -> Board | None:
+    """The board that was named, or that GT shows plainly where no protocol was named; said in a
+    line."""
+    if options.board is None and options.protocol is not None:
+        return None
+    truth = Path(options.truth)
+    place = next((p for p in (truth, truth.parent) if shown_board(p)), None)
+    if options.board is None and place is None:
+        return None
+    board, sentence = chosen_board(options.board, place or truth)
+    say(sentence)
+    return board
 
 
 def _cores() -> int:

@@ -3,58 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mose.layout import ANNOTATIONS, RESOLUTIONS
-from mose.readers.numbers import number_names
-from mose.results import Results, by_video, wrapping
+from mose.boards.board import Board, MaskForm
+from mose.layout import ANNOTATIONS, RATES, RESOLUTIONS
+from mose.meta import VideoMeta, read_meta
+from selection.evaluate.masks import (
+    MaskFiles,
+    Parts,
+    find_masks,
+    predicted_regions,
+    true_regions,
+)
 from selection.metrics.protocols import Missing, Protocol
 from stseg.errors import InputError
-from stseg.files import Json
-from stseg.text import read_json
-
-
-@dataclass(frozen=True)
-class MaskFiles:
-    """The masks of one video: names of files below ``folder`` of the `Results` at ``path``, in
-    the order of their numbers."""
-
-    path: Path
-    folder: str
-    names: tuple[str, ...]
-
-    @cached_property
-    def numbers(self) -> dict[str, int]:
-        """Name -> its number; empty where names have none."""
-        numbering = number_names([stem(name) for name in self.names])
-        if numbering.odd:
-            return {}
-        return {name: numbering.numbers[stem(name)] for name in self.names}
-
-    def partner(self, name: str, number: int | None) -> str | None:
-        """The mask of this name, else of this number, whatever its zeros and suffix's case."""
-        if name in self._known:
-            return name
-        return None if number is None else self._by_number.get(number)
-
-    @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset(self.names)
-
-    @cached_property
-    def _by_number(self) -> dict[int, str]:
-        return {number: name for name, number in self.numbers.items()}
 
 
 @dataclass(frozen=True)
 class Task:
-    """One video to score.
+    """One video to score, or one object of it where each has masks of its own.
 
     prediction   None where it is missing
     frames       file names of the masks to compare, in order
     objects      the ids to score; None: those of the true masks
+    ranges       first and last frame number of objects, where a meta file says them
+    alone        the id of the only object, which the masks hold as 1; None: masks hold ids
     """
 
     video: str
@@ -63,6 +37,8 @@ class Task:
     truth: MaskFiles
     frames: tuple[str, ...]
     objects: tuple[int, ...] | None
+    ranges: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    alone: int | None = None
 
     def partner(self, name: str) -> str:
         """The prediction for a true mask."""
@@ -78,11 +54,13 @@ class EvaluationScope:
     meta         is a meta.json with the objects and lengths of the videos; None: one in or beside
                  the labels if it knows all videos, else the true masks tell
     partial      scores the videos that both have, instead of refusing a missing one
+    board        tells how masks lie; None: as they show
     """
 
     all_frames: bool = False
     meta: Path | None = None
     partial: bool = False
+    board: Board | None = None
 
 
 ALL = EvaluationScope()
@@ -90,27 +68,102 @@ ALL = EvaluationScope()
 
 
 @dataclass(frozen=True)
-class Known:
-    """What a meta file says of a video; None where it does not."""
+class Request:
+    """What is to be compared, and how.
 
-    objects: tuple[int, ...] | None
-    length: int | None
+    prediction, truth   are folders or zips of masks; truth may be the root of a data set
+    protocol            tells which frames and objects count
+    scope               tells so where the protocol leaves a choice
+    """
+
+    prediction: Path
+    truth: Path
+    protocol: Protocol
+    scope: EvaluationScope = ALL
+
+    @property
+    def form(self) -> MaskForm | None:
+        return self.scope.board.form if self.scope.board else None
 
 
-def plan(
-    prediction: Path,
-    truth: Path,
-    protocol: Protocol,
-    scope: EvaluationScope = ALL,
-) -> tuple[list[Task], list[str]]:
+def plan(request: Request) -> tuple[list[Task], list[str]]:
     """The videos to score, by name, and notes on what the protocol's server would do.
 
-    The arguments are those of `selection.evaluate.evaluate`. Reads names and the meta file,
-    no mask. Raises `InputError` for what the server refuses.
+    Reads names and the meta file, no mask. Raises `InputError` for what the server refuses.
     """
-    labels = _find(_truth_root(truth))
-    masks = _find(prediction, labels)
-    notes = _wrapping_notes(prediction, masks, protocol)
+    protocol, meta = request.protocol, request.scope.meta
+    labels, masks = _both(request)
+    notes = _wrapping_notes(request, masks)
+    videos = _videos(request, labels, masks, notes)
+    known = read_meta(meta) if meta else _find_meta(request.truth, labels, notes)
+    if protocol.conclude_range is not None and not any(spans_of(said) for said in known.values()):
+        notes.append(
+            f"no meta file with the ranges of objects is in or beside {request.truth}:"
+            f" {protocol.server} goes by it, here objects count between their own first and last"
+            " label"
+        )
+    tasks = []
+    for video in videos:
+        said = known.get(video, VideoMeta())
+        for part, true in labels[video].items():
+            alone = None if part is None else _object_id(part, labels[video])
+            predicted = _predicted(request, video, part, alone, masks.get(video))
+            notes += _order_notes(video, true, predicted)
+            if meta and protocol.frames_by_prediction:
+                _check_length(video, said, true, meta)
+            frames = _frames(video, protocol, predicted, true, request.scope, notes)
+            objects = said.objects if alone is None else None
+            tasks.append(
+                Task(video, protocol, predicted, true, frames, objects, spans_of(said), alone)
+            )
+    return tasks, notes
+
+
+def spans_of(meta: VideoMeta) -> dict[int, tuple[int, int]]:
+    """Object id -> numbers of its first and last frame, as far as a meta file says them."""
+    return {i: track.span for i, track in meta.tracks.items() if track.span is not None}
+
+
+def _both(request: Request) -> tuple[dict[str, Parts], dict[str, Parts]]:
+    """The labels and the masks of every video."""
+    if request.form is MaskForm.REGIONS:
+        return (
+            true_regions(request.truth),
+            predicted_regions(request.prediction, request.truth),
+        )
+    labels = find_masks(_truth_root(request.truth), request.form)
+    alone = any(None not in parts for parts in labels.values())
+    form = MaskForm.PER_OBJECT if alone else MaskForm.IDS
+    return labels, find_masks(request.prediction, form, labels)
+
+
+def _predicted(
+    request: Request, video: str, part: str | None, alone: int | None, masks: Parts | None
+) -> MaskFiles | None:
+    """What is compared with the labels of a video, or of one object of it."""
+    if masks is None or part in masks:
+        return None if masks is None else masks[part]
+    if None in masks:
+        return replace(masks[None], only=alone)
+    raise InputError(
+        f"video {video} of {request.prediction} has no masks of object {part}:"
+        f" {request.protocol.server} stops there, write them"
+    )
+
+
+def _object_id(part: str, labels: Parts) -> int:
+    """The id of an object by its folder: its number, one more where they begin at 0."""
+    numbers = [int(name) for name in labels if name is not None]
+    return int(part) + (0 in numbers)
+
+
+def _videos(
+    request: Request, labels: Mapping[str, Parts], masks: Mapping[str, Parts], notes: list[str]
+) -> list[str]:
+    """The videos to score; `InputError` for missing ones, or ones too many, that the server
+    refuses."""
+    prediction, truth, protocol = request.prediction, request.truth, request.protocol
+    left_out = request.scope.partial or protocol.missing is Missing.LEFT_OUT
     missing = sorted(labels.keys() - masks.keys())
     extra = sorted(masks.keys() - labels.keys())
     if len(missing) == len(labels):
@@ -118,7 +171,7 @@ def plan(
             f"{prediction} holds no video of {truth}: expected {missing[0]}/00000.png in it"
         )
     for video in missing:
-        if scope.partial or protocol.missing is Missing.LEFT_OUT:
+        if left_out:
             notes.append(f"video {video} is not in {prediction}: left out")
         elif protocol.missing is Missing.ZERO:
             notes.append(f"video {video} is not in {prediction}: {protocol.server} scores it zero")
@@ -127,61 +180,22 @@ def plan(
                 f"video {video} of {truth} is not in {prediction}: {protocol.server} refuses"
                 " that, add it or score what is there with --partial"
             )
-    if extra and protocol.extra_refused and not scope.partial:
+    if extra and protocol.extra_refused and not request.scope.partial:
         raise InputError(
             f"video {extra[0]} of {prediction} is not in {truth}: {protocol.server} refuses that,"
             " remove it or score what both have with --partial"
         )
-    left_out = scope.partial or protocol.missing is Missing.LEFT_OUT
-    known = _read_meta(scope.meta) if scope.meta else _find_meta(truth, labels, notes)
-    tasks = []
-    for video in sorted(labels.keys() & masks.keys() if left_out else labels):
-        said = known.get(video, Known(None, None))
-        notes += _order_notes(video, labels[video], masks.get(video))
-        if scope.meta and protocol.frames_by_prediction:
-            _check_length(video, said, labels[video], scope.meta)
-        frames = _frames(video, protocol, masks.get(video), labels[video], scope, notes)
-        tasks.append(Task(video, protocol, masks.get(video), labels[video], frames, said.objects))
-    return tasks, notes
+    return sorted(labels.keys() & masks.keys() if left_out else labels)
 
 
 def _truth_root(truth: Path) -> Path:
     """The folder of video folders: the data set's annotations where its root was given."""
-    annotations = truth / ANNOTATIONS
-    if not annotations.is_dir():
+    places = (truth / ANNOTATIONS, truth / RATES[ANNOTATIONS])
+    annotations = next((place for place in places if place.is_dir()), None)
+    if annotations is None:
         return truth
     inner = (annotations / name for name in RESOLUTIONS)
     return next((folder for folder in inner if folder.is_dir()), annotations)
-
-
-def _find(path: Path, videos: Mapping[str, MaskFiles] | None = None) -> dict[str, MaskFiles]:
-    """Video -> its masks, looked up inside the folders that wrap all of them."""
-    results = Results(path)
-    prefix = wrapping(results.names, videos or ())
-    masks = {}
-    for video, files in by_video(results.names, prefix).items():
-        names = [n for n in files if n.lower().endswith(".png") and "/" not in n and n[0] != "."]
-        if video and names:
-            masks[video] = _in_order(MaskFiles(path, f"{prefix}{video}/", tuple(sorted(names))))
-    if not masks:
-        raise InputError(f"{path} holds no masks: expected <video>/00000.png in it")
-    return masks
-
-
-def stem(name: str) -> str:
-    """A file's name without its suffix."""
-    return name.rpartition(".")[0]
-
-
-def _in_order(masks: MaskFiles) -> MaskFiles:
-    """The masks in the order of their numbers, where they have any."""
-    if not masks.numbers:
-        return masks
-    if len(set(masks.numbers.values())) < len(masks.names):
-        raise InputError(
-            f"folder {masks.folder} of {masks.path} holds two masks with the same number: keep one"
-        )
-    return replace(masks, names=tuple(sorted(masks.names, key=masks.numbers.__getitem__)))
 
 
 def _order_notes(video: str, labels: MaskFiles, masks: MaskFiles | None) -> Iterator[str]:
@@ -194,16 +208,24 @@ def _order_notes(video: str, labels: MaskFiles, masks: MaskFiles | None) -> Iter
         )
     if masks is not None and masks.numbers and labels.numbers:
         other = [n for n in labels.names if n not in masks.names]
-        partners = [masks.partner(n, labels.numbers[n]) for n in other]
-        if any(partners):
+        found = [masks.partner(n, labels.numbers[n]) for n in other]
+        if any(found):
             yield (
-                f"video {video}: mask {partners[0]} is taken for {other[0]} by its number;"
-                " servers go by the name"
+                f"video {video}: mask {found[0]} is taken for {other[0]} by its number; servers go"
+                " by the name"
             )
 
 
-def _wrapping_notes(path: Path, masks: Mapping[str, MaskFiles], protocol: Protocol) -> list[str]:
-    prefix, _, _ = next(iter(masks.values())).folder[:-1].rpartition("/")
+def _wrapping_notes(request: Request, masks: Mapping[str, Parts]) -> list[str]:
+    path, protocol = request.prediction, request.protocol
+    part, first = next((p, m) for parts in masks.values() for p, m in parts.items())
+    prefix, _, _ = first.folder[:-1].rpartition("/")
+    if part is not None:
+        prefix, _, _ = prefix.rpartition("/")
+    if first.regions is not None or (
+        request.scope.board and f"{prefix}/" == request.scope.board.prefix
+    ):
+        return []
     if not prefix or (protocol.wrapping_folder and "/" not in prefix):
         return []
     return [
@@ -275,7 +297,7 @@ def _mosev2_frames(
     return frames
 
 
-def _check_length(video: str, said: Known, labels: MaskFiles, meta: Path) -> None:
+def _check_length(video: str, said: VideoMeta, labels: MaskFiles, meta: Path) -> None:
     if said.objects is None:
         raise InputError(f"meta file {meta} says nothing of the objects of video {video}: add them")
     if said.length is not None and said.length != len(labels.names):
@@ -285,14 +307,15 @@ def _check_length(video: str, said: Known, labels: MaskFiles, meta: Path) -> Non
         )
 
 
-def _find_meta(truth: Path, labels: Mapping[str, MaskFiles], notes: list[str]) -> dict[str, Known]:
+def _find_meta(truth: Path, labels: Mapping[str, Parts], notes: list[str]) -> dict[str, VideoMeta]:
     """The meta file in or beside ``truth`` that knows all videos, if there is one."""
     for folder in (truth, truth.parent):
-        for path in [folder / "meta.json", *sorted(folder.glob("meta_*.json"))]:
+        named = [*sorted(folder.glob("meta_*.json")), *sorted(folder.glob("*_meta.json"))]
+        for path in [folder / "meta.json", *named]:
             if not path.is_file():
                 continue
             try:
-                known = _read_meta(path)
+                known = read_meta(path)
             except InputError as error:
                 notes.append(f"not used: {error}")
                 continue
@@ -300,23 +323,3 @@ def _find_meta(truth: Path, labels: Mapping[str, MaskFiles], notes: list[str]) -
                 notes.append(f"the objects of every video are those of {path}")
                 return known
     return {}
-
-
-def _read_meta(path: Path) -> dict[str, Known]:
-    try:
-        videos: dict[str, Json] = read_json(path, "meta file")["videos"]
-        return {video: _known(entry) for video, entry in videos.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(
-            f'meta file {path} is damaged: expected {{"videos": {{<video>: {{"objects":'
-            ' ["1", ...], "length": 60}}}'
-        ) from None
-
-
-def _known(entry: Json) -> Known:
-    objects = entry.get("objects")
-    length = entry.get("length")
-    return Known(
-        None if objects is None else tuple(sorted(int(i) for i in objects)),
-        None if length is None else int(length),
-    )

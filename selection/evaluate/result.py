@@ -44,7 +44,7 @@ class Evaluation:
         protocol = REGISTRY[self.protocol]
         means = protocol.combine(
             [
-                ScoredObject(scores, (video, object_id) in self.unseen)
+                ScoredObject(scores, (video, object_id) in self.unseen, video)
                 for video in videos
                 for object_id, scores in self.videos[video].items()
                 if scores is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mose.masks import VOID
 from selection.metrics.boundary import boundary_f, davis_tolerance, mosev2_tolerances
 from selection.metrics.regions import Regions, jaccard
 
@@ -55,6 +56,27 @@ def region_frame(prediction: Regions, truth: Regions, object_id: int) -> FrameSc
     """Plain J and no boundary score."""
     j = jaccard(*overlap(prediction, truth, object_id))
     return _frame_score(prediction, truth, object_id, j, j, j)
+
+
+def vots_frame(prediction: Regions, truth: Regions, object_id: int) -> FrameScore:
+    """Overlap as the VOT toolkit computes it: without the truth's void pixels.
+
+    It takes a mask of a single row or column for an empty one, and an empty one for a pixel in the
+    upper left corner when it asks whether both are (vot/region/raster.py and shapes.py).
+    """
+    nothing = (0, 0, 1, 1)
+    predicted, true = (m.boxes.get(object_id, nothing) for m in (prediction, truth))
+    top, left = (min(a, b) for a, b in zip(predicted[:2], true[:2], strict=True))
+    bottom, right = (max(a, b) for a, b in zip(predicted[2:], true[2:], strict=True))
+    j = 1.0
+    if bottom - top > 1 and right - left > 1:
+        intersection, union = overlap(prediction, truth, object_id)
+        union -= prediction.plane(object_id).common(truth.plane(VOID))
+        j = intersection / union if union else 0.0
+    in_truth, in_prediction = (
+        box[2] - box[0] > 1 and box[3] - box[1] > 1 for box in (true, predicted)
+    )
+    return FrameScore(j, j, j, in_truth, in_prediction)
 
 
 def smoothed_jaccard(intersection: int, union: int) -> float:

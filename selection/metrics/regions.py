@@ -64,7 +64,9 @@ class Regions:
         return corners
 
     def plane(self, object_id: int) -> BitPlane:
-        """The pixels of an object, which may be absent."""
+        """The pixels of an object, which may be absent, or of `VOID`."""
+        if object_id == VOID and VOID not in self._planes:
+            self._planes[VOID] = BitPlane.pack(self.ids == VOID)
         if object_id not in self._planes:
             top, left, bottom, right = self.boxes.get(object_id, (0, 0, 0, 0))
             top, first, last = max(top - 1, 0), max(left - 1, 0) // 64, -(-right // 64)

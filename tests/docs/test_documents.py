@@ -36,8 +36,8 @@ PATH = re.compile(
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
-FILES = (".py", ".yaml", ".csv", ".json", ".md", ".adapters")
-"""Ends of what looks like a name of the code and is a file, or the entry points' group."""
+FILES = (".py", ".yaml", ".csv", ".json", ".md", "stseg.adapters", "stseg.boards")
+"""Ends of what looks like a name of the code and is a file, or a group of entry points."""
 PLACEHOLDERS = ("...", "NAME", "stseg --help")
 """Ends of what names no single command."""
 TOO_FEW = 40

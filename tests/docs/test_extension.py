@@ -4,7 +4,9 @@ from outside, without a change in the project, and a run that uses all three."""
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from adapters import registry
 from ensemble.fusion.rules import RULES
 from ensemble.run import main
 from mose import open_video
+from mose.boards import ENTRY_POINT_GROUP
+from mose.check import main as check
 from mose.masks import read_mask
 from selection.policies import POLICIES
 from selection.record import read_record
@@ -103,3 +107,30 @@ def test_a_rule_and_a_policy_from_outside_decide_a_run(
 
 def test_pages_name_the_tables_that_they_add_to() -> None:
     assert 'RULES["by-confidence"]' in textwrap.dedent((HOW_TO / "add-a-rule.md").read_text())
+
+
+def test_a_board_of_another_package_is_like_the_others(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    site = tmp_path / "boards"
+    (site / "mypackage").mkdir(parents=True)
+    (site / "mypackage" / "__init__.py").touch()
+    (site / "mypackage" / "board.py").write_text(example("boards.md"), encoding="utf-8")
+    [point] = ENTRY_POINT.findall((HOW_TO / "boards.md").read_text(encoding="utf-8"))
+    info = site / "mypackage-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mypackage\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{ENTRY_POINT_GROUP}]\n{point.splitlines()[1]}"
+                                           .replace('"', ""))  # fmt: skip
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.delitem(sys.modules, "mypackage", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (data / "myboard.json").touch()
+    config = tmp_path / "board.yaml"
+    config.write_text(yaml.safe_dump({"members": small_runs.MEMBERS, "output": {"report": False}}))
+    assert main(small_runs.arguments(data, config, tmp_path / "run")) == 0
+    archive = tmp_path / "run" / "submission.zip"
+    with zipfile.ZipFile(archive) as packed:
+        assert packed.namelist() == [f"results/square/{n:05d}.png" for n in (0, 2)]
+    assert check([str(archive), "--dataset", str(data), "--split", "test"]) == 0
+    assert "board myboard, by myboard.json" in capsys.readouterr().out

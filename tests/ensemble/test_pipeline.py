@@ -59,8 +59,9 @@ def test_what_is_about_to_be_done_is_said_at_once(run, capsys):
     directory, _ = run
     announce(plan_of(run), directory)
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("2 videos of ")
-    assert said[1] == "2 members on cpu: flow, hold"
+    assert said[0] == "board mose: nothing in the data set tells another one"
+    assert said[1].startswith("2 videos of ")
+    assert said[2] == "2 members on cpu: flow, hold"
 
 
 def test_a_plan_is_described(run):

@@ -1,6 +1,16 @@
 """Every protocol by its name. A new one is a module here with a `PROTOCOL`, and one line below."""
 
-from selection.metrics.protocols import davis, lvos, mosev2, sav, visor, vos_benchmark, vost
+from selection.metrics.protocols import (
+    davis,
+    lvos,
+    mosev2,
+    sav,
+    visor,
+    vos_benchmark,
+    vost,
+    vots,
+    ytvos,
+)
 from selection.metrics.protocols.protocol import (
     Counted,
     Missing,
@@ -19,8 +29,10 @@ REGISTRY = {
         vos_benchmark.PROTOCOL,
         lvos.PROTOCOL,
         sav.PROTOCOL,
+        ytvos.PROTOCOL,
         vost.PROTOCOL,
         visor.PROTOCOL,
+        vots.PROTOCOL,
     )
 }
 """Name -> protocol."""

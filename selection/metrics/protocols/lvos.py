@@ -15,40 +15,33 @@ from selection.metrics.protocols.protocol import (
     Protocol,
     ScoredObject,
     mean_frames,
-    mean_objects,
-    with_joint,
+    mean_kinds,
 )
 
 
 def conclude(series: Sequence[FrameScore]) -> ObjectScores | None:
-    """J, F and V between the first and the last frame of the true masks that have the object.
+    """J, F and V between the first and the last frame of the true masks that have the object."""
+    labels = [i for i, frame in enumerate(series) if frame.in_truth]
+    return with_spread(series[labels[0] + 1 : labels[-1]]) if labels else None
+
+
+def with_spread(series: Sequence[FrameScore]) -> ObjectScores | None:
+    """J, F and V of these frames.
 
     V is the standard deviation of (J + F) / 2 over the frames. The evaluator rounds the variance
     to four decimals.
     """
-    labels = [i for i, frame in enumerate(series) if frame.in_truth]
-    inner = series[labels[0] + 1 : labels[-1]] if labels else ()
-    scores = mean_frames(inner)
+    scores = mean_frames(series)
     if scores is None:
         return None
-    joint = [(frame.J + frame.F) / 2 for frame in inner]
+    joint = [(frame.J + frame.F) / 2 for frame in series]
     mean = fmean(joint)
     return scores | {"V": sqrt(round(fmean((mean - value) ** 2 for value in joint), 4))}
 
 
 def combine(objects: Sequence[ScoredObject]) -> ObjectScores:
-    """Means over seen and over unseen objects, and the mean of both; of one if there is one."""
-    groups = {
-        name: mean_objects([item for item in objects if item.unseen is unseen])
-        for name, unseen in (("seen", False), ("unseen", True))
-    }
-    scores: ObjectScores = {}
-    for score in ("J", "F", "V"):
-        values = {name: group.get(score) for name, group in groups.items()}
-        there = [value for value in values.values() if value is not None]
-        scores[score] = fmean(there) if there else None
-        scores |= {f"{score}_{name}": value for name, value in values.items()}
-    return with_joint(scores)
+    """Means over seen and over unseen objects, and the mean of both."""
+    return mean_kinds(objects, "JFV")
 
 
 PROTOCOL = Protocol(
@@ -63,4 +56,6 @@ PROTOCOL = Protocol(
     combine=combine,
     first=0,
     last=0,
+    kinds=True,
+    conclude_range=with_spread,
 )

@@ -34,10 +34,12 @@ class Missing(Enum):
 
 @dataclass(frozen=True)
 class ScoredObject:
-    """An object with its scores; `unseen` tells that the training set had none of its kind."""
+    """An object with its scores; `unseen` tells that the training set had none of its kind, and
+    `video` in which video it is."""
 
     scores: ObjectScores
     unseen: bool = False
+    video: str = ""
 
 
 Combine = Callable[[Sequence[ScoredObject]], ObjectScores]
@@ -80,6 +82,22 @@ def mean_objects(objects: Sequence[ScoredObject]) -> ObjectScores:
     return mean_scores(item.scores for item in objects)
 
 
+def mean_kinds(objects: Sequence[ScoredObject], names: Sequence[str]) -> ObjectScores:
+    """Means of the scores ``names`` over seen and over unseen objects, and the mean of both; of
+    one if there is one."""
+    groups = {
+        kind: mean_objects([item for item in objects if item.unseen is unseen])
+        for kind, unseen in (("seen", False), ("unseen", True))
+    }
+    scores: ObjectScores = {}
+    for name in names:
+        values = {kind: group.get(name) for kind, group in groups.items()}
+        there = [value for value in values.values() if value is not None]
+        scores[name] = fmean(there) if there else None
+        scores |= {f"{name}_{kind}": value for kind, value in values.items()}
+    return with_joint(scores)
+
+
 def mean_frames(series: Sequence[FrameScore]) -> ObjectScores | None:
     """J, F and their mean over all frames; None without a frame."""
     if not series:
@@ -111,6 +129,9 @@ class Protocol:
                    frames that are left out
     wrapping_folder
                    tells that the server accepts a folder around all videos
+    kinds          tells that objects of kinds that the training set has none of count apart
+    conclude_range makes an object's scores of those of the frames inside the range that a meta
+                   file gives it, where the evaluator goes by that
     """
 
     name: str
@@ -130,3 +151,5 @@ class Protocol:
     void_hidden: bool = False
     frames_by_prediction: bool = False
     wrapping_folder: bool = False
+    kinds: bool = False
+    conclude_range: Conclude | None = None
