@@ -146,6 +146,6 @@ def test_one_video_alone_is_found_by_its_board(apart):
 def test_the_command_says_the_board_that_labels_show(apart, capsys):
     assert main([str(apart[0]), str(apart[1]), "--workers", "1"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == "board sav, by JPEGImages_24fps; --board or --protocol names another one"
+    assert out[0] == "board sav, by JPEGImages_24fps; --board names another one"
     assert main([str(apart[0]), str(apart[1]), "--workers", "1", "--protocol", "sav"]) == 0
     assert capsys.readouterr().out.startswith("video")
