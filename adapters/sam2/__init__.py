@@ -5,7 +5,7 @@ package     imports ``sam2`` without letting it touch Hydra's global state
 model       `build` a module, `load` a checkpoint into it, `to_official` and back
 network     a module on a device: encode a frame, take a mask, follow objects, make memory
 lean        work that the package repeats, done once
-memory      what one object remembers; bounded, with reliable conditioned memory
+memories    what one object remembers, bounded, and which of its masks are taken
 tracker     all objects of one video, batched, frame by frame
 scaling     mask scaling, local configurations and their merging
 holes       small holes in masks

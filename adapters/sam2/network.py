@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from adapters.sam2.config import Sam2Config
 from adapters.sam2.lean import make_lean
-from adapters.sam2.memory import View
+from adapters.sam2.memories.record import Proposal, View
 from adapters.sam2.model import uncompile
 from adapters.sam2.package import sam2_module
+from adapters.sam2.scaling import ABSENT_LOGIT
 from adapters.shared.testtime import autocast
 
 MEAN = (0.485, 0.456, 0.406)
@@ -68,6 +69,20 @@ class MaskBatch:
         """Some of the objects, with these logits ``(B, h, w)`` of all in place of their own."""
         filled = torch.from_numpy(logits)[:, None].to(self.logits)[list(rows)]
         return MaskBatch(filled, self.score[rows], self.iou[rows], self.pointer[rows])
+
+
+def proposals_of(logits: Tensor, ious: Tensor, scores: Tensor, tokens: Tensor) -> list[Proposal]:
+    """A proposal for each of ``B`` objects: logits ``(B, K, h, w)``, predicted IoU ``(B, K)``,
+    object scores ``(B, 1)`` and tokens ``(B, K, d_model)``.
+
+    The masks of an object that is not there are empty.
+    """
+    logits = torch.where(scores[:, :, None, None] > 0, logits, ABSENT_LOGIT)
+    numbers = torch.cat([scores, ious], dim=1).tolist()
+    return [
+        Proposal(planes, score, tuple(values), row)
+        for planes, (score, *values), row in zip(logits, numbers, tokens, strict=True)
+    ]
 
 
 def _step(method: Method) -> Method:
@@ -176,8 +191,8 @@ class Network:
         return torch.cat(rows)
 
     @_step
-    def follow(self, features: Features, views: Sequence[View], length: int) -> MaskBatch:
-        """The masks of objects with the memories ``views``, which must be of one shape.
+    def follow(self, features: Features, views: Sequence[View], length: int) -> list[Proposal]:
+        """The masks proposed for objects with the memories ``views``, which must be of one shape.
 
         ``length`` is the number of frames of the video: in videos shorter than the number of
         pointers the network measures distances by it.
@@ -194,16 +209,56 @@ class Network:
         )
         conditioned = conditioned.permute(1, 2, 0)
         conditioned = conditioned.reshape(batch, channels, *features.coarse.shape[2:])
-        rows = [
-            self.model._forward_sam_heads(
-                backbone_features=row,
-                high_res_features=[level.expand(len(row), -1, -1, -1) for level in features.fine],
-                multimask_output=True,
-            )
-            for row in conditioned.split(self._rows(batch))
-        ]
-        _, _, iou, logits, full, pointer, score = (torch.cat(p) for p in zip(*rows, strict=True))
-        return MaskBatch(logits, score, iou.amax(dim=1), pointer, full)
+        parts = conditioned.split(self._rows(batch))
+        decoded = [self._decoded(part, features.fine) for part in parts]
+        return proposals_of(*(torch.cat(part) for part in zip(*decoded, strict=True)))
+
+    def _decoded(
+        self, conditioned: Tensor, fine: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Three masks ``(B, 3, h, w)`` of each object, their predicted IoU ``(B, 3)``, object
+        scores ``(B, 1)`` and tokens ``(B, 3, d_model)``."""
+        batch, prompts = len(conditioned), self.model.sam_prompt_encoder
+        # A compiled function's answer lies where its next one will.
+        own = torch.clone if self.optimised else torch.as_tensor
+        nowhere = torch.zeros(batch, 1, 2, device=self._device)
+        unused = -torch.ones(batch, 1, dtype=torch.int32, device=self._device)
+        sparse, dense = prompts(points=(nowhere, unused), boxes=None, masks=None)
+        masks, ious, tokens, score = self.model.sam_mask_decoder(
+            image_embeddings=conditioned,
+            image_pe=own(prompts.get_dense_pe()),
+            sparse_prompt_embeddings=own(sparse),
+            dense_prompt_embeddings=own(dense),
+            multimask_output=True,
+            repeat_image=False,
+            high_res_features=[level.expand(batch, -1, -1, -1) for level in fine],
+        )
+        return own(masks).float(), own(ious), own(score), own(tokens)
+
+    @_step
+    def take(self, proposals: Sequence[Proposal], chosen: Sequence[int]) -> MaskBatch:
+        """One mask of each proposal, with the pointer to it."""
+        pairs = list(zip(proposals, chosen, strict=True))
+        tokens = torch.stack([proposal.tokens[mask] for proposal, mask in pairs])
+        logits = torch.stack([proposal.logits[mask] for proposal, mask in pairs])
+        numbers = torch.tensor([[p.score, p.ious[mask]] for p, mask in pairs], device=self._device)
+        score, iou = numbers[:, :1], numbers[:, 1]
+        pointer = torch.cat(
+            [self.model.obj_ptr_proj(part) for part in tokens.split(self._rows(len(tokens)))]
+        )
+        there = (score > 0).float()
+        pointer = there * pointer + (1 - there) * self.model.no_obj_ptr
+        return MaskBatch(logits[:, None], score, iou, pointer, self._enlarged(pairs))
+
+    def _enlarged(self, pairs: Sequence[tuple[Proposal, int]]) -> Tensor:
+        """``(B, 1, size, size)``: one mask of each proposal.
+
+        All of a proposal are enlarged, as in the package: one alone is rounded otherwise.
+        """
+        size = (self.config.image_size,) * 2
+        planes = torch.stack([proposal.logits for proposal, _ in pairs])
+        full = F.interpolate(planes, size=size, mode="bilinear", align_corners=False)
+        return full[torch.arange(len(pairs)), [mask for _, mask in pairs]][:, None]
 
     @_step
     def memorise(self, features: Features, masks: MaskBatch, scale: Tensor, bias: Tensor) -> Tensor:

@@ -24,6 +24,23 @@ if TYPE_CHECKING:
     from adapters.sam2.tracker import TrackerOptions
 
 
+MEMORIES = ("window", "tree", "anchors", "quality", "motion")
+
+
+@dataclass(frozen=True)
+class TreeOptions:
+    """How many hypotheses there are, and how long an answer may wait for them."""
+
+    hypotheses: int = option(
+        3, doc="Hypotheses of an object; each costs a run of the network but the encoder.", least=1
+    )
+    lag: int = option(
+        15,
+        doc="Frames that an answer is held back at most, until the hypotheses agree on it.",
+        least=0,
+    )
+
+
 @dataclass(frozen=True)
 class Sam2Options(FrameOptions):
     """Options of SAM 2, beside those of every network."""
@@ -62,6 +79,14 @@ class Sam2Options(FrameOptions):
         doc="Several configurations instead, merged per object: mappings with "
         "sigmoid_scale, sigmoid_bias, objects (all, small, dense) and weight.",
     )
+    memory: str = option(
+        "window",
+        doc="What an object remembers: window (the latest frames, as SAM 2), tree (several "
+        "hypotheses side by side), anchors (frames that tell it from look-alikes), quality (frames "
+        "on which it was seen well) or motion (masks where it was going).",
+        choices=MEMORIES,
+    )
+    tree: TreeOptions = option(TreeOptions, doc="`TreeOptions`, also as `tree.<name>`.")
     rcms_frames: int = option(
         0,
         doc="Reliable conditioned memory: frames that become conditioning frames at an "
@@ -93,6 +118,7 @@ class Sam2Options(FrameOptions):
         return self.merge or (Scaling(self.sigmoid_scale, self.sigmoid_bias),)
 
     def tracker_options(self) -> TrackerOptions:
+        from adapters.sam2.memories import MemoryKind
         from adapters.sam2.tracker import TrackerOptions
 
         return TrackerOptions(
@@ -102,6 +128,7 @@ class Sam2Options(FrameOptions):
             rcms_quality=self.rcms_quality,
             hole_area=self.hole_area,
             conditioning=self.max_cond_frames_in_attn,
+            memory=MemoryKind(self.memory, self.tree.hypotheses, self.tree.lag),
         )
 
 
@@ -175,7 +202,8 @@ class Sam2Segmenter(Segmenter):
             if given:
                 tracker.correct(index, features, {i: given.mask == i for i in given.corrected})
                 tracker.add(index, features, {i: given.mask == i for i in given.new})
-            yield tracker.frame(index)
+            yield from tracker.decided()
+        yield from tracker.rest()
 
     def _at_scale(self, scale: float, side: int = -1) -> Network:
         """The network at a multiple of a working size, on the same weights; -1: its own."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch
 from adapters.base import FrameMasks
 from adapters.expansion import Expansion, sigmoid
 from adapters.sam2.holes import fill_holes
-from adapters.sam2.memory import Memory, Moment
+from adapters.sam2.memories import MemoryKind, MemoryLimits, ObjectMemory
+from adapters.sam2.memories.record import Moment, Proposal, Taken, View
 from adapters.sam2.network import Features, MaskBatch, Network
 from adapters.sam2.scaling import ObjectMask, Scaling, merged
 
@@ -30,6 +32,7 @@ class TrackerOptions:
     rcms_quality   above which a frame is reliable
     hole_area      background components up to this many low-resolution pixels are filled
     conditioning   given masks that an object's memory keeps, beside the frames of RCMS
+    memory         what objects remember
     """
 
     scalings: tuple[Scaling, ...] = (Scaling(),)
@@ -38,16 +41,23 @@ class TrackerOptions:
     rcms_quality: float = 0.6
     hole_area: int = 0
     conditioning: int = 8
+    memory: MemoryKind = field(default_factory=MemoryKind)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Track:
-    """One object as one configuration sees it: what it remembers, and its latest answer."""
+    """One object as one configuration sees it.
+
+    start     the frame on which it was given
+    memory    what is remembered of it
+    decided   its masks that were not given out yet, from the first frame of which this is so
+    """
 
     object_id: int
     scaling: Scaling
-    memory: Memory
-    answer: ObjectMask
+    start: int
+    memory: ObjectMemory
+    decided: deque[ObjectMask] = field(default_factory=deque)
 
 
 class Tracker:
@@ -56,22 +66,31 @@ class Tracker:
     def __init__(self, network: Network, options: TrackerOptions, length: int):
         self._network, self._options, self._length = network, options, length
         self._tracks: list[Track] = []
+        self._next: int | None = None  # the frame to give out
 
     def follow(self, index: int, features: Features, given: Collection[int] = ()) -> None:
-        """Follow all objects but those in ``given`` to the next frame, those with memories of
-        one shape together."""
+        """Follow all objects but those in ``given`` to the next frame."""
         tracks = [track for track in self._tracks if track.object_id not in given]
-        views = [(track, track.memory.view(index)) for track in tracks]
-        views.sort(key=lambda pair: pair[1].shape)
-        for _, group in itertools.groupby(views, key=lambda pair: pair[1].shape):
-            for chunk in self._chunks(group):
-                tracks = [track for track, _ in chunk]
-                masks = self._network.follow(features, [view for _, view in chunk], self._length)
-                moments = self._moments(index, features, masks, tracks)
-                answers = _answers(masks, self._filled(masks))
-                for track, moment, answer in zip(tracks, moments, answers, strict=True):
-                    track.answer = answer
-                    track.memory.remember(moment, visible=answer.visible, quality=answer.confidence)
+        proposals = self._proposals(features, [track.memory.views(index) for track in tracks])
+        chosen = [
+            (track, own[choice.proposal], choice)
+            for track, own in zip(tracks, proposals, strict=True)
+            for choice in track.memory.choose(own)
+        ]
+        taken = []
+        for chunk in self._chunks(chosen):
+            masks = self._network.take(
+                [proposal for _, proposal, _ in chunk], [choice.mask for _, _, choice in chunk]
+            )
+            moments = self._moments(index, features, masks, [track for track, _, _ in chunk])
+            answers = _answers(masks, self._filled(masks))
+            for (track, proposal, choice), moment, answer in zip(
+                chunk, moments, answers, strict=True
+            ):
+                taken.append((track, Taken(moment, answer, proposal, choice)))
+        for track in tracks:
+            own_taken = [each for owner, each in taken if owner is track]
+            track.decided.extend(track.memory.remember(own_taken))
 
     def correct(self, index: int, features: Features, masks: dict[int, np.ndarray]) -> None:
         """Correct objects that are followed, in place of following them to this frame: id ->
@@ -81,50 +100,46 @@ class Tracker:
         the object is not there: what was remembered of the frames that led there is dropped,
         and this one is remembered as any on which it is not seen.
         """
-        for chunk in self._chunks(masks.items()):
-            given = self._network.given(features, np.stack([mask for _, mask in chunk]))
-            logits = self._filled(given)
-            answers = _answers(given, logits)
-            rows = {object_id: row for row, (object_id, _) in enumerate(chunk)}
-            tracks = [track for track in self._tracks if track.object_id in rows]
-            for part in self._chunks(tracks):
-                chosen = [rows[track.object_id] for track in part]
-                moments = self._moments(index, features, given.rows(chosen, logits), part)
-                for track, moment, row in zip(part, moments, chosen, strict=True):
-                    track.answer = answers[row]
-                    if chunk[row][1].any():
-                        track.memory.condition(moment)
-                    else:
-                        track.memory.lose(moment)
+        tracks = [track for track in self._tracks if track.object_id in masks]
+        self._give(index, features, masks, tracks)
 
     def add(self, index: int, features: Features, masks: dict[int, np.ndarray]) -> None:
         """Start following objects on a frame: id -> given mask ``(H, W) bool``."""
         known = len({track.object_id for track in self._tracks} | masks.keys())
-        for chunk in self._chunks(masks.items()):
-            given = self._network.given(features, np.stack([mask for _, mask in chunk]))
-            logits = self._filled(given)
-            answers = _answers(given, logits)
-            started = [
-                (row, self._track(object_id, scaling, answers[row]))
-                for row, (object_id, mask) in enumerate(chunk)
-                for scaling in self._options.scalings
-                if scaling.fits(float(mask.mean()), known)
-            ]
-            for part in self._chunks(started):
-                rows, tracks = [row for row, _ in part], [track for _, track in part]
-                moments = self._moments(index, features, given.rows(rows, logits), tracks)
-                for track, moment in zip(tracks, moments, strict=True):
-                    track.memory.condition(moment)
-            self._tracks += [track for _, track in started]
+        tracks = [
+            Track(object_id, scaling, index, self._memory())
+            for object_id, mask in masks.items()
+            for scaling in self._options.scalings
+            if scaling.fits(float(mask.mean()), known)
+        ]
+        self._give(index, features, masks, tracks)
+        self._tracks += tracks
+        if self._next is None:
+            self._next = index
 
-    def frame(self, index: int) -> FrameMasks:
-        """The answers to the latest frame; those of one object are merged."""
+    def decided(self) -> Iterator[FrameMasks]:
+        """The answers to all frames for which those of all objects are decided, each once."""
+        while self._next is not None:
+            tracks = [track for track in self._tracks if track.start <= self._next]
+            if not all(track.decided for track in tracks):
+                return
+            yield self._frame(self._next, tracks)
+            self._next += 1
+
+    def rest(self) -> Iterator[FrameMasks]:
+        """The answers to the frames that are left when the video ends."""
+        for track in self._tracks:
+            track.decided.extend(track.memory.rest())
+        return self.decided()
+
+    def _frame(self, index: int, tracks: Sequence[Track]) -> FrameMasks:
+        """The answers to a frame; those of one object are merged."""
         ids, answers = [], []
-        for object_id, group in itertools.groupby(self._tracks, key=lambda track: track.object_id):
-            tracks = list(group)
-            weights = [track.scaling.weight for track in tracks]
+        for object_id, group in itertools.groupby(tracks, key=lambda track: track.object_id):
+            own = list(group)
+            weights = [track.scaling.weight for track in own]
             ids.append(object_id)
-            answers.append(merged([track.answer for track in tracks], weights))
+            answers.append(merged([track.decided.popleft() for track in own], weights))
         side = self._network.config.image_size // 4
         native = np.array([answer.logits for answer in answers], dtype=np.float32)
         return FrameMasks(
@@ -136,16 +151,52 @@ class Tracker:
             expansion=Expansion("exclusive"),
         )
 
-    def _track(self, object_id: int, scaling: Scaling, answer: ObjectMask) -> Track:
+    def _proposals(
+        self, features: Features, views: Sequence[Sequence[View]]
+    ) -> list[list[Proposal]]:
+        """A proposal for each of the views of each object; views of one shape together."""
+        places = [(view, row, at) for row, own in enumerate(views) for at, view in enumerate(own)]
+        places.sort(key=lambda place: place[0].shape)
+        answered: dict[tuple[int, int], Proposal] = {}
+        for _, group in itertools.groupby(places, key=lambda place: place[0].shape):
+            for chunk in self._chunks(group):
+                batch = [view for view, _, _ in chunk]
+                proposals = self._network.follow(features, batch, self._length)
+                for (_, row, at), proposal in zip(chunk, proposals, strict=True):
+                    answered[row, at] = proposal
+        return [[answered[row, at] for at in range(len(own))] for row, own in enumerate(views)]
+
+    def _give(
+        self,
+        index: int,
+        features: Features,
+        masks: dict[int, np.ndarray],
+        tracks: Sequence[Track],
+    ) -> None:
+        """Take given masks, of which the tracks are."""
+        for chunk in self._chunks(masks.items()):
+            given = self._network.given(features, np.stack([mask for _, mask in chunk]))
+            logits = self._filled(given)
+            answers = _answers(given, logits)
+            rows = {object_id: row for row, (object_id, _) in enumerate(chunk)}
+            for part in self._chunks(track for track in tracks if track.object_id in rows):
+                chosen = [rows[track.object_id] for track in part]
+                moments = self._moments(index, features, given.rows(chosen, logits), part)
+                for track, moment, row in zip(part, moments, chosen, strict=True):
+                    there = chunk[row][1].any()
+                    take = track.memory.condition if there else track.memory.lose
+                    track.decided.extend(take(moment, answers[row]))
+
+    def _memory(self) -> ObjectMemory:
         config, options = self._network.config, self._options
-        memory = Memory(
-            config.memory_frames,
-            config.pointers,
-            options.rcms_frames,
-            options.rcms_quality,
-            options.conditioning + options.rcms_frames,
+        limits = MemoryLimits(
+            frames=config.memory_frames,
+            pointers=config.pointers,
+            reliable=options.rcms_frames,
+            quality=options.rcms_quality,
+            conditioning=options.conditioning + options.rcms_frames,
         )
-        return Track(object_id, scaling, memory, answer)
+        return options.memory.make(limits)
 
     def _moments(
         self, index: int, features: Features, masks: MaskBatch, tracks: Sequence[Track]

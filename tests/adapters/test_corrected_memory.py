@@ -8,7 +8,6 @@ from torch import Tensor
 
 from adapters.cutie.memory import CutieMemory, CutieMemoryOptions, LongTerm
 from adapters.networks.affinity import memory_rows, tokens
-from adapters.sam2.memory import Memory, Moment
 from adapters.shared.given import CORRECTED_FRAMES
 from adapters.xmem.memory import XMemMemory, XMemMemoryOptions
 
@@ -81,27 +80,3 @@ def test_xmem_keeps_the_latest_corrected_frames_for_those_who_were_there():
         # With one token to read, whoever asks with a token's own key gets its value.
         read = memory.read(key, torch.ones(KEY, *SIZE) * 1e4)
         torch.testing.assert_close(read, values, atol=1e-4, rtol=1e-4)
-
-
-def test_sam2_keeps_the_latest_given_masks():
-    memory = Memory(frames=4, pointers=5, limit=3)
-    for t in range(40):
-        moment = Moment(t, torch.zeros(1), torch.zeros(1))
-        if t % 5 == 0:
-            memory.condition(moment)
-        else:
-            memory.remember(moment, visible=True, quality=1.0)
-        view = memory.view(t + 1)
-        assert len(view.moments) <= 3 + 3
-        assert len(view.pointers) <= 3 + 4
-        assert all(0 < age < 4 for age in view.ages)
-    assert [moment.index for moment in memory.view(40).moments] == [25, 30, 35, 37, 38, 39]
-
-
-def test_sam2_forgets_what_led_to_an_object_that_is_gone():
-    memory = Memory(frames=4, pointers=5)
-    memory.condition(Moment(0, torch.zeros(1), torch.zeros(1)))
-    for t in (1, 2):
-        memory.remember(Moment(t, torch.zeros(1), torch.zeros(1)), visible=True, quality=1.0)
-    memory.lose(Moment(3, torch.zeros(1), torch.zeros(1)))
-    assert [moment.index for moment in memory.view(4).moments] == [0, 3]

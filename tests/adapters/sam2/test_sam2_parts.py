@@ -1,10 +1,8 @@
-"""Parts of SAM 2's adapter: configurations, memory, merging, holes."""
+"""Parts of SAM 2's adapter: configurations, merging, holes."""
 
 from __future__ import annotations
 
 import dataclasses
-import gc
-import weakref
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,6 @@ from tiny_sam2 import CONVOLUTIONAL, SMALLEST, WIDER
 
 from adapters.sam2.config import OFFICIAL, Sam2Config, discover
 from adapters.sam2.holes import fill_holes
-from adapters.sam2.memory import Memory, Moment
 from adapters.sam2.model import build
 from adapters.sam2.scaling import ABSENT_LOGIT, ObjectMask, Scaling, merged
 from mose import InputError
@@ -84,60 +81,6 @@ class TestConfig:
     def test_impossible_networks(self, change: dict[str, Any], part):
         with pytest.raises(InputError, match=part):
             dataclasses.replace(OFFICIAL["sam2.1-hiera-tiny"], **change)
-
-
-def moment(index: int) -> Moment:
-    return Moment(index, torch.zeros(4, 2), torch.full((3,), float(index)))
-
-
-class TestMemory:
-    def test_holds_the_given_frame_and_the_latest(self):
-        memory = Memory(frames=4, pointers=6)
-        memory.condition(moment(0))
-        for index in range(1, 20):
-            memory.remember(moment(index), visible=True, quality=1.0)
-        view = memory.view(20)
-        assert [each.index for each in view.moments] == [0, 17, 18, 19]
-        assert view.ages == (3, 2, 1)
-        assert view.distances == [20, 1, 2, 3, 4, 5]
-        assert [float(pointer[0]) for pointer in view.pointers] == [0, 19, 18, 17, 16, 15]
-
-    @pytest.mark.parametrize("reliable", [0, 3])
-    def test_does_not_grow(self, reliable):
-        memory = Memory(4, 6, reliable, 0.5)
-        memory.condition(moment(0))
-        seen = []
-        for index in range(1, 200):
-            latest = moment(index)
-            seen.append(weakref.ref(latest.features))
-            memory.remember(latest, visible=index % 50 > 0, quality=0.9)
-        del latest
-        gc.collect()
-        assert sum(each() is not None for each in seen) == 3 + reliable
-
-    def test_promotes_reliable_frames_at_the_first_disappearance_only(self):
-        memory = Memory(4, 6, reliable=2, quality=0.6)
-        memory.condition(moment(0))
-        qualities = {1: 0.9, 2: 0.7, 3: 0.8, 4: 0.6, 5: 0.0, 6: 0.9, 7: 0.0}
-        for index, quality in qualities.items():
-            memory.remember(moment(index), visible=index not in (5, 7), quality=quality)
-        view = memory.view(8)
-        assert [each.index for each in view.moments] == [0, 2, 3, 5, 6, 7]
-        assert view.ages == (3, 2, 1)
-        assert view.distances == [8, 6, 5, 1, 2, 3, 4]
-
-    def test_views_of_one_shape_are_those_of_equal_make_up(self):
-        early, late = Memory(4, 6), Memory(4, 6)
-        early.condition(moment(0))
-        late.condition(moment(2))
-        for index in (1, 2, 3):
-            early.remember(moment(index), visible=True, quality=1.0)
-        late.remember(moment(3), visible=True, quality=1.0)
-        assert early.view(4).shape != late.view(4).shape
-        for index in range(4, 12):
-            early.remember(moment(index), visible=True, quality=1.0)
-            late.remember(moment(index), visible=False, quality=0.0)
-        assert early.view(12).shape == late.view(12).shape
 
 
 def answer(logit: float, presence: float, confidence: float) -> ObjectMask:
