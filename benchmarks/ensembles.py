@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,9 +27,8 @@ import cv2
 import numpy as np
 import yaml
 
-from adapters.base import FrameMasks
 from adapters.expansion import Expansion
-from ensemble.storage.predictions import Prediction, PredictionWriter
+from ensemble.storage.predictions import Prediction, PredictionWriter, StoredFrame
 from stseg.cli import EXIT_OK, run_command, say
 from stseg.errors import InputError, unknown
 
@@ -83,19 +83,41 @@ WAYS: dict[str, Spoil] = {
 }  # fmt: skip
 
 
-def spoil_prediction(source: Path, target: Path, way: str, rng: np.random.Generator) -> None:
-    """Write a prediction with the masks of ``source`` spoilt, its confidences kept."""
+class SpoiltPrediction:
+    """A stored prediction as it would be with its masks spoilt, its confidences kept.
+
+    The same ``key`` spoils in the same way, whichever frame is read first.
+    """
+
+    def __init__(self, prediction: Prediction, way: str, *key: object):
+        self._prediction, self._way = prediction, WAYS[way]
+        self._seed = zlib.crc32(repr((prediction.folder.name, *key)).encode())
+        self._first = prediction[0].ids
+        rng = np.random.default_rng(self._seed)
+        self._failure = int(rng.integers(1, max(len(prediction) // 2, 2)))
+        self.size, self.manifest = prediction.size, {**prediction.manifest, "spoilt": way}
+
+    def __len__(self) -> int:
+        return len(self._prediction)
+
+    def __getitem__(self, index: int) -> StoredFrame:
+        frame = self._prediction[index]
+        objects = frame.object_ids
+        rng = np.random.default_rng([self._seed, index])
+        ids = self._way(frame.ids, index, self._first, objects, self._failure, rng)
+        seen = np.isin(objects, np.unique(ids)).astype(np.float32)
+        labels = Expansion("labels")
+        return StoredFrame(index, objects, seen, frame.confidence, ids, labels, ids=ids)
+
+
+def spoil_prediction(source: Path, target: Path, way: str, key: object) -> None:
+    """Write a prediction with the masks of ``source`` spoilt."""
     prediction = Prediction(source)
-    first = prediction[0].ids
-    failure = int(rng.integers(1, max(len(prediction) // 2, 2)))
-    with PredictionWriter(target, *prediction.size) as writer:
-        for index in range(len(prediction)):
-            frame = prediction[index]
-            objects = frame.object_ids
-            ids = WAYS[way](frame.ids, index, first, objects, failure, rng)
-            seen = np.isin(objects, np.unique(ids)).astype(np.float32)
-            writer.add(FrameMasks(index, objects, seen, frame.confidence, ids, Expansion("labels")))
-        writer.commit({**prediction.manifest, "spoilt": way})
+    spoilt = SpoiltPrediction(prediction, way, key)
+    with PredictionWriter(target, *spoilt.size) as writer:
+        for index in range(len(spoilt)):
+            writer.add(spoilt[index])
+        writer.commit(spoilt.manifest)
     prediction.close()
 
 
@@ -122,14 +144,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if way not in WAYS:
             raise unknown("way to spoil", way, WAYS)
         ways[name] = way
-    for number, name in enumerate(names):
+    for name in names:
         target = a.out / "predictions" / name
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        for k, source in enumerate(sorted((a.run / "predictions" / name).iterdir())):
+        for source in sorted((a.run / "predictions" / name).iterdir()):
             if name in ways:
-                rng = np.random.default_rng([a.seed, number, k])
-                spoil_prediction(source, target / source.name, ways[name], rng)
+                spoil_prediction(source, target / source.name, ways[name], (a.seed, name))
             else:
                 os.symlink(source.resolve(), target / source.name)
     (a.out / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))

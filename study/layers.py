@@ -42,7 +42,10 @@ def figure_layers(
     index = frame_index(video.frame_names, frame, name)
     with ExitStack() as stack:
         members = open_members(config, run, video, stack)
-        at = next(frame for frame in read_frames(members) if frame.index == index)
+        for at in read_frames(members):
+            at.gather(members.names).judge()  # its members' quality counts for later frames
+            if at.index == index:
+                break
     layers = dict(zip(members.names, (masks.ids for masks in at.regions), strict=True))
     for title, rule in {**COMPARED, **{rule: rule for rule in rules}}.items():
         options = dataclasses.replace(config.fusion, rule=rule)

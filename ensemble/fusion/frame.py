@@ -18,7 +18,9 @@ import numpy as np
 from adapters.base import FrameMasks
 from adapters.expansion import Places
 from ensemble.fusion.cleanup import clean_up
+from ensemble.fusion.contours import sharper_vote, with_contours
 from ensemble.fusion.rules import (
+    CONTOURS,
     EVERY_PIXEL,
     RULES,
     FusionOptions,
@@ -150,8 +152,10 @@ class Gathered:
         chosen = np.ones_like(self.disputed) if everywhere else self.disputed
         points = self.points(chosen) if everywhere else self.disputed_points
         fused, weights = RULES[options.rule](views, points, options)
-        decided = self.choices[0].copy()
-        decided[chosen] = decide(fused)
+        decided = self.decided(chosen, fused)
+        if options.rule in CONTOURS:
+            sharper = sharper_vote(points.probabilities, fused, weights, views.copies)
+            decided = with_contours(decided, self.decided(chosen, sharper))
         if options.clean_radius:
             by_prior = prior_weights(views.priors)
             decided = clean_up(decided, self.choices, by_prior, count, options.clean_radius)
@@ -163,6 +167,12 @@ class Gathered:
         areas = np.vstack([views.areas, sizes])
         gone = absent(views)
         return Fused(ids, areas, weights, float(chosen.mean()), views.overlaps, gone)
+
+    def decided(self, chosen: np.ndarray, fused: np.ndarray) -> np.ndarray:
+        """``(h, w) uint8`` inside `box`: positions of objects, by `decide` where ``chosen``."""
+        decided = self.choices[0].copy()
+        decided[chosen] = decide(fused)
+        return decided
 
     def points(self, chosen: np.ndarray) -> Points:
         """What the members say of the pixels of ``chosen``, ``(h, w) bool`` inside `box`."""

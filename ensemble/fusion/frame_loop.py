@@ -133,7 +133,8 @@ class MemberFrames:
 def read_frames(members: VideoMembers) -> Iterator[MemberFrames]:
     """Every frame of a video in order, as its members' predictions have it.
 
-    Holds one frame at a time. Raises `CorruptPrediction` where a stored one does not read back.
+    The members' quality on a frame counts for later ones, so gather or fuse each. Holds one frame
+    at a time. Raises `CorruptPrediction` where a stored one does not read back.
     """
     video = members.video
     tracks: dict[tuple[str, ...], QualityTrack] = {}
@@ -145,10 +146,7 @@ def read_frames(members: VideoMembers) -> Iterator[MemberFrames]:
         ]
         regions = [Regions(frame.labels(video.height, video.width)) for frame in frames]
         scored, known = known, tuple(sorted({*known, *video.prompts.ids(index)}))
-        frame = MemberFrames(members, index, known, scored, frames, regions, tracks)
-        # Whether this frame is fused or not: the members' quality on it counts for later ones.
-        frame.gather(members.names).judge()
-        yield frame
+        yield MemberFrames(members, index, known, scored, frames, regions, tracks)
 
 
 def calibrated(frame: StoredFrame, curve: Curve | None) -> StoredFrame:

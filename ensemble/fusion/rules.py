@@ -174,6 +174,8 @@ RULES: dict[str, Rule] = {
 }
 EVERY_PIXEL = ("boxes",)
 """Rules that may change pixels on which all members agree."""
+CONTOURS = ("pgmr",)
+"""Rules whose contours are settled by `ensemble.fusion.contours`."""
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
