@@ -27,7 +27,7 @@ def sharper_vote(
     weights         ``(M, N)``, already shared among ``copies`` ``(M,)``, see `Views`
     """
     squared = weights**2 * copies[:, None]
-    return bounded(weighted_mean(probabilities, squared) * fused.any(axis=1)[:, None])
+    return bounded(weighted_mean(probabilities, squared) * fused.any(axis=1, keepdims=True))
 
 
 def with_contours(by_weights: np.ndarray, sharper: np.ndarray) -> np.ndarray:
