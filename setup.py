@@ -16,7 +16,7 @@ setup(
     packages=[*find_packages(include=[f"{p}*" for p in PACKAGES]), CONFIGS, *sorted(folders)],
     package_dir={CONFIGS: "configs"},
     package_data={
-        "": ["*.css", "*.js", "templates/*.html"],
+        "": ["*.css", "*.js", "templates/*.html", "static/*"],
         CONFIGS: ["*.yaml"],
         **{folder: ["*"] for folder in folders},
         "adapters": ["pretrained/*"],

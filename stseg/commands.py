@@ -58,6 +58,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
                 "what each way to fuse and to select is worth on a labelled run"),
     ),
     "change or take them along": (
+        Command("review", "selection.review", "study.review.command:main",
+                "look at a run in the browser, choose other masks and correct them"),
         Command("override", "selection.override", "study.override:main",
                 "put another candidate's masks in place of the selected ones"),
         Command("calibrate", "selection.calibrate", "study.calibrate:main",

@@ -165,7 +165,7 @@ def _rewrite(
     names = video.frame_names
     changed = set(range(len(names))) if before is None else changed_frames(before, state, names)
     record = opened.record(edit.video)
-    choice = choose(record, edit)
+    choice = choice_of(record, edit)
     masks = run.masks(edit.video)
     with ExitStack() as stack:
         predictions = {
@@ -209,7 +209,7 @@ def members_needed(plan: ObjectSpans, frames: set[int]) -> set[str]:
     return set(candidates_of(spans)) - {PSEUDO_LABEL}
 
 
-def choose(record: SelectionRecord, edit: Edit) -> Choice:
+def choice_of(record: SelectionRecord, edit: Edit) -> Choice:
     """The choice that a changed plan amounts to; its winner has most objects and frames."""
     state = edit.state
     winner = most_used(chain.from_iterable(state.plan.values()), record.winner)

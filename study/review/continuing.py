@@ -1,0 +1,191 @@
+"""Members run over a video again from its corrections, in a process of their own.
+
+A continuation is a run folder of one video in ``continued/<video>/<n>``, made by the main command,
+so that it is what the main command would make of these corrections. It is offered beside what is
+there, and its files take the place of the others when it is accepted.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+import yaml
+
+from ensemble.config import RunConfig
+from ensemble.status import read_status
+from ensemble.storage.run_directory import RunDirectory
+from selection.record import read_record
+from stseg.config import to_dict
+from stseg.errors import InputError
+from stseg.files import Json, write_text
+from study.apply_edit import OpenRun
+from study.drawings import fill_corrections
+from study.edits import DrawnFrame, Edit, EditKind, VideoState, now
+
+
+class ContinuationStage(StrEnum):
+    """How far a continuation is."""
+
+    NONE = "none"
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class ContinuationProgress:
+    """What a page shows of a continuation; ``done`` of ``total`` members have run."""
+
+    stage: ContinuationStage
+    number: int = 0
+    done: int = 0
+    total: int = 0
+    left: float | None = None
+    trouble: str = ""
+
+    def json(self) -> Json:
+        """For the page."""
+        return {**self.__dict__, "stage": self.stage.value}
+
+
+@dataclass
+class Continuations:
+    """The continuations of a run that this process has started.
+
+    executor   runs their members, None: as the run's
+    """
+
+    opened: OpenRun
+    executor: str | None = None
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def numbers(self, video: str) -> list[int]:
+        """All that there are, also those in place."""
+        folder = self.opened.run.continuation(video, 0).parent
+        paths = folder.iterdir() if folder.is_dir() else ()
+        return sorted(int(path.stem) for path in paths if path.suffix == ".yaml")
+
+    def waiting(self, video: str) -> int:
+        """The one that waits for its end or a verdict; 0 without."""
+        numbers = self.numbers(video)
+        logged = self.opened.log().get(video, ())
+        taken = {line["state"]["base"] for line in logged}
+        return numbers[-1] if numbers and numbers[-1] not in taken else 0
+
+    def folder(self, video: str, number: int) -> RunDirectory:
+        return RunDirectory(self.opened.run.continuation(video, number))
+
+    def trial(self, video: str) -> RunDirectory | None:
+        """The folder of the one that is ready for a verdict."""
+        progress = self.progress(video)
+        return (
+            self.folder(video, progress.number)
+            if progress.stage is ContinuationStage.READY
+            else None
+        )
+
+    def start(self, video: str, corrections: Mapping[str, DrawnFrame]) -> None:
+        """Begin; `InputError` where one waits already, or nothing is corrected."""
+        if not corrections:
+            raise InputError(f"video {video} has no corrections to continue from: draw one")
+        if self.waiting(video):
+            raise InputError(f"video {video} is continued already: accept or drop that first")
+        number = max(self.numbers(video), default=0) + 1
+        run = self.folder(video, number)
+        given = run.root.with_name(f"{number}-corrections")
+        (given / video).mkdir(parents=True)
+        fill_corrections(given / video, self.opened.run.drawn(video), corrections)
+        config = trial_config(self.opened.config, video, given, run.root)
+        if self.executor:
+            execution = replace(config.execution, executor=self.executor)
+            config = replace(config, execution=execution)
+        path = run.root.with_name(f"{number}.yaml")
+        write_text(path, yaml.safe_dump(to_dict(config), sort_keys=False))
+        command = [sys.executable, "-m", "ensemble.run", "--config", str(path)]
+        with open(run.root.with_name(f"{number}.log"), "wb") as log:
+            self.processes[video] = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+
+    def progress(self, video: str) -> ContinuationProgress:
+        """How far the one that waits is."""
+        number = self.waiting(video)
+        if not number:
+            return ContinuationProgress(ContinuationStage.NONE)
+        run, process = self.folder(video, number), self.processes.get(video)
+        done, total, left = members_done(run.root)
+        if process is not None and process.poll() is None:
+            return ContinuationProgress(ContinuationStage.RUNNING, number, done, total, left)
+        whole = run.summary.is_file() and run.record_path(video).is_file()
+        if whole:
+            return ContinuationProgress(ContinuationStage.READY, number, total, total)
+        return ContinuationProgress(
+            ContinuationStage.FAILED, number, done, total, None, self._trouble(video, number)
+        )
+
+    def _trouble(self, video: str, number: int) -> str:
+        path = self.folder(video, number).root.with_name(f"{number}.log")
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        lines = [line for line in text.splitlines() if line.strip()]
+        return lines[-1] if lines else "it was broken off: drop it and start again"
+
+    def drop(self, video: str) -> None:
+        """Stop the one that waits, and remove it."""
+        number = self.waiting(video)
+        self._stop(video)
+        if not number:
+            return
+        root = self.folder(video, number).root
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(root.with_name(f"{number}-corrections"), ignore_errors=True)
+        for suffix in (".log", ".yaml"):
+            root.with_name(f"{number}{suffix}").unlink(missing_ok=True)
+
+    def _stop(self, video: str) -> None:
+        process = self.processes.pop(video, None)
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def close(self) -> None:
+        """Stop all that run; what they made so far is picked up by nobody."""
+        for video in list(self.processes):
+            self._stop(video)
+
+    def accepted(self, video: str, present: VideoState, by: str) -> Edit:
+        """The edit that puts the one that is ready in place; `InputError` if none is."""
+        trial = self.trial(video)
+        if trial is None:
+            raise InputError(f"there is no continuation of video {video} to accept")
+        state = VideoState.of(read_record(trial.record_path(video)))
+        state = replace(state, corrections=present.corrections, base=int(trial.root.name))
+        return Edit(now(), by, video, EditKind.CONTINUE, None, None, None, state)
+
+
+def trial_config(config: RunConfig, video: str, corrections: Path, root: Path) -> RunConfig:
+    """The run's configuration for one video with its corrections, everything kept."""
+    data = replace(config.data, videos=(video,), corrections=str(corrections.resolve()))
+    output = replace(config.output, path=str(root), keep_soft=True, submission=False)
+    return replace(config, data=data, output=output)
+
+
+def members_done(root: Path) -> tuple[int, int, float | None]:
+    """Members that have run, all of them, and the seconds left; zeros before it has begun."""
+    try:
+        status = read_status(root)
+    except InputError:
+        return 0, 0, None
+    members = status.members.values()
+    return sum(m.done + m.given_up for m in members), sum(m.pairs for m in members), status.left

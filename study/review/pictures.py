@@ -1,0 +1,190 @@
+"""What the page of a video shows of one frame: the picture, and the ids of every layer."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ensemble.fusion.frame_loop import with_given
+from ensemble.storage.predictions import CorruptPrediction, Prediction
+from ensemble.storage.run_directory import RunDirectory
+from mose import Video
+from mose.masks import read_mask
+from selection.evidence import PSEUDO_LABEL
+from selection.record import SelectionRecord
+from selection.report.stills import frame_path, shrink
+from selection.selectors import Choice, compose
+from stseg.errors import InputError
+
+QUALITY = 85
+"""Of the JPEGs that are made here."""
+AS_IT_IS = 1440
+"""Frames up to this height are sent as they are stored: a browser decodes a JPEG faster than this
+server could make it smaller."""
+
+
+class LayerKind(StrEnum):
+    """Where the masks of a layer come from."""
+
+    SELECTED = "selected"
+    CANDIDATE = "candidate"
+    RUN = "run"
+    """What the run itself had selected, before anybody changed it."""
+    CONTINUED = "continued"
+    """What members made of the corrections, to accept or to drop."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Masks that can be laid over the frames.
+
+    number      names it in addresses
+    there       tells that its masks are stored
+    """
+
+    number: int
+    name: str
+    kind: LayerKind
+    there: bool = True
+
+
+OWN, TRIAL = 1000, 1001
+"""Numbers of the layers that are no candidates; the selected masks have 0, candidates 1 and on."""
+
+
+@dataclass(frozen=True)
+class ShownVideo:
+    """A video that a page shows.
+
+    run      is its run
+    video    is opened with the corrections that are in force
+    record   is the selection in force
+    trial    is the folder of a continuation that waits for a verdict, None without
+    """
+
+    run: RunDirectory
+    video: Video
+    record: SelectionRecord
+    images: Path
+    trial: RunDirectory | None = None
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer, whether its masks are stored or not."""
+        rows = [
+            Layer(number, row.name, LayerKind.CANDIDATE, self._stored(row.name))
+            for number, row in enumerate(self.record.candidates, 1)
+        ]
+        more = []
+        if self.record.overridden:
+            more.append(Layer(OWN, "as the run selected", LayerKind.RUN))
+        if self.trial is not None:
+            more.append(Layer(TRIAL, "continued", LayerKind.CONTINUED))
+        return (Layer(0, "selected", LayerKind.SELECTED), *rows, *more)
+
+    def _stored(self, candidate: str) -> bool:
+        if candidate == PSEUDO_LABEL:
+            return self.run.pseudo_labels(self.video.name).is_dir()
+        return (self.run.prediction(candidate, self.video.name) / "manifest.json").is_file()
+
+    @cached_property
+    def _lock(self) -> threading.Lock:
+        return threading.Lock()
+
+    @cached_property
+    def _predictions(self) -> dict[str, Prediction]:
+        return {}
+
+    def picture(self, index: int, height: int) -> bytes:
+        """A frame as JPEG, at least ``height`` pixels high where the video is; as stored where
+        that will do."""
+        self._check(index)
+        path = frame_path(self.images, self.video.frame_names[index])
+        if self.video.height <= AS_IT_IS and is_plain_jpeg(path):
+            return path.read_bytes()
+        height = min(max(height, 16), self.video.height)
+        width = max(round(self.video.width * height / self.video.height), 1)
+        with self._lock:  # a movie has one place at which it is read
+            frame = self.video.small(index, height, width)
+        done, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        assert done
+        return data.tobytes()
+
+    def ids(self, index: int, number: int) -> np.ndarray:
+        """``(H, W) uint8`` ids of a layer. `InputError` where there is no such layer or frame."""
+        self._check(index)
+        layer = next((layer for layer in self.layers if layer.number == number), None)
+        if layer is None or not layer.there:
+            raise InputError(f"video {self.video.name} has no masks of layer {number}: reload")
+        if layer.kind is LayerKind.CANDIDATE and layer.name != PSEUDO_LABEL:
+            return self._member(layer.name, index)
+        return read_mask(self._folder(layer) / self._file(index), binary=False)
+
+    def small(self, index: int, number: int, height: int) -> np.ndarray:
+        """The same at a height in pixels, or less where the video is lower."""
+        return self._reduced(self.ids(index, number), height)
+
+    @staticmethod
+    def _reduced(ids: np.ndarray, height: int) -> np.ndarray:
+        if height >= ids.shape[0]:
+            return ids
+        return shrink(ids, (height, max(round(ids.shape[1] * height / ids.shape[0]), 1)))
+
+    def preview(self, index: int, choice: Choice, height: int) -> np.ndarray:
+        """The masks that a choice would give a frame, at a height in pixels or less."""
+        self._check(index)
+        used = set(choice.at(index).values()) | {PSEUDO_LABEL}
+        by_name = {layer.name: layer.number for layer in self.layers}
+        labels = {name: self.ids(index, by_name[name]) for name in sorted(used)}
+        ids = with_given(compose(choice, index, labels), self.video, index)
+        return self._reduced(ids, height)
+
+    def _folder(self, layer: Layer) -> Path:
+        name = self.video.name
+        if layer.kind is LayerKind.RUN:
+            return self.run.overridden_masks(name)
+        if layer.kind is LayerKind.CONTINUED and self.trial is not None:
+            return self.trial.masks(name)
+        return self.run.masks(name) if layer.number == 0 else self.run.pseudo_labels(name)
+
+    def _member(self, name: str, index: int) -> np.ndarray:
+        with self._lock:
+            if name not in self._predictions:
+                self._predictions[name] = Prediction(self.run.prediction(name, self.video.name))
+            try:
+                stored = self._predictions[name][index]
+            except CorruptPrediction as error:
+                raise InputError(str(error)) from None
+        return stored.labels(self.video.height, self.video.width)
+
+    def _file(self, index: int) -> str:
+        return f"{self.video.frame_names[index]}.png"
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < len(self.video):
+            raise InputError(f"video {self.video.name} has no frame {index}: it has"
+                             f" {len(self.video)}")  # fmt: skip
+
+
+def is_plain_jpeg(path: Path) -> bool:
+    """Whether a browser shows a file as it is meant: a JPEG in colour or grey."""
+    try:
+        with Image.open(path) as image:
+            return image.format == "JPEG" and image.mode in ("RGB", "L")
+    except (OSError, Image.DecompressionBombError):
+        return False
+
+
+def numbers(text: str) -> list[int]:
+    """ "0,3,5" as numbers; `InputError` for anything else."""
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdecimal() and len(part) < 6 for part in parts):
+        raise InputError("numbers are expected, with commas between them: reload the page")
+    return [int(part) for part in parts]

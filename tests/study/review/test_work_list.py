@@ -1,0 +1,47 @@
+"""The work list: an order by what looking can gain, and few to look at first."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from selection_records import record_of
+
+from mose import InputError
+from selection.refined import Suggestion
+from study.review.facts import percent
+from study.review.pictures import numbers
+from study.review.work_list import WorkRow, first_few, in_order
+
+GAINS = st.lists(st.sampled_from([0.0, 0.01, 0.02, 0.3]), min_size=1, max_size=80)
+
+
+def rows_of(gains):
+    return [
+        WorkRow.of(
+            record_of(f"v{n:02d}", suggestion=Suggestion(2, "00002", 5, gain) if gain else None)
+        )
+        for n, gain in enumerate(gains)
+    ]
+
+
+@given(GAINS)
+def test_those_first_where_looking_can_gain_most(gains):
+    rows = rows_of(gains)
+    ordered, few = in_order(rows), first_few(rows)
+    assert [row.gain for row in ordered] == sorted(gains, reverse=True)
+    assert len(few) <= min(10, max(len(rows) // 5, 1))
+    assert few <= {row.video for row in ordered[:10]}
+
+
+def test_a_row_names_the_frame_to_open():
+    [row] = rows_of([0.1])
+    assert (row.frame, row.object_id, row.page) == (2, 5, "v00")
+    [row] = rows_of([0])
+    assert (row.frame, row.object_id) == (0, None)
+
+
+def test_small_helpers():
+    assert percent(np.array([0.5, np.nan, 1.0])) == [50, -1, 100]
+    assert numbers("0,12") == [0, 12]
+    with pytest.raises(InputError):
+        numbers("1,,2")
