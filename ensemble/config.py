@@ -147,6 +147,11 @@ class OutputConfig:
     keep_soft: bool = option(
         False, doc="Keep the members' predictions after their video is finished."
     )
+    overlap: bool = option(
+        False,
+        doc="Let objects overlap: beside the exclusive masks each object's own is kept, its "
+        "probability against the background alone, fused, chosen and written by itself.",
+    )
     submission: bool = option(True, doc="Write submission.zip.")
     report: bool = option(True, doc="Write the HTML report.")
 

@@ -110,6 +110,7 @@ def make_job(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str)
         list(member_keys.items()),
         priors,
         dataset.labels is not None and SCORING,
+        *(["overlap"] if config.output.overlap else []),
     )
     return RunJob(config, dataset, run.root.resolve(), member_keys, how, hashes, lease)
 

@@ -132,6 +132,18 @@ class Prompts(Mapping[int, np.ndarray]):
         mask = self._masks.get(index)
         return str(mask[0].path) if isinstance(mask, tuple) else f"the mask of frame {index}"
 
+    def plane(self, index: int, object_id: int) -> np.ndarray:
+        """``(H, W) bool``: an object that appears with the mask of frame ``index``, whole where it
+        has a file of its own."""
+        files = self._masks[index]
+        own = (
+            [m.path for m in files if m.object_id == object_id] if isinstance(files, tuple) else []
+        )
+        if own:
+            return read_mask(own[0], binary=True) > 0
+        shared: np.ndarray = self[index] == object_id
+        return shared
+
     def __getitem__(self, index: int) -> np.ndarray:
         wanted = self._new_ids[index]
         keep = np.zeros(256, dtype=np.uint8)

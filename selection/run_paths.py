@@ -20,6 +20,8 @@ LAYOUT = """\
   selection.csv  summary.json       the run in numbers
   failures.json                     what was given up, and why
   pseudo-labels/<video>/00000.png   the fused masks
+  objects/<video>/001/00000.png     with output.overlap: the selected masks object by object
+  pseudo-objects/                   with output.overlap: the fused masks in the same way
   predictions/<member>/<video>/     until the video is finished, or with --keep-soft
   config.yaml  environment.json     what the run was made with
   events.jsonl  resume.jsonl  lease.json"""
@@ -28,7 +30,16 @@ LAYOUT = """\
 FOLDERS = ("predictions", "pseudo-labels", "masks", "selection/timelines")
 """Made when a run begins."""
 
-WRITTEN = (".", "pseudo-labels", "selection", "selection/timelines", "report", "report/frames")
+WRITTEN = (
+    ".",
+    "pseudo-labels",
+    "objects",
+    "pseudo-objects",
+    "selection",
+    "selection/timelines",
+    "report",
+    "report/frames",
+)
 """Folders, besides predictions and masks, in which a killed writer may have left files."""
 
 
@@ -106,8 +117,15 @@ class RunPaths:
 
     @property
     def all_objects(self) -> Path:
-        """Masks of single objects, which others may overlap."""
+        """Selected masks of single objects, which others may overlap."""
         return self.root / "objects"
+
+    def objects(self, video: str) -> Path:
+        return self.all_objects / video
+
+    def pseudo_objects(self, video: str) -> Path:
+        """The pseudo-label object by object, where objects may overlap."""
+        return self.root / "pseudo-objects" / video
 
     @property
     def overrides(self) -> Path:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ensemble.config import RunConfig, calibration_of, selection_setup
+from ensemble.finishing.objects import write_planes, write_selected_objects, writing_objects
 from ensemble.finishing.scoring import Colours, Scorer, blank_evidence
 from ensemble.finishing.stills import add_still, making_stills
 from ensemble.fusion.frame_loop import (
@@ -27,6 +28,7 @@ from ensemble.fusion.frame_loop import (
     read_frames,
     with_given,
 )
+from ensemble.fusion.overlap import OverlapFusion
 from ensemble.storage.predictions import CorruptPrediction, Prediction
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
@@ -78,6 +80,11 @@ def finish_video(
         choice = select(evidence, config.selection, calibration_of(config))
         by_name = dict(zip(members, predictions, strict=True))
         written = write_selected(run, video, choice, by_name, context.may_write, labels)
+        if config.output.overlap:
+            write_selected_objects(run, video, choice, by_name, context.may_write)
+        else:  # masks of an earlier run, which let objects overlap
+            shutil.rmtree(run.objects(name), ignore_errors=True)
+            shutil.rmtree(run.pseudo_objects(name), ignore_errors=True)
     evidence.save(run.evidence_path(name))
     missing = tuple(m.name for m in config.members if m.name not in members)
     reduced = {m: words for m, p in by_name.items() if (words := p.manifest.get("reduced"))}
@@ -126,9 +133,11 @@ def fuse_video(
     identity = IdentityWatch(evidence)
     setup = FusionSetup(members.names, context.config.fusion)
     shown = (context.config.output.report, run, video, evidence.candidates, labels is not None)
+    overlap = OverlapFusion(members, setup.options) if context.config.output.overlap else None
     with (
         making_stills(*shown, context.may_write) as stills,
         appearing(run.pseudo_labels(video.name), context.may_write) as folder,
+        writing_objects(overlap, run.pseudo_objects(video.name), context.may_write) as objects,
     ):
         for frame in read_frames(members):
             pseudo = frame.fuse(setup)
@@ -137,7 +146,12 @@ def fuse_video(
             if stills is not None and frame.index in stills.indices:
                 add_still(stills, frame, pseudo.ids, truth)
             candidates = [*frame.regions, Regions(pseudo.ids)]
-            score(scorer, frame, pseudo, candidates)
+            if overlap is None or objects is None:
+                score(scorer, frame, pseudo, candidates)
+            else:
+                apart = overlap.fuse(frame)
+                write_planes(objects, frame.name, apart.pseudo)
+                score(scorer, frame, pseudo, apart.candidates((video.height, video.width)))
             if labels is not None and truth is not None:
                 true, shown_masks = Regions(truth), as_written(frame, candidates)
                 scorer.add_truth(frame.index, shown_masks, true, labels.counts(frame.index))

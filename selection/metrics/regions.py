@@ -7,6 +7,7 @@ with many (the members' masks).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -79,6 +80,39 @@ class Regions:
         if object_id not in self._boundaries:
             self._boundaries[object_id] = Boundary(self.plane(object_id), *self.shape)
         return self._boundaries[object_id]
+
+
+class OverlappingRegions(Regions):
+    """Masks of objects that may overlap, with the same properties.
+
+    masks   object id -> id mask that holds this object alone
+    size    (height, width), which tells for a frame without objects
+
+    ``ids`` shows the smaller object where two overlap.
+    """
+
+    def __init__(self, masks: Mapping[int, Regions], size: tuple[int, int]):
+        self._masks = masks
+        areas = {i: masks[i].areas.get(i, 0) for i in sorted(masks)}
+        ids = np.zeros(size, np.uint8)
+        for object_id in sorted(areas, key=areas.__getitem__, reverse=True):
+            ids[masks[object_id].ids == object_id] = object_id
+        super().__init__(ids)
+
+    @cached_property
+    def areas(self) -> dict[int, int]:
+        areas = {i: self._masks[i].areas.get(i, 0) for i in sorted(self._masks)}
+        return {i: area for i, area in areas.items() if area}
+
+    @cached_property
+    def boxes(self) -> dict[int, Box]:
+        return {i: self._masks[i].boxes[i] for i in self.areas}
+
+    def plane(self, object_id: int) -> BitPlane:
+        """The pixels of an object, hidden ones too."""
+        if object_id in self._masks:
+            return self._masks[object_id].plane(object_id)
+        return super().plane(object_id)
 
 
 def jaccard(intersection: int, union: int) -> float:
