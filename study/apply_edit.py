@@ -149,6 +149,8 @@ def _finish(
         exchange_bases(opened, edit.video, past.present.base, edit.state.base)
         write_corrections(run, edit.video, edit.state)
         _rewrite(opened, edit, None if again else past.present, advance)
+    # An edit changes exclusive masks alone: those of single objects would be others.
+    shutil.rmtree(run.objects(edit.video), ignore_errors=True)
     with open(run.overrides, "a", encoding="utf-8") as file:
         file.write(json.dumps(edit.json()) + "\n")
         file.flush()

@@ -20,6 +20,7 @@ import numpy as np
 from ensemble.config import RunConfig, calibration_of, selection_setup
 from ensemble.execution import lease
 from ensemble.execution.driver import run_pairs
+from ensemble.finishing.objects import write_selected_objects
 from ensemble.finishing.video import open_prediction, write_selected
 from ensemble.job import MemberWorker, RunJob
 from ensemble.scheduling.messages import MemberSpec, Pair, Workload
@@ -149,6 +150,8 @@ class CycleJob(RunJob):
             opened = self.dataset.video(video)
             labels = self.dataset.label_masks(video, opened) if self.dataset.labels else None
             written = write_selected(run, opened, choice, by_name, may_write, labels)
+            if self.config.output.overlap:
+                write_selected_objects(run, opened, choice, by_name, may_write)
         evidence.save(run.evidence_path(video))
         record = describe(
             selection_setup(self.config), evidence, choice, before.provenance, written
