@@ -152,12 +152,12 @@ def _read(
     binary: bool = False,
 ) -> np.ndarray:
     size = video.height, video.width
-    mask, found = judge_mask(results.read(name), name, video.name, size, None, binary=binary)
+    mask, findings = judge_mask(results.read(name), name, video.name, size, None, binary=binary)
     if mask is not None and undecided(values(mask)):
         mask = video.prompts.meaning.ids(mask)  # the convention of the video's own masks
     if mask is not None and ids is not None:
-        found += foreign_ids(mask, name, video.name, ids)
-    _refuse(results, found)
+        findings += foreign_ids(mask, name, video.name, ids)
+    _refuse(results, findings)
     assert mask is not None
     return mask
 

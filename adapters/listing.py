@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from adapters.base import Segmenter
 from adapters.registry import ENTRY_POINT_GROUP, names
@@ -60,7 +59,7 @@ def describe(name: str, target: str, distribution: str = DISTRIBUTION) -> Descri
     return Description(name=name, distribution=distribution, missing=missing, **data)
 
 
-def class_data(module: str, class_name: str) -> dict[str, Any]:
+def class_data(module: str, class_name: str) -> dict[str, object]:
     """The literals that a class assigns to `DESCRIBED`, following ``from ... import``.
 
     Empty if the source or the class is missing: a broken third-party adapter is still listed, and
@@ -78,7 +77,7 @@ def class_data(module: str, class_name: str) -> dict[str, Any]:
     return {}
 
 
-def _literals(node: ast.ClassDef) -> list[tuple[str, Any]]:
+def _literals(node: ast.ClassDef) -> list[tuple[str, object]]:
     return [
         (target.id, ast.literal_eval(statement.value))
         for statement in node.body
@@ -109,8 +108,8 @@ def missing_of(distribution: str, extra: str) -> tuple[str, ...]:
     except metadata.PackageNotFoundError:
         return (distribution,)
     wanted = [line for line in required if re.search(rf"""extra\s*==\s*["']{extra}["']""", line)]
-    found = (re.match(r"[A-Za-z0-9._-]+", line) for line in wanted)
-    return tuple(name.group() for name in found if name and not _installed(name.group()))
+    names = (re.match(r"[A-Za-z0-9._-]+", line) for line in wanted)
+    return tuple(name.group() for name in names if name and not _installed(name.group()))
 
 
 def _installed(distribution: str) -> bool:

@@ -33,10 +33,10 @@ BUILT_IN = {
 
 def names() -> dict[str, str]:
     """All adapter names with their ``module:class``, the built-in ones first."""
-    found = dict(BUILT_IN)
+    targets = dict(BUILT_IN)
     for entry in entry_points(group=ENTRY_POINT_GROUP):
-        found.setdefault(entry.name, entry.value)
-    return found
+        targets.setdefault(entry.name, entry.value)
+    return targets
 
 
 def check_name(name: str) -> None:
@@ -51,15 +51,15 @@ def get(name: str) -> type[Segmenter]:
     check_name(name)
     module_name, _, class_name = names()[name].partition(":")
     try:
-        found = getattr(importlib.import_module(module_name), class_name)
+        adapter = getattr(importlib.import_module(module_name), class_name)
     except ImportError as error:
         raise InputError(
             f"adapter '{name}' cannot be loaded from {module_name} ({error}):"
             " install what it needs, see python -m adapters list"
         ) from None
-    if not (isinstance(found, type) and issubclass(found, Segmenter)):
+    if not (isinstance(adapter, type) and issubclass(adapter, Segmenter)):
         raise InputError(f"adapter '{name}': {names()[name]} is not a Segmenter")
-    return found
+    return adapter
 
 
 def load(

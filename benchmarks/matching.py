@@ -25,7 +25,8 @@ from finetune.models import make_network
 from finetune.objective import total_loss
 from finetune.stages import load_recipe
 from finetune.training_options import LossOptions
-from finetune.unroll import unroll
+from finetune.unroll.base import UnrollInputs
+from finetune.unroll.run import unroll
 
 MATCHING = LossOptions(cross_entropy=0, dice=0, matching=1, hardest=1)
 
@@ -53,7 +54,9 @@ def main() -> None:
         for number in range(chosen.clips):
             clips = batches(number)
             with torch.inference_mode():
-                found = unroll(network, clips, recipe.unroll, number, matching=True)
+                found = unroll(
+                    recipe.network, network, UnrollInputs(clips, recipe.unroll, number, True)
+                )
                 losses.append(float(total_loss(found, MATCHING, 0.0)[0]))
             assert found.matched is not None
             true = area_downsample(found.masks.flatten(0, 1), 16).unflatten(0, (1, -1))

@@ -21,6 +21,7 @@ if str(ROOT) not in sys.path:
 from adapters import registry  # noqa: E402
 from ensemble.config import MemberConfig, RunConfig  # noqa: E402
 from finetune.recipe import TrainingRecipe  # noqa: E402
+from finetune.stages import Ending  # noqa: E402
 from stseg.commands import GROUPS  # noqa: E402
 from stseg.options import keys  # noqa: E402
 
@@ -109,7 +110,19 @@ def recipes() -> str:
 A recipe is a YAML file in `configs/finetune/`; `--set a.b=c` changes a value.
 [Fine-tune a model](../how-to/fine-tune.md) says how recipes are used.
 """
-    return NOTE + intro + tables(TrainingRecipe)
+    return NOTE + intro + tables(TrainingRecipe) + stage_section()
+
+
+def stage_section() -> str:
+    """The keys of one entry of ``stages``."""
+    intro = """
+## One stage
+
+An entry of `stages` holds the keys that the stage changes against the stage before it, and these.
+`extends` names a file, beside the recipe, of changes that several stages share.
+
+"""
+    return intro + table(Ending, "")
 
 
 def tables(kind: type) -> str:

@@ -3,113 +3,130 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass
 
 from mose import InputError
+from mose.synthetic.config import PRESETS
+from stseg.options import Limits, option
 
 SYNTHETIC = "synthetic"
+
+SHARE = Limits(least=0, most=1)
 
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where clips come from and what they are like.
+    """Where clips come from, and what they are like."""
 
-    dataset      is the root folder of a data set in any layout of `mose.layout`, or ``synthetic``
-    split        names the split of the data set
-    labels       is the folder of full labels; nothing: the given masks are full labels
-    videos       lists names or shell patterns of videos; empty: all
-    exclude      lists names or shell patterns of videos to leave out
-    preset       is the difficulty of synthetic clips: easy, default or hard
-    synthetic    sets knobs of `mose.synthetic.SyntheticConfig` over the preset
-    enlarge      is the share of synthetic clips that are drawn at half the size and enlarged, as
-                 small videos are before a network sees them
-    size         is the height and width of a clip, a multiple of 16 (TMO and SAM 2: of 32); a SAM 2
-                 that goes on from weights works at this size from then on
-    frames       is the number of frames of a clip
-    objects      is the largest number of objects of a clip
-    frame_step   is the (low, high) distance between a clip's frames in a data set's video
-    crop         is the least side of a crop, as a share of the shorter side of a video
-    """
-
-    dataset: str = SYNTHETIC
-    split: str = "train"
-    labels: str | None = None
-    videos: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    preset: str = "default"
-    synthetic: Mapping[str, Any] = field(default_factory=dict)
-    enlarge: float = 0.0
-    size: int = 128
-    frames: int = 4
-    objects: int = 2
-    frame_step: tuple[int, ...] = (1, 5)
-    crop: float = 0.6
+    dataset: str = option(
+        SYNTHETIC,
+        doc="The root folder of a data set, in any layout of `mose.layout`, or `synthetic` for"
+        " clips that are drawn.",
+    )
+    split: str = option("train", doc="The split of the data set.")
+    labels: str | None = option(
+        None,
+        doc="The folder of full labels. Without one, the given masks of the data set are taken"
+        " for full labels.",
+    )
+    videos: tuple[str, ...] = option(
+        (), doc="Names of videos, or patterns such as `f[0-3]*`; an empty list means all."
+    )
+    exclude: tuple[str, ...] = option((), doc="Names or patterns of videos to leave out.")
+    preset: str = option("default", doc="How difficult synthetic clips are.", choices=PRESETS)
+    synthetic: Mapping[str, object] = option(
+        dict, doc="Fields of `mose.synthetic.SyntheticConfig` that differ from the preset."
+    )
+    enlarge: float = option(
+        0.0,
+        doc="The share of synthetic clips that are drawn at half the size and enlarged, because"
+        " small videos are enlarged before a network sees them.",
+        limits=SHARE,
+    )
+    size: int = option(
+        128,
+        doc="The height and width of a clip in pixels; TMO and SAM 2 need a multiple of 32. A SAM"
+        " 2 that starts from weights works at this size from then on.",
+        least=32,
+        multiple_of=16,
+    )
+    frames: int = option(4, doc="The number of frames of a clip.", least=2)
+    objects: int = option(2, doc="The largest number of objects of a clip.", least=1)
+    frame_step: tuple[int, int] = option(
+        (1, 5),
+        doc="The smallest and the largest distance between two frames of a clip in its video.",
+        least=1,
+    )
+    crop: float = option(
+        0.6,
+        doc="The smallest side of a crop, as a share of the shorter side of the video.",
+        above=0,
+        most=1,
+    )
 
     def __post_init__(self) -> None:
-        for name, value, low in (
-            ("size", self.size, 32),
-            ("frames", self.frames, 2),
-            ("objects", self.objects, 1),
-        ):
-            if value < low:
-                raise InputError(f"data.{name} is {value}, expected at least {low}")
-        if not 0 <= self.enlarge <= 1:
-            raise InputError(f"data.enlarge is {self.enlarge}, expected a share in [0, 1]")
-        if self.size % 16:
-            raise InputError(f"data.size is {self.size}, expected a multiple of 16")
-        if len(self.frame_step) != 2 or not 1 <= self.frame_step[0] <= self.frame_step[1]:
+        if self.frame_step[0] > self.frame_step[1]:
             raise InputError(f"data.frame_step is {self.frame_step}, expected two rising numbers")
-        if not 0 < self.crop <= 1:
-            raise InputError(f"data.crop is {self.crop}, expected a share in (0, 1]")
 
 
 @dataclass(frozen=True)
 class AugmentOptions:
-    """Ranges of what is drawn; 0 is off.
+    """How much clips are changed at random; 0 turns a change off."""
 
-    flip          is the share of clips that are mirrored
-    rotation      is the largest rotation to either side, in degrees
-    shear         is the largest shear to either side, in degrees
-    scale         enlarges up to ``1 + scale``, or shrinks down to ``1 / (1 + scale)``
-    shift         is the largest shift to either side, as a share of the clip's side
-    brightness    multiplies the brightness of a clip by a factor in ``1 - x .. 1 + x``
-    contrast      changes the contrast of a clip likewise
-    saturation    changes the saturation of a clip likewise
-    jitter        changes brightness, contrast and saturation of every frame by itself, likewise
-    grey          is the share of frames without colour
-    motion_blur   is the share of clips that are blurred along one direction
-    blur_length   is the length of the longest such blur, in pixels, odd
-    paste         is the share of clips that get an object of another clip, to follow or to mislead
-    occlude       is the share of clips in which something passes in front of an object
-    """
-
-    flip: float = 0.0
-    rotation: float = 0.0
-    shear: float = 0.0
-    scale: float = 0.0
-    shift: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    jitter: float = 0.0
-    grey: float = 0.0
-    motion_blur: float = 0.0
-    blur_length: int = 9
-    paste: float = 0.0
-    occlude: float = 0.0
+    flip: float = option(0.0, doc="The share of clips that are mirrored.", limits=SHARE)
+    rotation: float = option(
+        0.0, doc="The largest rotation to either side, in degrees.", least=0, most=180
+    )
+    shear: float = option(
+        0.0, doc="The largest shear to either side, in degrees.", least=0, most=60
+    )
+    scale: float = option(
+        0.0,
+        doc="Clips are enlarged up to `1 + scale` times, or shrunk down to `1 / (1 + scale)`.",
+        least=0,
+        most=4,
+    )
+    shift: float = option(
+        0.0,
+        doc="The largest shift to either side, as a share of the side of the clip.",
+        limits=SHARE,
+    )
+    brightness: float = option(
+        0.0,
+        doc="The brightness of a clip is multiplied by a factor between `1 - x` and `1 + x`.",
+        limits=SHARE,
+    )
+    contrast: float = option(
+        0.0, doc="The contrast of a clip is changed in the same way.", limits=SHARE
+    )
+    saturation: float = option(
+        0.0, doc="The saturation of a clip is changed in the same way.", limits=SHARE
+    )
+    jitter: float = option(
+        0.0,
+        doc="Brightness, contrast and saturation of every single frame are changed in the same"
+        " way.",
+        limits=SHARE,
+    )
+    grey: float = option(0.0, doc="The share of frames that lose their colour.", limits=SHARE)
+    motion_blur: float = option(
+        0.0, doc="The share of clips that are blurred along one direction.", limits=SHARE
+    )
+    blur_length: int = option(
+        9, doc="The length of the longest such blur in pixels, an odd number.", least=3, most=31
+    )
+    paste: float = option(
+        0.0,
+        doc="The share of clips that get an object of another clip, which is either another object"
+        " to follow or there to mislead.",
+        limits=SHARE,
+    )
+    occlude: float = option(
+        0.0,
+        doc="The share of clips in which something passes in front of an object.",
+        limits=SHARE,
+    )
 
     def __post_init__(self) -> None:
-        limits = {"rotation": 180.0, "shear": 60.0, "scale": 4.0}
-        if not (3 <= self.blur_length <= 31 and self.blur_length % 2):
-            raise InputError(
-                f"augment.blur_length is {self.blur_length}, expected an odd number from 3 to 31"
-            )
-        for option in fields(self):
-            if option.name == "blur_length":
-                continue
-            value, limit = getattr(self, option.name), limits.get(option.name, 1.0)
-            if not 0 <= value <= limit:
-                raise InputError(
-                    f"augment.{option.name} is {value}, expected a number from 0 to {limit:g}"
-                )
+        if self.blur_length % 2 == 0:
+            raise InputError(f"augment.blur_length is {self.blur_length}, expected an odd number")

@@ -89,7 +89,7 @@ def _from_nothing(stage: Stage, recipe: TrainingRecipe) -> TrainingRecipe:
     """
     sizes = dict(stage.sizes)
     if recipe.network == "sam2" and recipe.weights is not None:
-        sizes["image_size"] = recipe.data.size  # as `finetune.sam2_network.load_sam2` has it
+        sizes["image_size"] = recipe.data.size  # as `finetune.networks.sam2.load_sam2` has it
     return replace(
         recipe,
         sizes=sizes,

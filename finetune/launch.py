@@ -46,6 +46,14 @@ class TrainingJob:
     locate: Callable[[str], Path] = resolve
 
 
+@dataclass(frozen=True)
+class RayWork:
+    """A job, and the folder of the command, against which paths of its recipe are relative."""
+
+    job: TrainingJob
+    folder: str
+
+
 def train_here(job: TrainingJob, report: Report | None = None) -> None:
     """Train in this process, alone or as one of the workers of a process group.
 
@@ -88,7 +96,7 @@ def train_on_ray(job: TrainingJob, cluster: Cluster, report: Report | None = Non
         _check_resources(ray.cluster_resources(), job.recipe)
         trainer = TorchTrainer(
             _work,
-            train_loop_config={"job": replace(job, output=output), "folder": os.getcwd()},
+            train_loop_config={"work": RayWork(replace(job, output=output), os.getcwd())},
             torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=WORKER_TIMEOUT),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=launch.workers,
@@ -110,14 +118,14 @@ def train_on_ray(job: TrainingJob, cluster: Cluster, report: Report | None = Non
             _remove_ray_files(output / "ray")
 
 
-def _work(config: dict[str, Any]) -> None:
+def _work(config: dict[str, RayWork]) -> None:
     """The work of every Ray Train worker."""
     import ray.train.torch
     import torch
 
     # Relative paths of the recipe are those of the command.
-    os.chdir(config["folder"])
-    job: TrainingJob = config["job"]
+    os.chdir(config["work"].folder)
+    job = config["work"].job
     if not job.recipe.threads:
         torch.set_num_threads(job.recipe.launch.cpus)
     device = ray.train.torch.get_device()

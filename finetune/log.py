@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from mose import InputError
 from stseg.files import write_bytes
@@ -12,6 +12,9 @@ from stseg.files import write_bytes
 LOG, VALIDATION = "log.csv", "validation.csv"
 SCORE = "J&F"
 EVENTS = "tensorboard"
+
+Row: TypeAlias = dict[str, float]
+"""Numbers of a step by their names, the step first."""
 
 
 class StepLog:
@@ -29,7 +32,7 @@ class StepLog:
             lines = [",".join(row) for row in ([head, *kept] if kept else [])]
             write_bytes(path, "".join(f"{line}\n" for line in lines).encode(), sync=True)
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, row: Row) -> None:
         try:
             with open(self.path, "a", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")
@@ -60,7 +63,7 @@ class TensorBoardLog:
             str(output / EVENTS), purge_step=step + 1, filename_suffix=f".{step}"
         )
 
-    def add(self, group: str, row: dict[str, Any]) -> None:
+    def add(self, group: str, row: Row) -> None:
         """Every number of a row but its step, as ``group/name``."""
         for name, value in row.items():
             if name != "step":

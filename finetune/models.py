@@ -14,47 +14,47 @@ import torch
 from torch import Tensor, nn
 
 from adapters.sam2.config import Sam2Config
-from adapters.weights.checkpoints import FAMILIES, describe, family_of, load_network, load_state
+from adapters.weights.checkpoints import describe, family_of, load_state
 from adapters.weights.store import resolve
 from finetune.data.batches import BatchMaker
 from finetune.data.sources import open_clips
 from finetune.recipe import TrainingRecipe
+from finetune.trainable import network_names, trainable
 from mose import InputError
 from stseg.config import build
 from stseg.files import write_bytes
-
-OWN = {"sam2": "finetune.sam2_network:make_sam2"}
-"""``module:function`` that makes the network of a family that is not defined in this project; the
-function ``start`` of the module prepares such a network to learn from nothing."""
-
 
 Locate = Callable[[str], Path]
 """Finds the file of what a recipe calls weights; `adapters.weights.store.resolve` or more."""
 
 
 def make_network(recipe: TrainingRecipe, locate: Locate = resolve) -> nn.Module:
-    """The recipe's network, in training mode, on its device."""
+    """The recipe's network, in training mode, on its device.
+
+    Raises `InputError` where what the recipe starts from cannot be used, and where its clips
+    have a size that the network does not take.
+    """
+    kind = trainable(recipe.network)
+    if recipe.data.size % kind.multiple:
+        raise InputError(
+            f"data.size is {recipe.data.size}, {recipe.network} needs a multiple of {kind.multiple}"
+        )
     if recipe.weights is not None:
         path = locate(recipe.weights)
-        network: nn.Module = (
-            _modules("sam2")[0].load_sam2(path, recipe.data.size)
-            if recipe.network == "sam2"
-            else load_network(path, recipe.network)
-        )
+        network = kind.load(path, recipe.data.size)
         if recipe.encoders is not None:
             load_shared_weights(network, locate(recipe.encoders), (IMAGE_ENCODER, MASK_ENCODER))
     else:
-        module, network_class = _modules(recipe.network)
-        kind = _config_class(module, recipe.network)
-        config: Any = build(kind, recipe.sizes, f"the sizes of network {recipe.network}", "sizes.")
+        place = f"the sizes of network {recipe.network}"
+        config: object = build(kind.config, recipe.sizes, place, "sizes.")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            network = network_class(config)
+            network = kind.build(config)
             taken = ""
             if recipe.warm_start is not None:
                 taken = load_shared_weights(network, locate(recipe.warm_start))
-            if recipe.network in OWN and taken != recipe.network:
-                module.start(network)
+            if kind.start is not None and taken != recipe.network:
+                kind.start(network)
             if recipe.keys is not None:
                 start_keys_from(network, locate(recipe.keys), recipe)
     # Half of the work is convolutions, which run faster on pixels with neighbouring channels.
@@ -124,15 +124,14 @@ def named_state(path: Path) -> tuple[str, dict[str, Tensor]]:
     """
     state = load_state(path)
     family = family_of(state)
-    if family is None or (FAMILIES[family].network is None and family not in OWN):
+    if family not in network_names():
         raise InputError(f"checkpoint {path} {describe(state)}: it cannot start another network")
-    return family, _modules(family)[0].NAMES.from_official(state)
+    return family, trainable(family).names.from_official(state)
 
 
 def official_state(family: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict with the names of the family's published checkpoints."""
-    module, _ = _modules(family)
-    return module.NAMES.to_official(state)
+    return trainable(family).names.to_official(state)
 
 
 def stored_config(network: nn.Module) -> str | None:
@@ -179,20 +178,3 @@ def torch_bytes(content: Any) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
-
-
-def _modules(family: str) -> tuple[Any, Any]:
-    where = OWN.get(family) or str(FAMILIES[family].network)
-    module_name, _, class_name = where.partition(":")
-    module = importlib.import_module(module_name)
-    return module, getattr(module, class_name)
-
-
-def _config_class(module: Any, family: str) -> type:
-    names = {
-        "xmem": "XMemConfig",
-        "cutie": "CutieConfig",
-        "livos": "CutieConfig",
-        "sam2": "Sam2Config",
-    }
-    return getattr(module, names.get(family, "TMOConfig"))

@@ -8,19 +8,19 @@ from torch import Tensor
 from adapters.networks.ops import aggregate, area_downsample
 from finetune import losses
 from finetune.training_options import LossOptions
-from finetune.unroll import Predictions
+from finetune.unroll.base import Predictions
 from mose import InputError
 
 
 def total_loss(
-    found: Predictions, options: LossOptions, done: float
+    predictions: Predictions, options: LossOptions, done: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum and the unweighted terms that have a weight.
 
     done   share of the schedule that is over, in [0, 1]
     """
-    masks, valid = found.masks.flatten(0, 1), found.valid.flatten(0, 1)
-    odds = found.odds.flatten(0, 1)
+    masks, valid = predictions.masks.flatten(0, 1), predictions.valid.flatten(0, 1)
+    odds = predictions.odds.flatten(0, 1)
     # Of the log-odds of exclusive masks, a softmax makes probabilities that add up to 1.
     soft = odds.softmax(1)[:, 1:]
     start, end = options.hardening
@@ -34,26 +34,26 @@ def total_loss(
     if options.focal:
         terms["focal"] = losses.focal(odds[:, 1:], masks, valid)
     if options.mask_iou:
-        predicted = _needed(found.iou, "mask_iou").flatten(0, 1)
+        predicted = _needed(predictions.iou, "mask_iou").flatten(0, 1)
         terms["mask_iou"] = losses.mask_iou(predicted, soft, masks, valid)
     if options.object_score:
-        scores = _needed(found.score, "object_score").flatten(0, 1)
+        scores = _needed(predictions.score, "object_score").flatten(0, 1)
         terms["object_score"] = losses.object_score(scores, masks.amax((-2, -1)) > 0, valid)
     if options.similarity:
-        terms["similarity"] = _similarity(found)
+        terms["similarity"] = _similarity(predictions)
     if options.auxiliary:
-        if not found.aux:
+        if not predictions.aux:
             raise _absent("auxiliary")
-        small = area_downsample(masks, masks.shape[-1] // found.aux[0].shape[-1])
+        small = area_downsample(masks, masks.shape[-1] // predictions.aux[0].shape[-1])
         terms["auxiliary"] = torch.stack(
-            [_auxiliary(a, small, found.valid, options.absent) for a in found.aux]
+            [_auxiliary(a, small, predictions.valid, options.absent) for a in predictions.aux]
         ).mean()
     if options.matching:
-        matched = _needed(found.matched, "matching")
+        matched = _needed(predictions.matched, "matching")
         small = area_downsample(masks, masks.shape[-1] // matched.shape[-1])
-        terms["matching"] = _matching(matched, small, found.valid, options.absent)
+        terms["matching"] = _matching(matched, small, predictions.valid, options.absent)
     if options.spread:
-        terms["spread"] = losses.spread(_needed(found.usage, "spread"))
+        terms["spread"] = losses.spread(_needed(predictions.usage, "spread"))
     weighted = [getattr(options, name) * value for name, value in terms.items()]
     if not weighted:
         raise InputError("every weight of the recipe's loss is 0: give one of them a weight")
@@ -89,17 +89,20 @@ def _soft_cross_entropy(odds: Tensor, masks: Tensor) -> Tensor:
     return -(share * odds.log_softmax(1)).sum(1).mean()
 
 
-def _similarity(found: Predictions) -> Tensor:
-    query, memory = _needed(found.query, "similarity"), _needed(found.memory, "similarity")
-    given = _needed(found.given, "similarity")
+def _similarity(predictions: Predictions) -> Tensor:
+    query, memory = (
+        _needed(predictions.query, "similarity"),
+        _needed(predictions.memory, "similarity"),
+    )
+    given = _needed(predictions.given, "similarity")
     factor = given.shape[-1] // memory.shape[-1]
     frames = query.shape[1]
     return losses.feature_similarity(
         query.flatten(0, 1).float(),
         memory.repeat_interleave(frames, 0).float(),
-        area_downsample(found.masks.flatten(0, 1), factor),
+        area_downsample(predictions.masks.flatten(0, 1), factor),
         area_downsample(given, factor).repeat_interleave(frames, 0),
-        found.valid.flatten(0, 1),
+        predictions.valid.flatten(0, 1),
     )
 
 

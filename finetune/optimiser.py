@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,15 @@ from finetune.training_options import OptimiserOptions
 from mose import InputError
 
 
-def parameter_groups(network: nn.Module, options: OptimiserOptions) -> list[dict[str, Any]]:
+class ParameterGroup(TypedDict):
+    """Parameters as `torch.optim` takes them; ``factor`` multiplies the rate."""
+
+    params: list[nn.Parameter]
+    factor: float
+    weight_decay: float
+
+
+def parameter_groups(network: nn.Module, options: OptimiserOptions) -> list[ParameterGroup]:
     """Parameters by rate factor and weight decay; those with factor 0 need no gradient.
 
     Raises `InputError` for a pattern that no parameter's name matches.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from finetune.clip_options import SYNTHETIC, AugmentOptions, DataOptions
+from finetune.trainable import network_names
 from finetune.training_options import (
     LaunchOptions,
     LossOptions,
@@ -16,100 +16,113 @@ from finetune.training_options import (
     UnrollOptions,
 )
 from mose import InputError
-from stseg.config import one_of, to_dict
+from stseg.config import to_dict
+from stseg.options import option
 
 TRAINING = "training"
-NETWORKS = ("xmem", "cutie", "livos", "tmo", "sam2")
-COARSE = {"tmo": "TMO", "sam2": "SAM 2"}
-"""Networks whose frames are multiples of 32 pixels, and what they are called."""
 
 
 @dataclass(frozen=True)
 class ValidationOptions:
-    """The hold-out that decides which checkpoint is best.
+    """The videos that decide which checkpoint is best."""
 
-    every     says after how many steps a validation follows; one more follows at the end; 0: none
-    dataset   is the root folder of a data set, ``synthetic``, or ``training``: other videos of the
-              same data set, split and labels as the clips
-    split     names the split of the data set
-    labels    is the folder of full labels; nothing: the given masks are full labels
-    videos    lists names or shell patterns of videos; empty: all
-    exclude   lists names or shell patterns of videos to leave out
-    first     is the number of the first synthetic video
-    count     is the number of synthetic videos
-    frames    is the number of frames of a synthetic video
-    size      is the height and width of a synthetic video, in pixels
-    objects   is the number of objects of a synthetic video
-    options   are options of the adapter that runs the checkpoint
-    """
-
-    every: int = 0
-    dataset: str = SYNTHETIC
-    split: str = "valid"
-    labels: str | None = None
-    videos: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    first: int = 0
-    count: int = 6
-    frames: int = 16
-    size: int = 192
-    objects: int = 2
-    options: Mapping[str, Any] = field(default_factory=dict)
+    every: int = option(
+        0,
+        doc="Steps from one validation to the next; one more follows at the end. 0: none.",
+        least=0,
+    )
+    dataset: str = option(
+        SYNTHETIC,
+        doc="The root folder of a data set, `synthetic`, or `training`: other videos of the data"
+        " set, split and labels of the clips.",
+    )
+    split: str = option("valid", doc="The split of the data set.")
+    labels: str | None = option(
+        None,
+        doc="The folder of full labels. Without one, the given masks of the data set are taken"
+        " for full labels.",
+    )
+    videos: tuple[str, ...] = option(
+        (), doc="Names of videos, or patterns such as `f[0-3]*`; an empty list means all."
+    )
+    exclude: tuple[str, ...] = option((), doc="Names or patterns of videos to leave out.")
+    first: int = option(0, doc="The number of the first synthetic video.", least=0)
+    count: int = option(6, doc="The number of synthetic videos.", least=1)
+    frames: int = option(16, doc="The number of frames of a synthetic video.", least=3)
+    size: int = option(192, doc="The height and width of a synthetic video, in pixels.", least=32)
+    objects: int = option(2, doc="The number of objects of a synthetic video.", least=1)
+    options: Mapping[str, object] = option(
+        dict, doc="Options of the adapter that runs the checkpoint."
+    )
 
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """A training run.
+    """A training run."""
 
-    network       is xmem, cutie, livos, tmo or sam2
-    weights       is the checkpoint to start from: a path, a name from configs/weights.yaml or, in
-                  a recipe of stages, ``recipe:stage``; nothing: random weights of the sizes below
-    sizes         are fields of the configuration of a network that starts from random weights
-    warm_start    is, with sizes, the checkpoint of any model; weights with the same name and shape
-                  start from it (encoders are shared between models)
-    encoders      is, with weights, the checkpoint of any model whose encoders of images and of
-                  masks replace those of the network
-    keys          is, with sizes of LiVOS, the checkpoint of a Cutie; keys start as clusters of its
-                  keys
-    seed          seeds weights, clips and augmentation
-    steps         is the number of steps of the optimiser
-    batch         is the number of clips in a batch
-    accumulate    is the number of batches per step
-    workers       is the number of processes that make clips; 0: they are made between the steps
-    threads       is the number of threads of the trainer's own arithmetic on a CPU; 0: as many as
-                  there are cores
-    device        is cpu, cuda, cuda:<number> or mps
-    amp           computes in bfloat16 where autocast sees fit; it is ignored on a CPU without
-                  instructions for it
-    save_every    is the number of steps between two checkpoints
-    output        is the folder of checkpoints and log; nothing: runs/finetune/<name of the recipe>
-    tensorboard   writes curves for TensorBoard beside log.csv
-    """
-
-    network: str
-    weights: str | None = None
-    sizes: Mapping[str, Any] = field(default_factory=dict)
-    warm_start: str | None = None
-    encoders: str | None = None
-    keys: str | None = None
-    seed: int = 0
-    steps: int = 1000
-    batch: int = 4
-    accumulate: int = 1
-    workers: int = 0
-    threads: int = 0
-    device: str = "cpu"
-    amp: bool = False
-    save_every: int = 100
-    output: str | None = None
-    tensorboard: bool = False
-    data: DataOptions = field(default_factory=DataOptions)
-    augment: AugmentOptions = field(default_factory=AugmentOptions)
-    unroll: UnrollOptions = field(default_factory=UnrollOptions)
-    loss: LossOptions = field(default_factory=LossOptions)
-    optimiser: OptimiserOptions = field(default_factory=OptimiserOptions)
-    validation: ValidationOptions = field(default_factory=ValidationOptions)
-    launch: LaunchOptions = field(default_factory=LaunchOptions)
+    network: str = option(
+        doc="The network that is trained, by the name of its adapter.", choices=network_names
+    )
+    weights: str | None = option(
+        None,
+        doc="The checkpoint to start from: a path, a name from `configs/weights.yaml` or, in a"
+        " recipe of stages, `recipe:stage`. Without one, the network starts from random weights of"
+        " the sizes below.",
+    )
+    sizes: Mapping[str, object] = option(
+        dict, doc="Fields of the configuration of a network that starts from random weights."
+    )
+    warm_start: str | None = option(
+        None,
+        doc="With `sizes`: the checkpoint of any model. Weights that have the same name and shape"
+        " there start from it; models share encoders.",
+    )
+    encoders: str | None = option(
+        None,
+        doc="With `weights`: the checkpoint of any model, whose encoders of images and of masks"
+        " replace those of the network.",
+    )
+    keys: str | None = option(
+        None,
+        doc="With `sizes` of a LiVOS: the checkpoint of a Cutie. The keys start as clusters of its"
+        " keys.",
+    )
+    seed: int = option(0, doc="The seed of weights, clips and augmentation.", least=0)
+    steps: int = option(1000, doc="The number of steps of the optimiser.", least=1)
+    batch: int = option(4, doc="The number of clips in a batch.", least=1)
+    accumulate: int = option(1, doc="The number of batches that make one step.", least=1)
+    workers: int = option(
+        0,
+        doc="The number of processes that make clips; 0: clips are made between the steps.",
+        least=0,
+    )
+    threads: int = option(
+        0,
+        doc="The number of threads of the trainer's own arithmetic on a CPU; 0: one for each core.",
+        least=0,
+    )
+    device: str = option("cpu", doc="`cpu`, `cuda`, `cuda:1` and so on, or `mps`.")
+    amp: bool = option(
+        False,
+        doc="Compute in bfloat16 where autocast sees fit. A CPU without instructions for it"
+        " ignores this.",
+    )
+    save_every: int = option(
+        100, doc="The number of steps from one checkpoint to the next.", least=1
+    )
+    output: str | None = option(
+        None,
+        doc="The folder of checkpoints and log. Without one: `runs/finetune/` and the name of the"
+        " recipe.",
+    )
+    tensorboard: bool = option(False, doc="Write curves for TensorBoard beside `log.csv`.")
+    data: DataOptions = option(DataOptions, doc="The clips.")
+    augment: AugmentOptions = option(AugmentOptions, doc="The augmentation of the clips.")
+    unroll: UnrollOptions = option(UnrollOptions, doc="How the network runs over a clip.")
+    loss: LossOptions = option(LossOptions, doc="The losses.")
+    optimiser: OptimiserOptions = option(OptimiserOptions, doc="The optimiser.")
+    validation: ValidationOptions = option(ValidationOptions, doc="The validation.")
+    launch: LaunchOptions = option(LaunchOptions, doc="Where the training runs.")
 
     @property
     def hold_out(self) -> ValidationOptions:
@@ -120,10 +133,6 @@ class TrainingRecipe:
         return replace(self.validation, dataset=data.dataset, split=data.split, labels=data.labels)
 
     def __post_init__(self) -> None:
-        one_of("network", self.network, NETWORKS)
-        for name in ("steps", "batch", "accumulate", "save_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
         if (self.weights is None) == (not self.sizes):
             raise InputError(
                 "a recipe starts from weights or from random weights of given sizes:"
@@ -140,9 +149,6 @@ class TrainingRecipe:
                 f"a batch of {self.batch} clips cannot be shared evenly by {self.launch.workers}"
                 " workers: change batch or launch.workers"
             )
-        if self.network in COARSE and self.data.size % 32:
-            name = COARSE[self.network]
-            raise InputError(f"data.size is {self.data.size}, {name} needs a multiple of 32")
 
 
 def fingerprint(recipe: TrainingRecipe) -> str:
@@ -163,9 +169,9 @@ def fingerprint(recipe: TrainingRecipe) -> str:
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 
-def _beyond(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def _beyond(values: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, object]:
     """What of nested values differs from the defaults."""
-    changed: dict[str, Any] = {}
+    changed: dict[str, object] = {}
     for name, value in values.items():
         default = defaults.get(name)
         if isinstance(value, Mapping) and isinstance(default, Mapping):

@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from finetune.recipe import TrainingRecipe
 from mose import InputError
-from stseg.config import assign, build, find_config, merge, one_of, read_yaml
+from stseg.config import Values, assign, build, find_config, merge, one_of, option, read_yaml
 
 STARTS = ("weights", "warm_start", "encoders", "keys")
 """Options of a recipe that name weights; each stage has its own."""
@@ -47,15 +46,17 @@ def parse_stage_name(text: str) -> StageName | None:
 
 @dataclass(frozen=True)
 class Ending:
-    """What is done with the weights of a stage when it is trained.
+    """What is done with the weights of a stage when it is trained."""
 
-    average   shares by name of stages of this recipe, its own among them, adding up to 1: the
-              mean of their weights is what the stage leaves
-    ship      name under which the weights are written in half precision, with a card
-    """
-
-    average: Mapping[str, float] = field(default_factory=dict)
-    ship: str | None = None
+    average: Mapping[str, float] = option(
+        dict,
+        doc="Shares by the names of stages of this recipe, the stage itself among them, that add"
+        " up to 1. What the stage leaves is the mean of their weights.",
+        above=0,
+    )
+    ship: str | None = option(
+        None, doc="The name under which the weights are written in half precision, with a card."
+    )
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Stage:
     name: StageName
     recipe: TrainingRecipe
     ending: Ending
-    sizes: Mapping[str, Any]
+    sizes: Mapping[str, object]
 
     @property
     def shares(self) -> dict[StageName, float]:
@@ -126,9 +127,7 @@ def load_stages(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Stage,
     return tuple(stages)
 
 
-def _changed(
-    values: Mapping[str, Any], part: Any, path: Path, where: str
-) -> tuple[dict[str, Any], Ending]:
+def _changed(values: Values, part: object, path: Path, where: str) -> tuple[Values, Ending]:
     """The values of the stage before with the changes of a stage, and the stage's ending."""
     if not isinstance(part, Mapping):
         raise InputError(f"{where} is no mapping: expected the keys that it changes")
@@ -141,7 +140,7 @@ def _changed(
     return merge(before, own), build(Ending, ending, where)
 
 
-def _started(values: Mapping[str, Any], before: StageName | None) -> dict[str, Any]:
+def _started(values: Values, before: StageName | None) -> Values:
     """The values of a stage with what it starts from."""
     made = dict(values)
     if before is not None and "weights" not in made and "warm_start" not in made:
@@ -153,10 +152,8 @@ def _started(values: Mapping[str, Any], before: StageName | None) -> dict[str, A
 
 def _check_average(stage: Stage, known: Sequence[str], where: str) -> None:
     shares = stage.ending.average
-    for name, share in shares.items():
+    for name in shares:
         one_of(f"average of {where}", name, known)
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or share <= 0:
-            raise InputError(f"average of {where}: the share of {name} is {share!r}, not above 0")
     if shares and (stage.name.stage not in shares or abs(sum(shares.values()) - 1) > 1e-6):
         raise InputError(
             f"average of {where}: give shares that add up to 1, with one for the stage itself"

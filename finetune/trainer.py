@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,9 @@ from finetune.models import (
 from finetune.objective import total_loss
 from finetune.optimiser import freeze_norms, parameter_groups, update_average
 from finetune.recipe import TrainingRecipe, fingerprint
-from finetune.unroll import unroll
+from finetune.trainable import trainable
+from finetune.unroll.base import UnrollInputs
+from finetune.unroll.run import unroll
 from finetune.workers import WorkerGroup, shared_norms
 from mose import InputError
 from stseg.files import write_bytes
@@ -90,13 +92,28 @@ def mixed_precision(recipe: TrainingRecipe) -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in BFLOAT16)
 
 
-def read_state(output: Path, recipe: TrainingRecipe) -> dict[str, Any]:
+class TrainingState(TypedDict):
+    """What ``state.pth`` holds: everything on which the next step depends.
+
+    recipe   its fingerprint
+    best     J&F of the best validation so far
+    """
+
+    recipe: str
+    step: int
+    best: float
+    network: dict[str, Tensor]
+    optimiser: dict[str, object]
+    average: dict[str, Tensor] | None
+
+
+def read_state(output: Path, recipe: TrainingRecipe) -> TrainingState:
     """The checkpoint from which a training goes on; `InputError` without a fitting one."""
     path = output / STATE
     if not path.is_file():
         raise InputError(f"{output} holds no {STATE} to resume from: leave --resume out")
     try:
-        state = torch.load(path, map_location=recipe.device, weights_only=True)
+        state: TrainingState = torch.load(path, map_location=recipe.device, weights_only=True)
     except Exception as error:
         raise InputError(
             f"checkpoint {path} cannot be read ({str(error).splitlines()[0]}):"
@@ -132,7 +149,9 @@ class Trainer:
             shared_norms(self.network)
         groups = parameter_groups(self.network, recipe.optimiser)
         beta1, beta2 = recipe.optimiser.betas
-        self.optimiser = torch.optim.AdamW(groups, lr=recipe.optimiser.rate, betas=(beta1, beta2))
+        self.optimiser = torch.optim.AdamW(
+            map(dict, groups), lr=recipe.optimiser.rate, betas=(beta1, beta2)
+        )
         self.average: dict[str, Tensor] | None = None
         if recipe.optimiser.ema:
             self.average = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
@@ -184,9 +203,9 @@ class Trainer:
                 ended = self.step == recipe.steps
                 every = recipe.validation.every
                 if self.evaluate and every and (self.step % every == 0 or ended):
-                    found = self._validate(self.evaluate)
+                    scored = self._validate(self.evaluate)
                     if events is not None:
-                        events.add("validation", found)
+                        events.add("validation", scored)
                 if self.step % recipe.save_every == 0 or ended:
                     self.save()
 
@@ -198,7 +217,7 @@ class Trainer:
         """Write the checkpoint of this step; among several workers only the first one writes."""
         if self.group.rank:
             return
-        state = {
+        state: TrainingState = {
             "recipe": fingerprint(self.recipe),
             "step": self.step,
             "best": self.best,
@@ -222,7 +241,7 @@ class Trainer:
             recipe.data.objects,
             len(ours),
             recipe.seed,
-            pictures=recipe.network == "tmo",
+            pictures=trainable(recipe.network).pictures,
             first=ours.start,
         )
 
@@ -265,9 +284,10 @@ class Trainer:
         kind = recipe.device.split(":")[0]
         with torch.autocast(kind, torch.bfloat16, enabled=self.mixed):
             matching = recipe.loss.matching > 0
-            found = unroll(self.network, clips, recipe.unroll, recipe.seed + number, matching)
+            inputs = UnrollInputs(clips, recipe.unroll, recipe.seed + number, matching)
+            predictions = unroll(recipe.network, self.network, inputs)
         with torch.autocast(kind, enabled=False):
-            loss, terms = total_loss(found, recipe.loss, self.step / recipe.steps)
+            loss, terms = total_loss(predictions, recipe.loss, self.step / recipe.steps)
         (loss / recipe.accumulate).backward()
         return {name: value.item() for name, value in {"loss": loss, **terms}.items()}
 

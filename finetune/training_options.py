@@ -4,141 +4,167 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass
 
+from finetune.clip_options import SHARE
 from mose import InputError
-from stseg.config import one_of
+from stseg.options import Limits, option
 
 SCHEDULES = ("cosine", "step")
 MODES = ("auto", "inline", "ray")
 
+WEIGHT = Limits(least=0)
+
 
 @dataclass(frozen=True)
 class UnrollOptions:
-    """How clips are unrolled.
+    """How a network is run over a clip."""
 
-    mem_every       is the distance in frames between remembered frames (XMem, Cutie); LiVOS
-                    remembers all
-    deep_update     is the share of the frames after the first on which the mask encoder updates the
-                    sensory memory (XMem, Cutie, LiVOS). At inference it does so on remembered
-                    frames: train a network with as large a share, or with a small one, as the
-                    published networks were (0.2)
-    checkpointing   keeps less for the backward pass and computes it again: less memory, 1.3 to 1.5
-                    times the time, the same result
-    forget          is the share of the frames before which the sensory memory (XMem, Cutie, LiVOS)
-                    and the masks of the frame before (Cutie, LiVOS) are lost, so that the network
-                    must read its memory
-    rgb_share       is the share of the clips in which TMO sees the frame in place of its flow
-                    picture
-    video_frames    is the length of the video of which SAM 2 takes a clip to be a part, by which it
-                    measures the age of object pointers; 0: the clip's own
-    """
-
-    mem_every: int = 1
-    deep_update: float = 1.0
-    checkpointing: bool = False
-    forget: float = 0.0
-    rgb_share: float = 0.5
-    video_frames: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("deep_update", "forget", "rgb_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(
-                    f"unroll.{name} is {getattr(self, name)}, expected a share in [0, 1]"
-                )
+    mem_every: int = option(
+        1,
+        doc="Frames from one frame that is remembered to the next (XMem, Cutie). LiVOS remembers"
+        " every frame.",
+        least=1,
+    )
+    deep_update: float = option(
+        1.0,
+        doc="The share of the frames after the first on which the mask encoder updates the sensory"
+        " memory (XMem, Cutie, LiVOS). At inference it does so on the frames that are remembered:"
+        " give the share that they will have. The published networks were trained with 0.2.",
+        limits=SHARE,
+    )
+    checkpointing: bool = option(
+        False,
+        doc="Keep less for the backward pass and compute it again. This takes less memory and 1.3"
+        " to 1.5 times as long; the result is the same.",
+    )
+    forget: float = option(
+        0.0,
+        doc="The share of the frames before which the sensory memory (XMem, Cutie, LiVOS) and the"
+        " masks of the frame before (Cutie, LiVOS) are lost, so that the network must read its"
+        " memory.",
+        limits=SHARE,
+    )
+    rgb_share: float = option(
+        0.5,
+        doc="The share of the clips in which TMO sees the frame in place of the picture of its"
+        " flow.",
+        limits=SHARE,
+    )
+    video_frames: int = option(
+        0,
+        doc="The length of the video of which SAM 2 takes a clip to be a part. SAM 2 measures the"
+        " age of object pointers by it. 0: the length of the clip.",
+        least=0,
+    )
 
 
 @dataclass(frozen=True)
 class LossOptions:
-    """Weights of the losses in the total, see `finetune.losses`; 0 is off.
+    """The weights of the losses in their sum, see `finetune.losses`; 0 turns a loss off."""
 
-    cross_entropy   weighs cross-entropy over background and objects
-    hardest         is the share of the pixels that cross-entropy counts in the end, see
-                    ``hardening``
-    hardening       gives the (start, end), as shares of the schedule, between which that share
-                    falls from 1
-    dice, focal     weigh these losses of every object's mask
-    absent          is the share of its weight that Dice, wherever it is used, has on frames without
-                    the object
-    mask_iou        weighs the error of the IoU that a network predicts for its masks
-    object_score    weighs the error of the score that tells whether an object is visible
-    similarity      weighs how far an object's features in the first frame and later are apart
-    auxiliary       weighs cross-entropy and Dice of heads at stride 16, each like the main one
-    matching        weighs cross-entropy and Dice of the masks that matching alone would give: the
-                    true masks of remembered frames, read at stride 16. It teaches keys directly
-                    what a network from nothing learns late otherwise
-    spread          weighs how unevenly LiVOS uses the channels of its keys: a channel that nothing
-                    uses stays unused, and things that share one cannot be told apart
-    """
-
-    cross_entropy: float = 1.0
-    hardest: float = 0.15
-    hardening: tuple[float, ...] = (0.15, 0.5)
-    dice: float = 1.0
-    absent: float = 1.0
-    focal: float = 0.0
-    mask_iou: float = 0.0
-    object_score: float = 0.0
-    similarity: float = 0.0
-    auxiliary: float = 0.0
-    matching: float = 0.0
-    spread: float = 0.0
+    cross_entropy: float = option(
+        1.0, doc="The weight of cross-entropy over background and objects.", limits=WEIGHT
+    )
+    hardest: float = option(
+        0.15,
+        doc="The share of the pixels that cross-entropy counts in the end; they are the hardest.",
+        above=0,
+        most=1,
+    )
+    hardening: tuple[float, float] = option(
+        (0.15, 0.5),
+        doc="The share of the pixels that count falls from 1 to `hardest` between these two shares"
+        " of the training.",
+        limits=SHARE,
+    )
+    dice: float = option(1.0, doc="The weight of Dice on every object's mask.", limits=WEIGHT)
+    absent: float = option(
+        1.0,
+        doc="The share of its weight that Dice has on frames without the object.",
+        limits=WEIGHT,
+    )
+    focal: float = option(
+        0.0, doc="The weight of focal loss on every object's mask.", limits=WEIGHT
+    )
+    mask_iou: float = option(
+        0.0,
+        doc="The weight of the error of the IoU that a network predicts for its masks.",
+        limits=WEIGHT,
+    )
+    object_score: float = option(
+        0.0,
+        doc="The weight of the error of the score that tells whether an object is visible.",
+        limits=WEIGHT,
+    )
+    similarity: float = option(
+        0.0,
+        doc="The weight of the distance between an object's features in the first frame and later.",
+        limits=WEIGHT,
+    )
+    auxiliary: float = option(
+        0.0,
+        doc="The weight of cross-entropy and Dice of the auxiliary heads at stride 16, each"
+        " computed as for the masks.",
+        limits=WEIGHT,
+    )
+    matching: float = option(
+        0.0,
+        doc="The weight of cross-entropy and Dice of the masks that matching alone gives: the true"
+        " masks of the remembered frames, read from memory at stride 16. It teaches keys directly"
+        " what a network that starts from nothing learns late otherwise.",
+        limits=WEIGHT,
+    )
+    spread: float = option(
+        0.0,
+        doc="The weight of how unevenly LiVOS uses the channels of its keys. A channel that"
+        " nothing uses stays unused, and things that share one cannot be told apart.",
+        limits=WEIGHT,
+    )
 
     def __post_init__(self) -> None:
-        for option in fields(self):
-            if option.name != "hardening" and getattr(self, option.name) < 0:
-                raise InputError(f"loss.{option.name} is negative: expected 0 or more")
-        if not 0 < self.hardest <= 1:
-            raise InputError(f"loss.hardest is {self.hardest}, expected a share in (0, 1]")
-        if len(self.hardening) != 2 or not 0 <= self.hardening[0] <= self.hardening[1] <= 1:
-            raise InputError(
-                f"loss.hardening is {self.hardening}, expected two rising shares in [0, 1]"
-            )
+        if self.hardening[0] > self.hardening[1]:
+            raise InputError(f"loss.hardening is {self.hardening}, expected two rising shares")
 
 
 @dataclass(frozen=True)
 class OptimiserOptions:
-    """AdamW and its schedule.
+    """AdamW and its schedule."""
 
-    rate           is the largest learning rate
-    weight_decay   applies to matrices and convolutions; biases, norms and embeddings have none
-    betas          are those of AdamW
-    clip           is the largest norm of the gradient; 0: no limit
-    schedule       is cosine, or step: a tenth at every milestone
-    warm_up        is the number of steps of linear rise
-    final          is the share of ``rate`` at the end of a cosine
-    milestones     are shares of the schedule
-    rates          maps patterns of parameter names to factors; the first match counts, and 0
-                   freezes
-    freeze_norms   keeps the statistics of batch norms (fine-tuning)
-    ema            is the decay of the moving average of the weights; 0: none
-    """
-
-    rate: float = 1e-4
-    weight_decay: float = 0.01
-    betas: tuple[float, ...] = (0.9, 0.999)
-    clip: float = 1.0
-    schedule: str = "cosine"
-    warm_up: int = 0
-    final: float = 0.01
-    milestones: tuple[float, ...] = (0.8,)
-    rates: Mapping[str, Any] = field(default_factory=dict)
-    freeze_norms: bool = False
-    ema: float = 0.0
-
-    def __post_init__(self) -> None:
-        one_of("optimiser.schedule", self.schedule, SCHEDULES)
-        if not 0 <= self.ema < 1:
-            raise InputError(f"optimiser.ema is {self.ema}, expected a decay in [0, 1)")
-        if len(self.betas) != 2:
-            raise InputError(f"optimiser.betas is {self.betas}, expected two numbers")
-        if self.rate <= 0 or self.warm_up < 0 or self.clip < 0:
-            raise InputError("optimiser.rate must be positive, warm_up and clip 0 or more")
-        for pattern, factor in self.rates.items():
-            if isinstance(factor, bool) or not isinstance(factor, (int, float)) or factor < 0:
-                raise InputError(f"optimiser.rates: {pattern} is {factor!r}, expected a factor")
+    rate: float = option(1e-4, doc="The largest learning rate.", above=0)
+    weight_decay: float = option(
+        0.01,
+        doc="The weight decay of matrices and convolutions; biases and norms have none.",
+        least=0,
+    )
+    betas: tuple[float, float] = option(
+        (0.9, 0.999), doc="The two decay rates of AdamW.", least=0, below=1
+    )
+    clip: float = option(1.0, doc="The largest norm of the gradient; 0: no limit.", least=0)
+    schedule: str = option(
+        "cosine",
+        doc="How the rate falls: along a cosine, or to a tenth at every milestone.",
+        choices=SCHEDULES,
+    )
+    warm_up: int = option(0, doc="The number of steps over which the rate rises.", least=0)
+    final: float = option(
+        0.01, doc="The rate at the end of a cosine, as a share of `rate`.", limits=SHARE
+    )
+    milestones: tuple[float, ...] = option(
+        (0.8,), doc="When the rate falls to a tenth, as shares of the training.", limits=SHARE
+    )
+    rates: Mapping[str, float] = option(
+        dict,
+        doc="Factors of the rate by patterns of parameter names. The first pattern that matches"
+        " counts; a factor of 0 freezes the parameters.",
+        least=0,
+    )
+    freeze_norms: bool = option(
+        False, doc="Keep the statistics of batch norms, as for fine-tuning."
+    )
+    ema: float = option(
+        0.0, doc="The decay of the moving average of the weights; 0: none.", least=0, below=1
+    )
 
     def rate_at(self, step: int, steps: int) -> float:
         """The rate of step 0 .. ``steps`` - 1."""
@@ -152,26 +178,26 @@ class OptimiserOptions:
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """Where a training runs.
+    """Where a training runs."""
 
-    mode      is inline: in this process; ray: with Ray Train; or auto: with Ray Train for several
-              workers or on a cluster
-    workers   is the number of processes that share every batch; each has a GPU of its own with
-              device cuda
-    cpus      is the number of cores of each
-    address   is the ``host:port`` of a Ray cluster to join; nothing: this machine alone
-    """
-
-    mode: str = "auto"
-    workers: int = 1
-    cpus: int = 1
-    address: str | None = None
+    mode: str = option(
+        "auto",
+        doc="In this process, with Ray Train, or with Ray Train where there are several workers or"
+        " a cluster.",
+        choices=MODES,
+    )
+    workers: int = option(
+        1,
+        doc="The number of processes that share every batch. With `device: cuda`, each has a GPU"
+        " of its own.",
+        least=1,
+    )
+    cpus: int = option(1, doc="The number of cores of each worker.", least=1)
+    address: str | None = option(
+        None, doc="The `host:port` of a Ray cluster to join. Without one: this machine alone."
+    )
 
     def __post_init__(self) -> None:
-        one_of("launch.mode", self.mode, MODES)
-        for name in ("workers", "cpus"):
-            if getattr(self, name) < 1:
-                raise InputError(f"launch.{name} is {getattr(self, name)}, expected at least 1")
         if self.mode == "inline" and (self.workers > 1 or self.address):
             raise InputError(
                 "launch.mode=inline trains in one process here: leave launch.workers and"

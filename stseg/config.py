@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -18,10 +18,12 @@ from stseg.options import Key, build, keys, one_of, option
 from stseg.text import load_yaml
 
 __all__ = [
-    "CONFIG_FOLDER", "SET_HELP", "Key", "assign", "assignment", "build", "find_config", "keys",
- "member_values",
-    "merge", "one_of", "option", "read_yaml", "to_dict",
+    "CONFIG_FOLDER", "SET_HELP", "Key", "Values", "assign", "assignment", "build", "find_config",
+    "keys", "member_values", "merge", "one_of", "option", "read_yaml", "to_dict",
 ]  # fmt: skip
+
+Values: TypeAlias = dict[str, Any]
+"""A mapping as YAML holds it, before `build` gives it types."""
 
 _HERE = Path(__file__).resolve().parent
 CONFIG_FOLDER = next(f for f in (_HERE.parent / "configs", _HERE / "configs") if f.is_dir())
@@ -34,7 +36,7 @@ SET_HELP = (
 """Help of ``--set``, which every command with a configuration takes."""
 
 
-def read_yaml(path: str | Path, _seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+def read_yaml(path: str | Path, _seen: tuple[Path, ...] = ()) -> Values:
     """A YAML mapping with its parents merged in."""
     path = find_config(path)
     if path in _seen:
@@ -57,7 +59,7 @@ def find_config(path: str | Path) -> Path:
     raise InputError(f"configuration {path} does not exist: give a YAML file")
 
 
-def member_values(value: object, where: str) -> tuple[dict[str, Any], str]:
+def member_values(value: object, where: str) -> tuple[Values, str]:
     """What a configuration says of one member, and where, for messages.
 
     value   a mapping, or the name of a file in ``configs/members``; a mapping with
@@ -80,9 +82,9 @@ def member_values(value: object, where: str) -> tuple[dict[str, Any], str]:
     return {"name": name, **base, **changes}, f"{where}, member {name}"
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, object], over: Mapping[str, object]) -> Values:
     """``base`` with ``over`` on top; mappings are merged, everything else is replaced."""
-    merged = dict(base)
+    merged: Values = dict(base)
     for key, value in over.items():
         if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
             merged[key] = merge(merged[key], value)
@@ -113,7 +115,7 @@ def assignment(text: str) -> tuple[list[str], Any]:
         return key.split("."), raw
 
 
-def assign(values: dict[str, Any], text: str) -> None:
+def assign(values: Values, text: str) -> None:
     """Apply ``a.b=c`` to nested mappings, in place."""
     parts, value = assignment(text)
     target: Any = values

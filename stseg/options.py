@@ -29,7 +29,7 @@ _ONE = {bool: "true or false", int: "a whole number", float: "a number", str: "t
 
 @dataclass(frozen=True)
 class Limits:
-    """What a field takes beyond its type; of a list, what each item takes.
+    """What a field takes beyond its type; of a list or mapping, what each item takes.
 
     least, most    closed bounds of a number
     above, below   open bounds of a number
@@ -219,9 +219,7 @@ def convert(
     if origin is tuple or origin is Sequence:
         return _sequence(hint, value, key, source, limits)
     if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            raise source.misfit(key, value, "a mapping")
-        return dict(value)
+        return _mapping(hint, value, key, source, limits)
     return _scalar(hint, value, key, source, limits)
 
 
@@ -261,6 +259,19 @@ def _sequence(
     return tuple(convert(item, one, key, source, limits) for one in items)
 
 
+def _mapping(
+    hint: Any, value: object, key: str, source: Source, limits: Limits
+) -> dict[Any, object]:
+    if not isinstance(value, Mapping):
+        raise source.misfit(key, value, "a mapping")
+    item = typing.get_args(hint)[1]
+    if item in (Any, object):
+        return dict(value)
+    return {
+        name: convert(item, one, f"{key}.{name}", source, limits) for name, one in value.items()
+    }
+
+
 def _scalar(hint: Any, value: object, key: str, source: Source, limits: Limits) -> Any:
     if hint is str:
         return _text(value, key, source, limits)
@@ -290,7 +301,7 @@ def _text(value: object, key: str, source: Source, limits: Limits) -> str:
     return value
 
 
-def _nested(values: Mapping[Any, object], hints: Mapping[str, Any]) -> dict[str, object]:
+def _nested(values: Mapping[Any, object], hints: Mapping[str, object]) -> dict[str, object]:
     """Values in which ``long_term.top_k`` has become an entry of the mapping ``long_term``."""
     plain: dict[str, object] = {}
     dotted: list[tuple[str, str, object]] = []

@@ -70,7 +70,7 @@ def embedded_ray(num_cpus: int) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _quoted_interpreter() -> dict[str, Any]:
+def _quoted_interpreter() -> dict[str, dict[str, str]]:
     """What Ray must be told where the path of Python holds a space.
 
     Workers with an environment of their own, such as those of Ray Train, are started through a
@@ -118,6 +118,11 @@ def _no_start(address: str, error: Exception) -> InputError:
 
 @contextlib.contextmanager
 def _initialised(address: str, **options: Any) -> Iterator[None]:
+    if ray.is_initialized():  # it is not ours to shut down
+        raise InputError(
+            "this process uses Ray already: call ray.shutdown() before, or run in a process of"
+            " its own"
+        )
     # Ray prints the deaths of workers on standard output, and has no option against it;
     # the scheduler reports them.
     printer = getattr(ray_worker, "print_to_stdstream", None)

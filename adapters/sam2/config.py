@@ -13,10 +13,10 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mose import InputError
 from stseg.errors import unknown
+from stseg.options import Source, build
 
 STRIDE = 32
 """Of the coarsest feature map: working sizes are multiples of it."""
@@ -93,8 +93,8 @@ class Sam2Config:
             ),
             f"version {self.version} is neither 2 nor 2.1": self.version not in ("2", "2.1"),
         }
-        for problem, found in problems.items():
-            if found:
+        for problem, there in problems.items():
+            if there:
                 raise InputError(f"there is no SAM 2 network in which {problem}")
 
     @property
@@ -108,17 +108,12 @@ class Sam2Config:
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def parse(cls, stored: str | Mapping[str, Any], where: str) -> Sam2Config:
+    def parse(cls, stored: str | Mapping[str, object], where: str) -> Sam2Config:
         """A configuration from JSON or a mapping, strictly; ``where`` names the file."""
         try:
-            values = json.loads(stored) if isinstance(stored, str) else dict(stored)
-            fields = {field.name: field for field in dataclasses.fields(cls)}
-            for key in values:
-                if key not in fields:
-                    raise unknown("entry", str(key), fields, f" of the configuration in {where}")
-            lists = {key: tuple(value) for key, value in values.items() if _is_list(value)}
-            return cls(**{**values, **lists})
-        except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+            values = json.loads(stored) if isinstance(stored, str) else stored
+            return build(cls, values, Source(f" of the configuration in {where}", "entry"))
+        except (ValueError, LookupError, ArithmeticError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
@@ -126,27 +121,27 @@ class Sam2Config:
             ) from None
 
 
-_TRUNKS: dict[str, dict[str, Any]] = {
-    "tiny": {},
-    "small": {"stages": (1, 2, 11, 2), "global_blocks": (7, 10, 13)},
-    "base-plus": {
-        "embed_dim": 112,
-        "num_heads": 2,
-        "stages": (2, 3, 16, 3),
-        "global_blocks": (12, 16, 20),
-        "pos_embed_size": (14, 14),
-    },
-    "large": {
-        "embed_dim": 144,
-        "num_heads": 2,
-        "stages": (2, 6, 36, 4),
-        "global_blocks": (23, 33, 43),
-        "windows": (8, 4, 16, 8),
-    },
+_TRUNKS = {
+    "tiny": Sam2Config(),
+    "small": Sam2Config(stages=(1, 2, 11, 2), global_blocks=(7, 10, 13)),
+    "base-plus": Sam2Config(
+        embed_dim=112,
+        num_heads=2,
+        stages=(2, 3, 16, 3),
+        global_blocks=(12, 16, 20),
+        pos_embed_size=(14, 14),
+    ),
+    "large": Sam2Config(
+        embed_dim=144,
+        num_heads=2,
+        stages=(2, 6, 36, 4),
+        global_blocks=(23, 33, 43),
+        windows=(8, 4, 16, 8),
+    ),
 }
 
 OFFICIAL = {
-    f"sam{version}-hiera-{size}": Sam2Config(version=version, **trunk)
+    f"sam{version}-hiera-{size}": dataclasses.replace(trunk, version=version)
     for version in ("2", "2.1")
     for size, trunk in _TRUNKS.items()
 }
@@ -156,7 +151,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def discover(
-    shapes: Shapes, where: str, *, stored: str | Mapping[str, Any] | None = None, name: str = ""
+    shapes: Shapes, where: str, *, stored: str | Mapping[str, object] | None = None, name: str = ""
 ) -> Sam2Config:
     """The configuration of a checkpoint.
 
@@ -178,15 +173,16 @@ def discover(
         return _agreeing(Sam2Config.parse(stored, where), told, "the stored configuration", where)
     for config in OFFICIAL.values():
         if all(getattr(config, key) == told.get(key) for key in ("embed_dim", "stages", "version")):
-            return _agreeing(dataclasses.replace(config, **told), told, "", where)
+            whole = dataclasses.replace(config, **told)  # type: ignore[arg-type]
+            return _agreeing(whole, told, "", where)
     raise InputError(
         f"checkpoint {where} is a SAM 2 network of unknown size (embedding {told['embed_dim']},"
-        f" stages {list(told.get('stages', ()))}): store its configuration under 'config' with the"
+        f" stages {told.get('stages')}): store its configuration under 'config' with the"
         " weights"
     )
 
 
-def _agreeing(config: Sam2Config, told: dict[str, Any], what: str, where: str) -> Sam2Config:
+def _agreeing(config: Sam2Config, told: Mapping[str, object], what: str, where: str) -> Sam2Config:
     for key, value in told.items():
         if getattr(config, key) != value:
             raise InputError(
@@ -196,7 +192,7 @@ def _agreeing(config: Sam2Config, told: dict[str, Any], what: str, where: str) -
     return config
 
 
-def _from_shapes(shapes: Shapes, where: str) -> dict[str, Any]:
+def _from_shapes(shapes: Shapes, where: str) -> dict[str, object]:
     """What the shapes alone tell, as fields of `Sam2Config`."""
     try:
         position = shapes["maskmem_tpos_enc"]
@@ -216,7 +212,7 @@ def _from_shapes(shapes: Shapes, where: str) -> dict[str, Any]:
         ) from None
 
 
-def _trunk(shapes: Shapes) -> dict[str, Any]:
+def _trunk(shapes: Shapes) -> dict[str, object]:
     trunk = "image_encoder.trunk"
     if f"{trunk}.conv1.weight" in shapes:
         blocks = _count(shapes, f"{trunk}.layer1")
@@ -239,7 +235,3 @@ def _count(shapes: Shapes, prefix: str) -> int:
     """How many numbered modules there are under ``prefix``."""
     depth = prefix.count(".") + 1
     return len({name.split(".")[depth] for name in shapes if name.startswith(f"{prefix}.")})
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, (list, tuple))

@@ -11,7 +11,6 @@ import dataclasses
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -55,7 +54,7 @@ def build(
         "memory_attention": _memory_attention(config, dropout),
         "memory_encoder": _memory_encoder(config),
     }
-    settings: dict[str, Any] = {
+    settings: dict[str, int | float | bool] = {
         "num_maskmem": config.memory_frames,
         "max_obj_ptrs_in_encoder": config.pointers,
         "image_size": config.image_size,
@@ -134,7 +133,7 @@ def resized(
     return _for_inference(twin), other
 
 
-def to_official(state: Mapping[str, Any]) -> dict[str, dict[str, Tensor]]:
+def to_official(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """Weights as the official checkpoints hold them, for the package's own predictors.
 
     state   of a module from `build`, also wrapped for training or compiled

@@ -224,9 +224,9 @@ class Identities:
         liking   ``(1 + N, h, w)``: log-likelihood of the appearance
         """
         cost = np.full_like(gaps, FAR)
-        found = [i for i, gap in enumerate(gaps) if gap.min() < FAR]
-        best = liking[found].max(axis=0) if found else 0.0
-        for i in found:
+        near = [i for i, gap in enumerate(gaps) if gap.min() < FAR]
+        best = liking[near].max(axis=0) if near else 0.0
+        for i in near:
             size = self._things[i].size
             doubt = np.minimum(best - liking[i], DOUBT)
             near = gaps[i] <= REACH * size + 2

@@ -158,12 +158,12 @@ class TMOSegmenter(Segmenter):
             frames = torch.cat([self._square(image, side) for image in images])
             motion = [p if p is not None else i for p, i in zip(pictures, images, strict=True)]
             flows = torch.cat([self._square(picture, side) for picture in motion])
-            found = self.network.foreground(frames, flows, options.aos)
-            soft = torch.sigmoid(enlarge(found.margin.float(), size))[:, 0].cpu().numpy()
-        chosen = found.from_image.tolist()
+            seen = self.network.foreground(frames, flows, options.aos)
+            soft = torch.sigmoid(enlarge(seen.margin.float(), size))[:, 0].cpu().numpy()
+        chosen = seen.from_image.tolist()
         sure: list[tuple[float, float] | None] = [None] * len(images)
-        if found.confidence is not None:
-            sure = [(float(a), float(b)) for a, b in found.confidence.tolist()]
+        if seen.confidence is not None:
+            sure = [(float(a), float(b)) for a, b in seen.confidence.tolist()]
         return [ForegroundAnswer(*answer) for answer in zip(soft, chosen, sure, strict=True)]
 
     def _square(self, picture: np.ndarray, side: int) -> Tensor:

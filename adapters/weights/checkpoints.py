@@ -168,7 +168,7 @@ def _network_state(content: object, depth: int = 3) -> dict[str, Tensor]:
     return state
 
 
-def family_of(state: Mapping[str, Any]) -> str | None:
+def family_of(state: Mapping[str, object]) -> str | None:
     """The key in `FAMILIES` of a state dict with official names, or None."""
     for name, family in FAMILIES.items():
         if all(entry in state for entry in family.names):
@@ -179,7 +179,7 @@ def family_of(state: Mapping[str, Any]) -> str | None:
     return None
 
 
-def describe(state: Mapping[str, Any]) -> str:
+def describe(state: Mapping[str, object]) -> str:
     """In words what a state dict looks like, for messages: "looks like XMem"."""
     name = family_of(state)
     if name is not None:

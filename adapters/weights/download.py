@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from mose import InputError
-from stseg.files import write_json
+from stseg.files import Json, write_json
 
 Report = Callable[[int, int | None], None]
 """Called with the bytes that are here and the bytes in all, where that is known."""
@@ -180,7 +180,7 @@ class _Nothing:
         pass
 
 
-def _extent(response: Any, start: int, state: Mapping[str, Any] | None) -> tuple[int, int | None]:
+def _extent(response: Any, start: int, state: Json | None) -> tuple[int, int | None]:
     """The first byte that a response holds, and the length of the whole file."""
     if response.status == 416:
         raise _Changed("the file has changed there")
@@ -232,7 +232,7 @@ def _state_path(partial: Path) -> Path:
     return partial.with_name(f"{partial.name}.json")
 
 
-def _read_state(partial: Path, address: Address) -> dict[str, Any]:
+def _read_state(partial: Path, address: Address) -> Json:
     """What is known of the file that ``partial`` is the start of; empty: begin again."""
     try:
         state = json.loads(_state_path(partial).read_text())

@@ -152,17 +152,17 @@ def _accept(checkpoint: Checkpoint, candidate: Path, target: Path, source: str) 
     os.replace(candidate, target)
 
 
-def _difference(checkpoint: Checkpoint, found: Pin, pinned: Pin | None) -> str:
+def _difference(checkpoint: Checkpoint, there: Pin, pinned: Pin | None) -> str:
     """How a file differs from what is published of it, and from what first came here."""
-    if checkpoint.bytes is not None and found.bytes != checkpoint.bytes:
-        return f"it has {found.bytes} bytes, expected {checkpoint.bytes}"
+    if checkpoint.bytes is not None and there.bytes != checkpoint.bytes:
+        return f"it has {there.bytes} bytes, expected {checkpoint.bytes}"
     for kind in ("sha256", "md5"):
         published = getattr(checkpoint, kind)
-        if published and getattr(found, kind) != published:
-            return f"its {kind} is {getattr(found, kind)}, published is {published}"
-    if pinned and found.sha256 != pinned.sha256:
+        if published and getattr(there, kind) != published:
+            return f"its {kind} is {getattr(there, kind)}, published is {published}"
+    if pinned and there.sha256 != pinned.sha256:
         return (
-            f"its sha256 is {found.sha256}, but {pinned.sha256} was pinned when it first came"
+            f"its sha256 is {there.sha256}, but {pinned.sha256} was pinned when it first came"
             f" from {pinned.source}; if the publisher has replaced it, remove"
             f" {_pin_path(cache_folder() / checkpoint.file)}"
         )

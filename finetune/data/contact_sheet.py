@@ -10,6 +10,7 @@ import numpy as np
 from finetune.data.batches import BatchMaker, ClipBatch, to_bytes
 from finetune.data.sources import open_clips
 from finetune.recipe import TrainingRecipe
+from finetune.trainable import trainable
 from mose.masks import PALETTE
 from stseg.files import write_bytes
 
@@ -21,7 +22,7 @@ def write_contact_sheet(recipe: TrainingRecipe, path: Path) -> None:
 
     The clips are the first ones that the recipe trains on.
     """
-    pictures = recipe.network == "tmo"
+    pictures = trainable(recipe.network).pictures
     make = BatchMaker(
         open_clips(recipe.data),
         recipe.augment,

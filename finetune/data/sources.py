@@ -63,9 +63,9 @@ class FolderClips:
 
     def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         for _ in range(ATTEMPTS):
-            found = self._draw(rng)
-            if found is not None:
-                return found
+            clip = self._draw(rng)
+            if clip is not None:
+                return clip
         raise InputError(
             f"no clip of {self.options.frames} labelled frames with an object was found in"
             f" {self.dataset.root} in {ATTEMPTS} attempts: give data with full labels,"

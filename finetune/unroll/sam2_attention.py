@@ -36,9 +36,9 @@ def read_masks(memory_attention: Any, masks: list[Tensor]) -> Tensor:
     return torch.stack([(weights @ stored)[..., 0] for weights in layers]).mean(0)
 
 
-def _keep(attention: Any, args: tuple[Tensor, ...], named: dict[str, Any], result: Tensor) -> None:
+def _keep(attention: Any, args: object, named: dict[str, Tensor], result: object) -> None:
     query, memory = named["q"], named["k"]
-    places = memory.shape[1] - named.get("num_k_exclude_rope", 0)
+    places = memory.shape[1] - int(named.get("num_k_exclude_rope", 0))
     rotate = sam2_module("modeling.position_encoding").apply_rotary_enc
     with torch.autocast(query.device.type, enabled=False):
         # Memory attention has one head.

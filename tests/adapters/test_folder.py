@@ -8,6 +8,7 @@ from layouts import SIZE, blocks, write_masks, write_video
 from PIL import Image
 
 import adapters
+from adapters.folder import UNKNOWN_QUALITY, FolderSegmenter
 from mose import InputError
 from mose.dataset import open_dataset
 from mose.masks import write_mask
@@ -175,3 +176,8 @@ class TestBadInput:
         answers = adapters.load("folder", path=str(folder)).segment(video)
         with pytest.raises(InputError):
             next(answers)
+
+
+def test_masks_without_an_estimate_are_believed_by_half(folder, video):
+    frames = list(FolderSegmenter(path=str(folder)).segment(video))
+    assert {float(value) for frame in frames for value in frame.confidence} == {UNKNOWN_QUALITY}

@@ -1,6 +1,5 @@
 """Training: it learns, it resumes exactly after a kill, and it ends clearly."""
 
-import csv
 import subprocess
 import sys
 
@@ -8,6 +7,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from small_recipes import SIZES, read_log, recipe
 
 import adapters
 from finetune import command
@@ -16,43 +16,13 @@ from finetune.command import train
 from finetune.data.augment import augment
 from finetune.data.batches import BatchMaker, ordered_batches
 from finetune.data.sources import open_clips
-from finetune.recipe import NETWORKS, TrainingRecipe
 from finetune.stages import load_recipe
+from finetune.trainable import network_names
 from finetune.trainer import Trainer, configured_processor
 from mose import InputError, Video
-from stseg.config import CONFIG_FOLDER, build
+from stseg.config import CONFIG_FOLDER
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-# With 8 channels that a stride-2 1x1 convolution doubles, oneDNN 3.12 corrupts the heap in the
-# backward pass on more than one thread; with 12 it does not.
-OBJECT = {
-    "image_depth": 10, "image_width": 12, "mask_depth": 10, "mask_width": 12, "pixel_dim": 16,
-    "key_dim": 8, "value_dim": 16, "sensory_dim": 8, "embed_dim": 16, "decoder_dims": [12, 8],
-    "blocks": 1, "queries": 4, "hidden": 16,
-}  # fmt: skip
-SIZES = {
-    "xmem": {
-        "image_depth": 10, "image_width": 12, "mask_depth": 10, "mask_width": 12, "key_dim": 8,
-        "value_dim": 16, "sensory_dim": 8, "sensory_hidden": 16, "decoder_dims": [16, 12, 8],
-    },
-    "cutie": OBJECT,
-    "livos": OBJECT,
-    "tmo": {"resnet": [10, 12], "channels": 8},
-}  # fmt: skip
-
-
-def recipe(network="xmem", **changes):
-    values = {
-        "network": network,
-        "sizes": SIZES[network],
-        "batch": 1,
-        "steps": 40,
-        "data": {"size": 64, "frames": 3, "objects": 2, "preset": "easy"},
-        "optimiser": {"rate": 3e-3, "clip": 3},
-        "loss": {"hardest": 1},
-    }
-    return build(TrainingRecipe, values | changes, "a test")
 
 
 class SameClip:
@@ -111,11 +81,6 @@ def test_training_lowers_the_loss_and_the_adapter_loads_the_weights(network, tmp
     for suffix in (".safetensors", ".pth"):
         segmenter = adapters.load(network, tmp_path / f"last{suffix}")
         assert len(list(segmenter.segment(video))) == 3
-
-
-def read_log(folder):
-    with open(folder / "log.csv", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 RECIPE = """
@@ -219,7 +184,7 @@ def test_augmentation_moves_masks_with_their_frames():
 
 def test_recipes_are_strict_and_all_of_ours_can_be_read(tmp_path):
     for path in (CONFIG_FOLDER / "finetune").glob("*_*.yaml"):
-        named = [network for network in NETWORKS if network in path.stem]
+        named = [network for network in network_names() if network in path.stem]
         assert load_recipe(path).network == (named[0] if named else "sam2")
     with pytest.raises(InputError, match="did you mean"):
         load_recipe("finetune/demo_xmem", ["optimiser.rat=1"])

@@ -9,8 +9,7 @@ import sys
 import pytest
 import torch
 import yaml
-from test_finetune import SIZES, read_log, recipe
-from test_finetune_data import write_videos
+from small_recipes import SIZES, read_log, recipe, write_videos
 
 from finetune import command, progress, trainer
 from finetune.failures import explain_failure, is_out_of_memory

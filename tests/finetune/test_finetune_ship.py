@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors import safe_open
-from test_finetune import SIZES, recipe
+from small_recipes import SIZES, recipe
 
 from adapters.weights.checkpoints import load_network, load_state
 from finetune import card, ship

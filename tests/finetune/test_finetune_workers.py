@@ -11,8 +11,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
-from test_finetune import SIZES, read_log, recipe
-from test_finetune_data import write_videos
+from small_recipes import SIZES, read_log, recipe, write_videos
 
 from finetune import command, launch
 from finetune.launch import TrainingJob, _check_resources, _failure_of, train_here
@@ -203,10 +202,15 @@ def test_checkpointing_keeps_less(tmp_path):
             held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
             return tensor
 
-        from finetune.unroll import unroll
+        from finetune.unroll.base import UnrollInputs
+        from finetune.unroll.run import unroll
 
         with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
-            found = unroll(trainer.network, clips, trainer.recipe.unroll, 0)
+            found = unroll(
+                trainer.recipe.network,
+                trainer.network,
+                UnrollInputs(clips, trainer.recipe.unroll, 0),
+            )
         assert found.odds.requires_grad
         return sum(held.values())
 

@@ -110,3 +110,13 @@ def test_folders_of_dead_processes_are_removed(folder, started):
 def test_an_address_without_a_cluster(address, words):
     with pytest.raises(InputError, match=words), joined_ray(address):
         pass
+
+
+def test_a_ray_that_was_there_before_stays(folder, started, monkeypatch):
+    ended = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append(True))
+    with pytest.raises(InputError, match="uses Ray already"), embedded_ray(num_cpus=1):
+        pytest.fail("the block must not run")
+    assert started == ended == []
+    assert list(folder.iterdir()) == []

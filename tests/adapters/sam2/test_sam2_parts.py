@@ -60,7 +60,7 @@ class TestConfig:
             (WIDER.json(), "does not fit the stored configuration: its embed_dim is 8, not 24"),
             ("{", "the SAM 2 configuration stored in x.pt cannot be read"),
             ({"embed_dims": 8}, "did you mean 'embed_dim'"),
-            ({"image_size": "big"}, "stored in x.pt cannot be read"),
+            ({"image_size": "big"}, "image_size of the configuration in x.pt is 'big', expected"),
         ):
             with pytest.raises(InputError, match=r"x\.pt") as caught:
                 discover(shapes, "x.pt", stored=stored)

@@ -17,7 +17,9 @@ import adapters
 from adapters.networks import xmem
 from adapters.networks.xmem import XMemConfig
 from adapters.shared.testtime import mirrored
+from adapters.xmem.segmenter import XMemOptions, working_size
 from mose import InputError, Video
+from stseg.options import build
 
 HEIGHT, WIDTH = 48, 72
 
@@ -207,3 +209,17 @@ def test_half_precision_is_close(load):
 def test_impossible_options_are_bad_input(load, options):
     with pytest.raises(InputError, match=next(iter(options))):
         load(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "scale", "expected"),
+    [
+        ({}, 1, (480, 640)),
+        ({"size": -1}, 1, (90, 120)),
+        ({"size": -1}, 2, (180, 240)),
+        ({"short_side": 180, "enlarge": 1.5}, 1, (135, 180)),
+    ],
+)
+def test_frames_are_resized_to_the_shorter_side(options, scale, expected):
+    video = Video.from_arrays(np.zeros((1, 90, 120, 3), np.uint8), {0: np.eye(90, 120, dtype="u1")})
+    assert working_size(video, build(XMemOptions, options, "a test"), scale) == expected

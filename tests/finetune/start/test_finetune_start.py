@@ -5,16 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_finetune import SIZES, recipe
+from small_recipes import SIZES, recipe
 
 from adapters.networks.affinity import tokens
 from adapters.networks.linear_matching import NORMALISERS
 from finetune import losses
 from finetune.models import make_network, write_weights
 from finetune.objective import total_loss
+from finetune.start.livos import cluster_keys
 from finetune.trainer import Trainer
 from finetune.training_options import LossOptions, UnrollOptions
-from finetune.unroll import Predictions, unroll
+from finetune.unroll.base import Predictions, UnrollInputs
+from finetune.unroll.run import unroll
 from mose import InputError
 
 
@@ -124,7 +126,7 @@ def test_the_loss_of_matching_teaches_the_keys_alone(network, more, tmp_path):
     alone = {"cross_entropy": 0, "dice": 0, "matching": 1, "hardest": 1}
     trainer = Trainer(recipe(network, sizes=SIZES[network] | more, loss=alone), tmp_path)
     clips = trainer.make_batches()(0)
-    found = unroll(trainer.network, clips, trainer.recipe.unroll, 0)
+    found = unroll(network, trainer.network, UnrollInputs(clips, trainer.recipe.unroll, 0))
     assert found.matched is not None
     assert found.matched.min() >= 0
     assert found.matched.max() <= 1 + 1e-5
@@ -160,7 +162,7 @@ def test_what_is_forgotten_must_be_read_from_memory(network):
     def taught(forget):
         torch.manual_seed(0)
         trainer = make_network(made)
-        found = unroll(trainer, clips, UnrollOptions(forget=forget), 0)
+        found = unroll(network, trainer, UnrollInputs(clips, UnrollOptions(forget=forget), 0))
         total_loss(found, made.loss, 0.0)[0].backward()
         return found.odds.detach(), {
             name
@@ -192,7 +194,8 @@ def test_masks_update_the_sensory_memory_on_a_share_of_the_frames(network):
     found = {}
     for share in (0.0, 0.5, 1.0):
         with torch.no_grad():
-            found[share] = unroll(trained, clips, UnrollOptions(deep_update=share), 3).odds
+            options = UnrollOptions(deep_update=share)
+            found[share] = unroll(network, trained, UnrollInputs(clips, options, 3)).odds
     never, some, always = updates[:5], updates[5:10], updates[10:]
     assert never == [True, False, False, False, False]
     assert always == [True] * 5
@@ -212,12 +215,25 @@ def test_spread_is_least_where_all_channels_are_used_alike():
 def test_spread_needs_keys_that_are_shares(tmp_path):
     alone = {"cross_entropy": 0, "dice": 0, "spread": 1, "hardest": 1}
     trainer = Trainer(recipe("livos", loss=alone), tmp_path)
-    found = unroll(trainer.network, trainer.make_batches()(0), UnrollOptions(), 0)
+    found = unroll(
+        "livos", trainer.network, UnrollInputs(trainer.make_batches()(0), UnrollOptions(), 0)
+    )
     torch.testing.assert_close(found.usage.sum(1), torch.ones(1))
     assert total_loss(found, trainer.recipe.loss, 0.0)[1].keys() == {"spread"}
     other = Trainer(recipe("xmem", loss=alone), tmp_path)
-    found = unroll(other.network, other.make_batches()(0), UnrollOptions(), 0)
+    found = unroll("xmem", other.network, UnrollInputs(other.make_batches()(0), UnrollOptions(), 0))
     with pytest.raises(InputError, match=r"loss\.spread has a weight"):
         total_loss(found, other.recipe.loss, 0.0)
-    with pytest.raises(InputError, match=r"unroll\.forget is 2"):
+    with pytest.raises(InputError, match=r"unroll\.forget .*is 2"):
         recipe("livos", unroll={"forget": 2})
+
+
+def test_keys_are_clustered_where_they_are():
+    generator = torch.Generator().manual_seed(0)
+    places = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
+    keys = places.repeat(50, 1) + 0.1 * torch.randn(150, 2, generator=generator)
+    clusters = cluster_keys(keys, 3, seed=1)
+    order = clusters.places.sum(1).argsort()
+    distances = torch.cdist(clusters.places[order], places).min(1).values
+    assert distances.max() < 0.2
+    assert 0 < clusters.softness < 0.1

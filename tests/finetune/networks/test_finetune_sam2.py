@@ -14,13 +14,15 @@ from adapters.networks.ops import aggregate, area_downsample, normalise
 from adapters.sam2.model import STOCK_BIAS, STOCK_SCALE
 from finetune.data.batches import ClipBatch
 from finetune.models import make_network, write_weights
+from finetune.networks.sam2 import load_sam2
 from finetune.objective import total_loss
 from finetune.recipe import TrainingRecipe
-from finetune.sam2_network import load_sam2
 from finetune.start.sam2 import OBJECT, VISIBLE
 from finetune.trainer import Trainer
 from finetune.training_options import UnrollOptions
-from finetune.unroll import unroll
+from finetune.unroll.base import UnrollInputs
+from finetune.unroll.run import unroll
+from finetune.unroll.sam2 import unroll_sam2
 from mose import InputError, Video
 from mose.synthetic import make_clip
 from stseg.config import build
@@ -78,7 +80,7 @@ def test_a_clip_is_unrolled_as_the_adapter_runs_it(tmp_path, config, score):
     found = list(adapters.load("sam2", path).segment(video))[1:]
     model = load_sam2(path).eval()
     with torch.no_grad():
-        ours = unroll(model, batch, UnrollOptions(), 0)
+        ours = unroll("sam2", model, UnrollInputs(batch, UnrollOptions(), 0))
     presence = np.stack([frame.presence for frame in found])
     torch.testing.assert_close(
         ours.score[0].sigmoid(), torch.from_numpy(presence), atol=2e-3, rtol=0
@@ -98,7 +100,7 @@ def test_a_clip_is_unrolled_as_the_adapter_runs_it(tmp_path, config, score):
 def test_gradients_reach_memory_through_time():
     model = make_network(recipe())
     batch, *_ = discs_clip()
-    found = unroll(model, batch, UnrollOptions(), 0)
+    found = unroll("sam2", model, UnrollInputs(batch, UnrollOptions(), 0))
     total_loss(found, recipe().loss, 0.0)[0].backward()
     for name in (
         "memory_attention.layers.0.cross_attn_image.k_proj.weight",
@@ -119,14 +121,17 @@ def test_gradients_reach_memory_through_time():
 def test_the_loss_of_matching_teaches_what_memory_attention_matches(checkpointing):
     alone = recipe(loss={"cross_entropy": 0, "dice": 0, "matching": 1, "hardest": 1})
     model, (batch, *_) = make_network(alone), discs_clip()
-    found = unroll(model, batch, UnrollOptions(checkpointing=checkpointing), 0, matching=True)
+    options = UnrollOptions(checkpointing=checkpointing)
+    found = unroll("sam2", model, UnrollInputs(batch, options, 0, matching=True))
     assert found.matched.shape == (2, FRAMES - 1, 3, SIDE // 16, SIDE // 16)
     assert found.matched.min() >= 0
     assert found.matched.max() <= 1 + 1e-5
     assert found.matched[1, :, -1].max() == 0  # padded
     # A softmax reads a mask that is everywhere as it is.
     everywhere = dataclasses.replace(batch, masks=torch.ones_like(batch.masks))
-    read = unroll(model, everywhere, UnrollOptions(), 0, matching=True).matched
+    read = unroll(
+        "sam2", model, UnrollInputs(everywhere, UnrollOptions(), 0, matching=True)
+    ).matched
     torch.testing.assert_close(
         read[batch.valid[:, None].expand(-1, FRAMES - 1, -1)].min(), torch.tensor(1.0)
     )
@@ -140,7 +145,7 @@ def test_the_loss_of_matching_teaches_what_memory_attention_matches(checkpointin
 def test_a_fresh_network_sees_its_objects():
     batch, *_ = discs_clip()
     with torch.no_grad():
-        found = unroll(make_network(recipe()), batch, UnrollOptions(), 0)
+        found = unroll_sam2(make_network(recipe()), UnrollInputs(batch, UnrollOptions(), 0))
     assert (found.score[found.valid] - VISIBLE).abs().max() < 1
 
 
@@ -164,7 +169,8 @@ def test_the_length_of_the_video_moves_pointers():
     model, (batch, *_) = make_network(recipe()), discs_clip()
     with torch.no_grad():
         own, same, longer = (
-            unroll(model, batch, UnrollOptions(video_frames=n), 0).odds for n in (0, FRAMES, 16)
+            unroll("sam2", model, UnrollInputs(batch, UnrollOptions(video_frames=n), 0)).odds
+            for n in (0, FRAMES, 16)
         )
     assert torch.equal(own, same)
     assert not torch.equal(own, longer)
@@ -240,5 +246,5 @@ def test_a_start_from_an_image_encoder_that_has_learnt(tmp_path):
     assert not torch.equal(plain.image_encoder.neck.convs[0].conv.weight,
                            model.image_encoder.neck.convs[0].conv.weight)  # fmt: skip
     with torch.no_grad():
-        found = unroll(model, discs_clip()[0], UnrollOptions(), 0)
+        found = unroll("sam2", model, UnrollInputs(discs_clip()[0], UnrollOptions(), 0))
     assert (found.score[found.valid] - VISIBLE).abs().max() < 1

@@ -1,10 +1,12 @@
-"""TMO unrolled: frames by themselves, without memory."""
+"""TMO as a network to train: frames by themselves, without memory."""
 
 from __future__ import annotations
 
 import torch
 
-from adapters.networks.tmo import TMO, bicubic
+from adapters.networks.tmo import NAMES, TMO, TMOConfig, bicubic
+from adapters.weights.checkpoints import load_network
+from finetune.trainable import TrainableNetwork
 from finetune.unroll.base import Predictions, UnrollInputs
 
 
@@ -23,3 +25,14 @@ def unroll_tmo(network: TMO, inputs: UnrollInputs) -> Predictions:
     union = clips.masks.amax(2, keepdim=True)[:, 1:]
     valid = torch.ones_like(union[..., 0, 0], dtype=torch.bool)
     return Predictions(odds, union, valid)
+
+
+NETWORK = TrainableNetwork(
+    config=TMOConfig,
+    build=TMO,
+    load=lambda path, size: load_network(path, "tmo"),
+    names=NAMES,
+    unroll=unroll_tmo,
+    multiple=32,
+    pictures=True,
+)

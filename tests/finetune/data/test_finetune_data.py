@@ -3,12 +3,11 @@
 import csv
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_finetune import read_log, recipe
+from small_recipes import FRAMES, read_log, recipe, write_videos
 
 from finetune import command
 from finetune.clip_options import AugmentOptions, DataOptions
@@ -19,28 +18,8 @@ from finetune.holdout import evaluator, labelled_videos, video_score
 from finetune.models import make_network, official_state, write_weights
 from finetune.recipe import ValidationOptions
 from mose import InputError
-from mose.masks import write_mask
 from mose.plus.__main__ import main as plus
-from mose.synthetic import make_clip
-
-HEIGHT, WIDTH, FRAMES = 72, 96, 6
-
-
-def write_videos(root, names, binary=False, skip=()):
-    """Videos in MOSE's layout; binary: one object and masks of 0 and 255, as DAVIS 2016 has."""
-    for seed, name in enumerate(names):
-        clip = make_clip(seed, FRAMES, HEIGHT, WIDTH, 1 if binary else 2, "easy")
-        for kind in ("JPEGImages", "Annotations"):
-            (root / kind / name).mkdir(parents=True)
-        for t, (frame, ids) in enumerate(zip(clip.frames, clip.labels, strict=True)):
-            path = root / "JPEGImages" / name / f"{t:05d}.jpg"
-            cv2.imwrite(str(path), frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-            path = root / "Annotations" / name / f"{t:05d}.png"
-            if binary:
-                cv2.imwrite(str(path), (ids > 0).astype(np.uint8) * 255)
-            elif t not in skip:
-                write_mask(path, ids)
-    return root
+from stseg.options import build
 
 
 @pytest.fixture(scope="module")
@@ -236,8 +215,8 @@ def test_enlarged_clips_are_drawn_at_half_the_size():
     assert labels[0].any()
     sharpness = {s: np.abs(np.diff(f.astype(float), axis=2)).mean() for s, (f, _) in drawn.items()}
     assert sharpness[1.0] < sharpness[0.0]
-    with pytest.raises(InputError, match="enlarge is 2"):
-        replace(plain, enlarge=2)
+    with pytest.raises(InputError, match="enlarge in recipe is 2"):
+        build(DataOptions, {"enlarge": 2}, "recipe")
 
 
 def test_every_augmentation_is_a_function_of_seed_and_number():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from adapters.sam2.config import Sam2Config
 from adapters.sam2.model import build, load
 from finetune.start.sam2 import start_matching
+from finetune.trainable import TrainableNetwork
+from finetune.unroll.sam2 import unroll_sam2
 
 
 class SameNames:
@@ -21,9 +24,6 @@ class SameNames:
         return dict(state)
 
     to_official = from_official
-
-
-NAMES = SameNames()
 
 
 def make_sam2(config: Sam2Config) -> nn.Module:
@@ -43,7 +43,7 @@ def start(model: Any) -> None:
     model.train(training)
 
 
-def load_sam2(path: Any, size: int | None = None) -> nn.Module:
+def load_sam2(path: Path, size: int | None = None) -> nn.Module:
     """The network of a checkpoint, to be trained further on clips of ``size``; None: its own.
 
     The network works at that size from then on, and the weights say so. If clips were reduced to
@@ -56,3 +56,14 @@ def load_sam2(path: Any, size: int | None = None) -> nn.Module:
     fresh.load_state_dict(model.state_dict())
     fresh.config = config
     return fresh
+
+
+NETWORK = TrainableNetwork(
+    config=Sam2Config,
+    build=make_sam2,
+    load=load_sam2,
+    names=SameNames(),
+    unroll=unroll_sam2,
+    start=start,
+    multiple=32,
+)

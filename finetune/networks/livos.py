@@ -1,4 +1,4 @@
-"""LiVOS unrolled: memory is a matrix, read by a product."""
+"""LiVOS as a network to train: memory is a matrix, read by a product."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adapters.networks.linear_matching import LinearState
-from adapters.networks.livos import LiVOS
+from adapters.networks.livos import NAMES, LiVOS
+from adapters.networks.object_network import CutieConfig
 from adapters.networks.ops import area_downsample, upsample
+from adapters.weights.checkpoints import load_network
+from finetune.trainable import TrainableNetwork
 from finetune.unroll.base import (
     Predictions,
     UnrollInputs,
@@ -67,6 +70,15 @@ def unroll_livos(network: LiVOS, inputs: UnrollInputs) -> Predictions:
             else:
                 gate = F.pad(gate, (0, 2), value=1.0)
             state = state.seen(key).written(key, stored, gate)
-    found = collect_predictions(clips, odds, aux, matched, [frame.key for frame in frames])
+    predictions = collect_predictions(clips, odds, aux, matched, [frame.key for frame in frames])
     usage = torch.stack([frame.key.float().mean((2, 3)) for frame in frames]).mean(0)
-    return replace(found, usage=usage)
+    return replace(predictions, usage=usage)
+
+
+NETWORK = TrainableNetwork(
+    config=CutieConfig,
+    build=LiVOS,
+    load=lambda path, size: load_network(path, "livos"),
+    names=NAMES,
+    unroll=unroll_livos,
+)
