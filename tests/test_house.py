@@ -35,13 +35,6 @@ def test_no_function_is_too_long():
 
 MOST_ARGUMENTS = 6
 
-MANY_ARGUMENTS = {
-    "adapters/networks/segformer.py: __init__",
-    "ensemble/execution/driver.py: run_pairs",
-    "selection/evaluate/command.py: evaluate", "study/study.py: study",
-}  # fmt: skip
-"""Functions whose arguments are still to become a value with a name; none is added."""
-
 
 def test_no_function_takes_many_arguments():
     many = set()
@@ -52,7 +45,7 @@ def test_no_function_takes_many_arguments():
                 own = [one for one in taken if one.arg not in ("self", "cls")]
                 if len(own) > MOST_ARGUMENTS:
                     many.add(f"{path.relative_to(ROOT).as_posix()}: {node.name}")
-    assert many <= MANY_ARGUMENTS
+    assert many == set()
 
 
 def modules_in_tests():
@@ -122,8 +115,8 @@ def test_no_two_public_classes_share_a_name():
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
-ANY_MAPPINGS = 58
-"""Lines with mappings of anything; to come down to 40."""
+ANY_MAPPINGS = 24
+"""Lines with mappings of anything: those of JSON and YAML, before they get types."""
 
 
 def test_mappings_of_anything_become_fewer():

@@ -40,20 +40,7 @@ class Segformer(nn.Module):
 
     def __init__(self, config: SegformerConfig):
         super().__init__()
-        inputs = (3, *config.widths[:3])
-        self.stages = nn.ModuleList(
-            SegformerStage(
-                inputs[i],
-                config.widths[i],
-                config.depths[i],
-                config.widths[i] // config.widths[0],
-                config.reductions[i],
-                config.expansion,
-                PATCHES[i],
-                STRIDES[i],
-            )
-            for i in range(4)
-        )
+        self.stages = nn.ModuleList(SegformerStage(config, stage) for stage in range(4))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps = []
@@ -64,24 +51,20 @@ class Segformer(nn.Module):
 
 
 class SegformerStage(nn.Module):
-    """Patch embedding, blocks, layer norm: ``(B, C_in, H, W)`` to ``(B, C, H/s, W/s)``."""
+    """Patch embedding, blocks, layer norm: ``(B, C_in, H, W)`` to ``(B, C, H/s, W/s)``.
 
-    def __init__(
-        self,
-        channels_in: int,
-        channels: int,
-        depth: int,
-        heads: int,
-        reduction: int,
-        expansion: int,
-        patch: int,
-        stride: int,
-    ):
+    stage   0 to 3
+    """
+
+    def __init__(self, config: SegformerConfig, stage: int):
         super().__init__()
-        self.embed = nn.Conv2d(channels_in, channels, patch, stride, patch // 2)
+        channels_in = config.widths[stage - 1] if stage else 3
+        channels, patch = config.widths[stage], PATCHES[stage]
+        heads, reduction = channels // config.widths[0], config.reductions[stage]
+        self.embed = nn.Conv2d(channels_in, channels, patch, STRIDES[stage], patch // 2)
         self.embed_norm = nn.LayerNorm(channels)
         self.blocks = nn.ModuleList(
-            Block(channels, heads, reduction, expansion) for _ in range(depth)
+            Block(channels, heads, reduction, config.expansion) for _ in range(config.depths[stage])
         )
         self.norm = nn.LayerNorm(channels)
 
