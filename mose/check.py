@@ -191,8 +191,8 @@ def _check_result_video(
     findings = list(name_findings(name, files, expected.frames, folder, expected.wanted))
     for file in files:
         if file.endswith(".png"):
-            mask, found = _check_mask(path, folder, name, file, expected)
-            findings += found
+            mask, wrong = _check_mask(path, folder, name, file, expected)
+            findings += wrong
             if expected.size is None and mask is not None:
                 expected = Expected(size=(mask.shape[0], mask.shape[1]))
     return findings
@@ -210,7 +210,7 @@ def _check_mask(
     mask, findings = judge_mask(data, name, video, expected.size, expected.ids)
     if mask is not None and undecided(values(mask)) and expected.meaning is ONE_OBJECT:
         mask = expected.meaning.ids(mask)
-        findings = [found for found in findings if found.rule != "object-id"]
+        findings = [finding for finding in findings if finding.rule != "object-id"]
     if mask is not None and expected.first and file == expected.first[0]:
         changed = first_mask_finding(mask, expected.first[1], name, video)
         findings += [changed] if changed else []

@@ -157,13 +157,13 @@ class Corrections(Mapping[int, Correction]):
                     f"video {video}: a correction is given for frame {index}, but there are"
                     f" {len(frames)} frames"
                 )
-            found = self[index]
-            if found.mask is not None and found.mask.shape != size:
+            correction = self[index]
+            if correction.mask is not None and correction.mask.shape != size:
                 raise InputError(
-                    f"{source} is {size_text(found.mask.shape)}, but the frames of video"
+                    f"{source} is {size_text(correction.mask.shape)}, but the frames of video"
                     f" {video} are {size_text(size)}: give a mask of the same size"
                 )
-            for object_id in found.ids:
+            for object_id in correction.ids:
                 first = self._firsts.get(object_id)
                 if first is None:
                     raise InputError(
@@ -178,7 +178,7 @@ class Corrections(Mapping[int, Correction]):
                         " correction out"
                     )
             twice = set(self._gone.get(index, ()))
-            twice &= set() if found.mask is None else set(object_ids(found.mask))
+            twice &= set() if correction.mask is None else set(object_ids(correction.mask))
             if twice:
                 raise InputError(
                     f"{source} has pixels of object {min(twice)}, which is said to be gone on"

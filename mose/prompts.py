@@ -51,15 +51,15 @@ class Prompts(Mapping[int, np.ndarray]):
     def stored_values(self) -> dict[int, tuple[int, ...]]:
         """Frame index -> the values that its mask holds as it is stored, ascending. Reads every
         mask, and raises `InputError` for one that is none of ids."""
-        found: dict[int, tuple[int, ...]] = {}
+        stored: dict[int, tuple[int, ...]] = {}
         for index in self._masks:
             raw = self._stored(index)
             self._shapes[index] = raw.shape
             present = values(raw)
             if isinstance(self._masks[index], tuple):
                 check_ids(raw, self.source(index), present)
-            found[index] = tuple(present)
-        return found
+            stored[index] = tuple(present)
+        return stored
 
     @cached_property
     def meaning(self) -> MaskMeaning:

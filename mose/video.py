@@ -276,31 +276,31 @@ class Video:
     @property
     def notes(self) -> tuple[Finding, ...]:
         """How the frames are stored, and, where the masks were read, what their values mean."""
-        found = [*self._notes]
+        notes = [*self._notes]
         if not self.prompts.paths():
-            return tuple(found)
+            return tuple(notes)
         first = self.prompts.source(next(iter(self.prompts.stored_values), 0))
         if self.prompts.per_object:
             sentence = (
                 f"video {self.name} has its masks in one folder per object: {first} is that of an"
                 " object of its folder's number (one more where they begin at 0)"
             )
-            found.append(Finding("per-object", sentence, self.name))
+            notes.append(Finding("per-object", sentence, self.name))
         elif self.prompts.meaning is MaskMeaning.ONE_OBJECT:
             sentence = (
                 f"the masks of video {self.name} hold 0 and 255 alone: they are read as one"
                 " object, with id 1"
             )
-            found.append(Finding("meaning", sentence, self.name))
+            notes.append(Finding("meaning", sentence, self.name))
         for index in self.prompts.ignored:
             sentence = (
                 f"mask {self.prompts.source(index)} holds void pixels (255): they are taken for"
                 " background, and are no object"
             )
-            found.append(
+            notes.append(
                 Finding("void", sentence, self.name, Path(self.prompts.source(index)).name)
             )
-        return tuple(found)
+        return tuple(notes)
 
 
 def open_video(
@@ -377,13 +377,13 @@ def object_folders(listing: Listing) -> dict[int, Path]:
             " it, or a folder per object, named 1, 2, ..."
         )
     start = 1 if 0 in numbered.values() else 0
-    found = {number + start: listing.folder / name for name, number in numbered.items()}
-    if len(found) < len(numbered) or max(found) > 254:
+    paths = {number + start: listing.folder / name for name, number in numbered.items()}
+    if len(paths) < len(numbered) or max(paths) > 254:
         raise InputError(
             f"folder {listing.folder} holds folders of objects {', '.join(listing.folders[:8])}:"
             " ids go from 1 to 254, each once; renumber them"
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(paths.items()))
 
 
 def _add(

@@ -48,6 +48,19 @@ def test_no_function_takes_many_arguments():
     assert many == set()
 
 
+def test_names_say_what_they_hold():
+    """``found`` says nothing of a value, ``look`` and ``agree`` nothing of a method."""
+    vague = set()
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                vague |= {f"{path}: {node.id}"} if node.id == "found" else set()
+            if isinstance(node, ast.ClassDef):
+                methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+                vague |= {f"{path}: {name}" for name in methods & {"look", "agree"}}
+    assert vague == set()
+
+
 def modules_in_tests():
     """Dotted names that the tests import, or hold in the code of programs that they start."""
     named = set()

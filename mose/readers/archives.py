@@ -82,15 +82,15 @@ class Archive:
                 " pack the files themselves"
             )
         below = f"{target}/"
-        found = {name + n[len(target) :]: e for n, e in self.entries.items() if n.startswith(below)}
+        here = {name + n[len(target) :]: e for n, e in self.entries.items() if n.startswith(below)}
         if target in self.entries:
-            found[name] = self.entries[target]
-        if not found:
+            here[name] = self.entries[target]
+        if not here:
             raise InputError(
                 f"zip {self.path} holds the link '{name}' to '{target}', which is not in it: pack"
                 " the files themselves"
             )
-        self.entries.update(found)
+        self.entries.update(here)
         self.unusual = self.unusual or entry.filename
 
     def read(self, name: str) -> bytes:

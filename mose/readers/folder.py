@@ -110,13 +110,13 @@ class Listing:
     @property
     def notes(self) -> tuple[Finding, ...]:
         """Findings that forbid nothing."""
-        return tuple(found for found in self.findings if found.severity == NOTE)
+        return tuple(finding for finding in self.findings if finding.severity == NOTE)
 
     def check(self) -> Listing:
         """Itself; `InputError` for the first finding that forbids using the folder."""
-        for found in self.findings:
-            if found.severity != NOTE:
-                raise InputError(found.sentence)
+        for finding in self.findings:
+            if finding.severity != NOTE:
+                raise InputError(finding.sentence)
         return self
 
 

@@ -107,8 +107,8 @@ def reason(error: Exception) -> str:
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation of an open image, 1 to 8; 1 without a readable tag."""
     try:
-        found = image.getexif().get(ORIENTATION, 1)
-        return int(found) if int(found) in TURNS else 1
+        turn = image.getexif().get(ORIENTATION, 1)
+        return int(turn) if int(turn) in TURNS else 1
     except (OSError, SyntaxError):
         raise
     except Exception:  # a damaged tag turns nothing
@@ -143,8 +143,8 @@ def read_frame(
             image.draft("RGB", at_least if tall else at_least[::-1])
         if is_wide(image):
             raw = _wide_values(image, path)
-            found = depth() if depth is not None else _range([raw])
-            eight = found.scaled(raw)
+            depths = depth() if depth is not None else _range([raw])
+            eight = depths.scaled(raw)
             upright = Image.fromarray(eight if eight.ndim == 3 else np.stack([eight] * 3, -1))
         else:
             upright = image.convert("RGB")
@@ -214,8 +214,8 @@ def _late_png_orientation(path: str | Path) -> int:
                 exif = Image.Exif()
                 try:
                     exif.load(file.read(size))
-                    found = exif.get(ORIENTATION, 1)
-                    return int(found) if int(found) in TURNS else 1
+                    turn = exif.get(ORIENTATION, 1)
+                    return int(turn) if int(turn) in TURNS else 1
                 except Exception:  # a damaged tag turns nothing
                     return 1
             if kind == b"IEND":

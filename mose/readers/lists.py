@@ -50,7 +50,7 @@ class NameList:
         folded: dict[str, list[str]] = {}
         for name in names:
             folded.setdefault(name.casefold(), []).append(name)
-        found: list[str] = []
+        meant: list[str] = []
         nowhere: list[str] = []
         otherwise: list[tuple[str, str]] = []
         for entry in self.entries:
@@ -64,8 +64,8 @@ class NameList:
             if exact is None:
                 nowhere.append(entry)
             else:
-                found.append(exact)
-        return Matched(tuple(dict.fromkeys(found)), tuple(dict.fromkeys(nowhere)),
+                meant.append(exact)
+        return Matched(tuple(dict.fromkeys(meant)), tuple(dict.fromkeys(nowhere)),
                        tuple(dict.fromkeys(otherwise)))  # fmt: skip
 
 

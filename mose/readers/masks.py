@@ -227,10 +227,10 @@ def _listed(present: list[int]) -> str:
 
 def check_ids(ids: np.ndarray, name: str | Path, present: list[int] | None = None) -> None:
     """`MaskError` where a mask's values are no object ids."""
-    found = evidence_against_ids(ids, present)
-    if found:
+    evidence = evidence_against_ids(ids, present)
+    if evidence:
         raise MaskError(
-            f"mask {name} is no mask of object ids ({found}): save the ids themselves, without"
+            f"mask {name} is no mask of object ids ({evidence}): save the ids themselves, without"
             " smoothing, compression or stretching",
             "ids",
         )

@@ -54,10 +54,10 @@ def test_out_of_memory(error, monkeypatch, capsys, tmp_path):
     values = recipe(steps=3, save_every=1)
     plain = trainer.unroll
 
-    def fail(network, clips, options, seed, matching):
-        if seed == 2:
+    def fail(name, network, inputs):
+        if inputs.seed == 2:
             raise error
-        return plain(network, clips, options, seed, matching)
+        return plain(name, network, inputs)
 
     monkeypatch.setattr(trainer, "unroll", fail)
     sentence, code = ended(monkeypatch, capsys, values, tmp_path)
