@@ -204,7 +204,7 @@ def write_selected(
                 scorer.add(np.where(truth == VOID, 0, ids).astype(np.uint8), truth)
     if scorer is None or not scorer.frames:
         return None
-    return {n: float(found["J&F"] or 0) for n, found in scorer.scores().items() if found}
+    return {n: float(scores["J&F"] or 0) for n, scores in scorer.scores().items() if scores}
 
 
 def selected_frames(

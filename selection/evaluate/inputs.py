@@ -208,11 +208,11 @@ def _order_notes(video: str, labels: MaskFiles, masks: MaskFiles | None) -> Iter
         )
     if masks is not None and masks.numbers and labels.numbers:
         other = [n for n in labels.names if n not in masks.names]
-        found = [masks.partner(n, labels.numbers[n]) for n in other]
-        if any(found):
+        partners = [masks.partner(n, labels.numbers[n]) for n in other]
+        if any(partners):
             yield (
-                f"video {video}: mask {found[0]} is taken for {other[0]} by its number; servers go"
-                " by the name"
+                f"video {video}: mask {partners[0]} is taken for {other[0]} by its number; servers"
+                " go by the name"
             )
 
 
