@@ -19,11 +19,12 @@ from ensemble.config import MemberConfig, RunConfig
 from ensemble.execution import lease
 from ensemble.execution.memory_ladder import lighter
 from ensemble.finishing.video import FinishingContext, finish_video
-from ensemble.storage.predictions import CorruptPrediction, PredictionWriter
+from ensemble.storage.predictions import PredictionWriter
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError
 from mose.dataset import Dataset
 from mose.prefetch import prefetched
+from stseg.failures import CorruptPrediction
 from stseg.files import quick_digest
 
 if TYPE_CHECKING:

@@ -114,7 +114,7 @@ def execute(plan: Plan, directory: RunDirectory, journal: Journal) -> RunOutcome
     executor = executor_of(config, plan.job)
     frames = {n: f.frames for n, f in sorted(plan.inputs.items()) if n not in plan.finished}
     members = [member.name for member in config.members]
-    log = RunLog(directory.events, members, plan.pairs, frames)
+    log = RunLog(directory, members, plan.pairs, frames)
 
     def listen(entry: LogEntry) -> None:
         log(entry)
@@ -131,6 +131,7 @@ def execute(plan: Plan, directory: RunDirectory, journal: Journal) -> RunOutcome
                 fence=f"{plan.job.lease}-",
             ),
             on_event=listen,
+            meanwhile=log.refresh,
         )
     finally:
         log.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from stseg.files import Json
 
@@ -42,6 +43,17 @@ class FailureKind(StrEnum):
 
     def __str__(self) -> str:
         return str(self.value)
+
+
+class CorruptPrediction(Exception):
+    """A stored prediction does not read back as it was written; it has to be made again.
+
+    It stands here so that a worker knows it without the libraries that read predictions.
+    """
+
+    def __init__(self, folder: Path, what: str):
+        super().__init__(f"prediction {folder} {what}: it is made again by the next run")
+        self.folder = folder
 
 
 @dataclass(frozen=True)

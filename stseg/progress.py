@@ -49,6 +49,10 @@ class Progress:
         self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(count)
 
+    def reach(self, count: int, note: str = "") -> None:
+        """``count`` items are done in all, which may be fewer than before."""
+        self.advance(count - self.done, note)
+
     def close(self, note: str = "") -> None:
         """Show the final state and end the line."""
         self._bar.bar_format = ENDED

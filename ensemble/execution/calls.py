@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 from ensemble.execution.executor import Job, JobWorker
 from ensemble.scheduling.messages import Attempt, JobRecord
-from ensemble.storage.predictions import CorruptPrediction
 from stseg.cli import describe_os_error
 from stseg.errors import InputError
-from stseg.failures import FailureKind
+from stseg.failures import CorruptPrediction, FailureKind
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 

@@ -6,27 +6,35 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from ensemble.scheduling.messages import (
     FINISH,
     Action,
     Done,
     Event,
+    Failed,
     GiveUp,
     JobRecord,
     LogEntry,
     Pair,
     Run,
     Start,
+    Stop,
+    WorkerLost,
 )
 from ensemble.storage.journal import open_log
+from ensemble.storage.predictions import frames_so_far
+from selection.run_paths import RunPaths
 from stseg.cli import tell
 from stseg.progress import Progress
 
+LOOK_INTERVAL = 1.0
+"""Seconds between looks at how far the running pairs are."""
+
 
 class RunLog:
-    """Takes every event: appends it to ``events.jsonl`` and keeps the progress line.
+    """Takes every event: appends it to ``events.jsonl`` and keeps the progress line, which also
+    counts the frames of pairs that are not done yet.
 
     A ``Plan`` event comes first (what this invocation has to do, and the wall clock behind the
     events' times), an ``End`` event last.
@@ -37,14 +45,22 @@ class RunLog:
     """
 
     def __init__(
-        self, path: Path, members: Sequence[str], pairs: Sequence[Pair], frames: Mapping[str, int]
+        self,
+        run: RunPaths,
+        members: Sequence[str],
+        pairs: Sequence[Pair],
+        frames: Mapping[str, int],
     ):
-        self._file = open_log(path)
+        self._run = run
+        self._file = open_log(run.events)
         self._frames = frames
         counts = Counter(pair.member for pair in pairs)
         total = sum(frames[pair.video] for pair in pairs) + sum(frames.values())
         self._bar = Progress(total, f"frames of {len(pairs)} pairs and {len(frames)} videos:")
         self._told: set[type] = set()
+        self._running: dict[int, Run] = {}
+        self._settled = 0
+        self._next_look = 0.0
         self._write(
             {
                 "event": "Plan",
@@ -62,12 +78,33 @@ class RunLog:
         self._write(entry.json())
         message = entry.message
         self._tell_first(message)
+        if isinstance(message, Run):
+            self._running[message.worker] = message
+        elif isinstance(message, (Done, Failed, WorkerLost, Stop)):
+            self._running.pop(message.worker, None)
         if isinstance(message, Done) and entry.member is not None:
             self._seconds[entry.member] += message.seconds
             self._seen[entry.member] += self._frames.get(entry.video or "", 0)
-            self._bar.advance(self._frames.get(entry.video or "", 0), self.speeds())
+            self._settle(entry.video or "")
         elif isinstance(message, GiveUp):
-            self._bar.advance(self._frames.get(message.video, 0), self.speeds())
+            self._settle(message.video)
+
+    def _settle(self, video: str) -> None:
+        self._settled += self._frames.get(video, 0)
+        self._show()
+
+    def refresh(self) -> None:
+        """Bring the line up to date with the pairs that run, every `LOOK_INTERVAL` seconds."""
+        if time.monotonic() >= self._next_look:
+            self._show()
+
+    def _show(self) -> None:
+        self._next_look = time.monotonic() + LOOK_INTERVAL
+        running = sum(
+            frames_so_far(self._run.prediction(pair.member, pair.video), pair.attempt.token)
+            for pair in self._running.values()
+        )
+        self._bar.reach(self._settled + running, self.speeds())
 
     def _tell_first(self, message: Event | Action) -> None:
         """Say that something happens for the first time, until the first pair shows progress."""

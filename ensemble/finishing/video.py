@@ -29,7 +29,7 @@ from ensemble.fusion.frame_loop import (
     with_given,
 )
 from ensemble.fusion.overlap import OverlapFusion
-from ensemble.storage.predictions import CorruptPrediction, Prediction
+from ensemble.storage.predictions import Prediction
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
 from mose.dataset import Dataset
@@ -41,6 +41,7 @@ from selection.identity import IdentityWatch
 from selection.metrics import Regions, VideoScorer
 from selection.record import Provenance, SelectionRecord
 from selection.selectors import Choice, compose, select
+from stseg.failures import CorruptPrediction
 from stseg.files import appearing, write_json
 
 

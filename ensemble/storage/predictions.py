@@ -31,24 +31,19 @@ import numpy as np
 
 from adapters.base import FrameMasks
 from adapters.expansion import Expansion
+from stseg.failures import CorruptPrediction
 from stseg.files import Json, partial_path, put_in_place
 
 FORMAT = 1
 FRAMES = "frames.bin"
+COUNT = "count"
+"""One byte per frame, while a prediction is written: how far it is, for whoever looks."""
 LOGIT_LIMIT = 32.0
 """Logits are stored between -32 and 32, as 8 bits of their inverse hyperbolic sine: steps of
 0.03 around 0, where masks end, and of 3 % far from it."""
 SOFT_FLOOR = 0.004
 """An object's soft mask is cropped to where its probability is above this (one 8-bit step)."""
 _HEADER = struct.Struct("<III")
-
-
-class CorruptPrediction(Exception):
-    """A stored prediction does not read back as it was written; it has to be made again."""
-
-    def __init__(self, folder: Path, what: str):
-        super().__init__(f"prediction {folder} {what}: it is made again by the next run")
-        self.folder = folder
 
 
 @dataclass(frozen=True)
@@ -78,6 +73,7 @@ class PredictionWriter:
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
         self._file = open(self._partial / FRAMES, "wb")  # noqa: SIM115
+        self._count = open(self._partial / COUNT, "wb", buffering=0)  # noqa: SIM115
         self._index: list[tuple[int, int]] = []
 
     def __enter__(self) -> PredictionWriter:
@@ -85,6 +81,7 @@ class PredictionWriter:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._count.close()
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def add(self, frame: FrameMasks) -> None:
@@ -95,6 +92,7 @@ class PredictionWriter:
         self._file.write(record)
         self._index.append((self._file.tell(), zlib.crc32(record)))
         self.frames += 1
+        self._count.write(b".")
 
     def commit(self, manifest: Json) -> int:
         """Write the manifest, flush to disk and rename into place; returns the size in bytes."""
@@ -102,6 +100,8 @@ class PredictionWriter:
         os.fsync(self._file.fileno())
         size = self._file.tell()
         self._file.close()
+        self._count.close()
+        (self._partial / COUNT).unlink()
         # Through memory: on a full disk numpy's own writing to files raises a nameless error.
         index = io.BytesIO()
         np.save(index, np.asarray(self._index, np.int64).reshape(-1, 2))
@@ -117,6 +117,14 @@ class PredictionWriter:
         (self._partial / "manifest.json").write_text(json.dumps(whole, indent=1))
         put_in_place(self._partial, self.folder)
         return size
+
+
+def frames_so_far(folder: Path, token: str) -> int:
+    """How many frames the attempt with this token has written; 0 once its prediction is whole."""
+    try:
+        return (partial_path(folder, token) / COUNT).stat().st_size
+    except OSError:
+        return 0
 
 
 class Prediction:

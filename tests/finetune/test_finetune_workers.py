@@ -88,7 +88,7 @@ def assert_same_training(one, two):
 
 
 def test_two_workers_train_as_one(tmp_path):
-    networks = ("xmem", "tmo", "sam2")
+    networks = ("xmem", "sam2")  # TMO, by Ray Train, below
     multiprocessing.spawn(work, (tmp_path, networks), nprocs=2)
     for network in networks:
         train_here(TrainingJob(together(network), tmp_path / network, False, score))

@@ -30,11 +30,11 @@ def replace_a_node(folder: str) -> None:
     cluster = start_cluster(folder)
     signals = Path(folder) / "signals"
     signals.mkdir()
-    doomed = cluster.add_node(num_cpus=2)
+    doomed = cluster.add_node(num_cpus=1)
     done = itertools.count(1)
     plan = [
         lambda: cluster.remove_node(doomed, allow_graceful=False),
-        lambda: cluster.add_node(num_cpus=2),
+        lambda: cluster.add_node(num_cpus=1),
     ]
     nodes: dict[int, str] = {}
     ready: set[str] = set()
@@ -47,13 +47,13 @@ def replace_a_node(folder: str) -> None:
             (signals / ("first", "second", "third")[len(ready) - 1]).touch()
         elif entry["event"] == "Done" and entry["member"]:
             on_doomed = nodes[entry["worker"]] == doomed.node_id
-            if next(done) >= 8 and on_doomed and len(plan) == 2:
+            if next(done) >= 4 and on_doomed and len(plan) == 2:
                 plan.pop(0)()
         elif entry["event"] == "WorkerLost" and len(plan) == 1:
             plan.pop(0)()
 
-    videos = [f"wait-second-0.2-{i}" for i in range(24)]
-    videos += [f"wait-third-0.2-{i}" for i in range(12)]
+    videos = [f"wait-second-0.2-{i}" for i in range(12)]
+    videos += [f"wait-third-0.2-{i}" for i in range(6)]
     run(cluster, [MemberSpec("a")], videos, interfere, job=ToyJob(signals))
 
 
@@ -90,7 +90,7 @@ def grow(folder: str) -> None:
 def start_cluster(folder: str) -> Any:
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": 2, "include_dashboard": False, "temp_dir": folder}
+    head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": folder}
     return Cluster(initialize_head=True, head_node_args=head)
 
 

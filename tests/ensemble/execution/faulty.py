@@ -59,7 +59,7 @@ def eat() -> None:
 
 QUICK = {
     "backoff": 0.05, "backoff_cap": 0.2, "settle": 0.4, "barren": 2, "suspect": 2, "ladder": 1,
-    "deadline_floor": 4.0, "deadline_factor": 1000.0,
+    "deadline_floor": 2.0, "deadline_factor": 1000.0,
 }  # fmt: skip
 """Budgets with which the faults take seconds."""
 

@@ -7,21 +7,15 @@ import pytest
 
 from ensemble.execution.calls import MemberHolder, classify
 from ensemble.execution.inline import InlineExecutor
-from ensemble.execution.run_log import RunLog
 from ensemble.scheduling.messages import (
-    FINISH,
     Attempt,
-    Done,
     GiveUp,
     LogEntry,
-    Pair,
-    Run,
     Shape,
     Start,
 )
-from ensemble.storage.predictions import CorruptPrediction
 from mose import InputError
-from stseg.failures import Failure, FailureKind
+from stseg.failures import CorruptPrediction, Failure, FailureKind
 
 
 class OutOfMemoryError(RuntimeError):
@@ -87,19 +81,3 @@ def test_kinds_are_words_in_files_and_read_back():
     assert failure.sentence() == "x (a): too large"
     entry = LogEntry(GiveUp("a", "x", FailureKind.MEMORY, "too large", 4), decided=2.0)
     assert json.loads(json.dumps(entry.json()))["category"] == "memory"
-
-
-def test_a_log_says_what_begins_and_counts_frames(tmp_path, capsys):
-    log = RunLog(tmp_path / "events.jsonl", ["a", "b"], [Pair("a", "x", 1.0)], {"x": 7})
-    log(LogEntry(Start(1, "a", Shape()), decided=0.0))
-    log(LogEntry(Run(1, "a", "x", Attempt()), decided=1.0))
-    said = capsys.readouterr().err
-    assert "loading a into the first worker" in said
-    assert "a begins with video x, 7 frames" in said
-    log(LogEntry(Done(2.0, 1, 1.4, {}), member="a", video="x"))
-    log(LogEntry(Done(3.0, 1, 0.7, {}), member=FINISH, video="x"))
-    log.close()
-    assert "14/14" in capsys.readouterr().err
-    first, *_, last = map(json.loads, (tmp_path / "events.jsonl").read_text().splitlines())
-    assert (first["event"], first["pairs"]) == ("Plan", {"a": 1, "b": 0})
-    assert last["event"] == "End"

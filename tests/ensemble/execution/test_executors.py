@@ -110,11 +110,14 @@ def run_toy(
     on_event=None,
     limits=QUICK,
     job: ToyJob = ToyJob(),  # noqa: B008
+    workers: int = 1,
     **options,
 ) -> tuple[RunOutcome, list[dict]]:
-    specs = [MemberSpec(m) for m in members.split()] if isinstance(members, str) else members
+    """Run every member on every video; ``workers`` is the most that a named member gets."""
+    if isinstance(members, str):
+        members = [MemberSpec(name, max_workers=workers) for name in members.split()]
     costs = {v: COST_OF_HANGING if v.startswith("hang") else COST for v in videos}
-    pairs = [Pair(spec.name, video, costs[video]) for spec in specs for video in videos]
+    pairs = [Pair(spec.name, video, costs[video]) for spec in members for video in videos]
     log: list[dict] = []
 
     def listen(logged: LogEntry) -> None:
@@ -124,7 +127,7 @@ def run_toy(
             on_event(entry)
 
     executor = make_executor(name, job, **options)
-    return run_pairs(executor, Workload(specs, pairs, limits=limits), on_event=listen), log
+    return run_pairs(executor, Workload(members, pairs, limits=limits), on_event=listen), log
 
 
 SLEEPS = [f"sleep-0.05-{i}" for i in range(6)]
@@ -185,7 +188,7 @@ def test_killing_a_worker_repeats_its_pair_only(ray_session, tmp_path):
             (tmp_path / "killed").touch()
 
     videos = [f"wait-killed-0.0-{i}" for i in range(12)]
-    outcome, log = run_toy("ray", "a", videos, kill_once, job=ToyJob(tmp_path))
+    outcome, log = run_toy("ray", "a", videos, kill_once, job=ToyJob(tmp_path), workers=2)
     assert outcome.whole
     assert len(outcome.done) == 12
     lost = [e for e in log if e["event"] == "WorkerLost"]
@@ -208,7 +211,7 @@ def test_killing_and_hanging_pairs_are_given_up_and_the_rest_goes_on(ray_session
 
 
 def test_killing_all_workers_again_and_again_loses_nothing(ray_session):
-    """After every sixth pair: whatever was running is done again, and nobody is blamed."""
+    """After every third pair: whatever was running is done again, and nobody is blamed."""
     pids: dict[int, int] = {}
     done = 0
 
@@ -220,21 +223,21 @@ def test_killing_all_workers_again_and_again_loses_nothing(ray_session):
             pids.pop(entry["worker"], None)
         elif entry["event"] == "Done" and entry["member"]:
             done += 1
-            if done in (6, 12, 18):
+            if done in (3, 6, 9):
                 for pid in pids.values():
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
 
-    outcome, log = run_toy("ray", "a", [f"sleep-0.1-{i}" for i in range(30)], kill_all)
+    outcome, log = run_toy("ray", "a", [f"sleep-0.1-{i}" for i in range(15)], kill_all, workers=2)
     assert outcome.whole
-    assert len(outcome.done) == 30
-    assert outcome.counts["Done"] == 60, "each pair and each video once"
+    assert len(outcome.done) == 15
+    assert outcome.counts["Done"] == 30, "each pair and each video once"
     assert outcome.counts["WorkerLost"] >= 3
     assert {e["loss"] for e in log if e["event"] == "WorkerLost"} == {"died"}
 
 
 def test_a_member_whose_workers_die_at_their_start_is_taken_out(ray_session):
-    limits = RunLimits(backoff=0.05, backoff_cap=0.2, settle=0.4, barren=3)
+    limits = RunLimits(backoff=0.05, backoff_cap=0.2, settle=0.4, barren=2)
     outcome, _ = run_toy("ray", "a broken", SLEEPS, limits=limits)
     assert set(outcome.stopped) == {"broken"}
     assert set(outcome.finished) == set(SLEEPS)

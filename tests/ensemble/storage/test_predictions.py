@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from adapters.base import FrameMasks
 from adapters.expansion import Expansion
 from ensemble.storage.predictions import (
-    CorruptPrediction,
     Prediction,
     PredictionWriter,
     decode,
     encode,
     read_manifest,
 )
+from stseg.failures import CorruptPrediction
 
 HEIGHT, WIDTH = 60, 90
 
