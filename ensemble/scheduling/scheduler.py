@@ -12,8 +12,7 @@ given up the video is finished, on a worker without a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from ensemble.scheduling.demand import Demand
 from ensemble.scheduling.ledger import Ledger
 from ensemble.scheduling.messages import (
     Abort,
@@ -28,7 +27,6 @@ from ensemble.scheduling.messages import (
     Loaded,
     LoadFailed,
     Run,
-    Shape,
     Start,
     Stop,
     Tick,
@@ -60,11 +58,9 @@ class Scheduler:
         pools = {spec.name: Pool(spec, self._limits, quarantine) for spec in specs}
         self._pools = list(pools.values())
         self._finish = self._pools[-1]
-        self._members: dict[Shape, list[Pool]] = {}
-        for pool in self._pools[:-1]:
-            self._members.setdefault(pool.shape, []).append(pool)
         self._workers = Workforce(self._finish.shape, quarantine)
         self._ledger = Ledger(pools, self._limits, self._actions.append)
+        self._demand = Demand(self._pools, self._workers, self._ledger)
         self._ledger.enqueue(work.pairs, work.done)
 
     @property
@@ -228,7 +224,7 @@ class Scheduler:
         """Give work to idle workers, let those without work take over a member or end, and start
         others."""
         for shape, idle in self._workers.idle.items():
-            members = self._members.get(shape, [])
+            members = self._demand.of_shape(shape)
             able = self._workers.can_finish(shape)
             if (able and self._finish.waiting) or any(pool.waiting for pool in members):
                 for worker in list(idle.values()):
@@ -236,13 +232,13 @@ class Scheduler:
                     item = item or worker.pool.take()
                     if item is not None:
                         self._run(worker, item)
-            while idle and (pool := self._neediest(members)) is not None:
+            while idle and (pool := self._demand.neediest(members, self._now)) is not None:
                 self._take_over(next(reversed(idle.values())), pool)
-            while idle and self._is_surplus(shape):
+            while idle and self._demand.is_surplus(shape, self._now):
                 self._stop(next(reversed(idle.values())), "no work is left for it")
         if self._workers.pending:
             for worker in list(self._workers.pending.values()):
-                if not self._work_for(worker.shape):
+                if not self._demand.work_for(worker.shape):
                     self._stop(worker, "no work is left for it")
         self._start_workers()
 
@@ -264,45 +260,7 @@ class Scheduler:
         self._expect(self._due(worker))
 
     def _start_workers(self) -> None:
-        while True:
-            fitting = [
-                pool
-                for shape, pools in self._members.items()
-                if self._workers.has_room(shape)
-                for pool in pools
-            ]
-            if self._finish.waiting and self._workers.has_room(self._finish.shape):
-                fitting.append(self._finish)
-            pool = self._neediest(fitting)
-            if pool is None:
-                return
+        while (pool := self._demand.to_start(self._now)) is not None:
             worker = self._workers.hire(pool, self._now)
             self._actions.append(Start(worker.id, pool.spec.name, worker.shape))
             self._expect(self._due(worker))
-
-    def _neediest(self, pools: Iterable[Pool]) -> Pool | None:
-        """The pool with the most work per worker, among those that one more worker would help."""
-        wanting = [pool for pool in pools if pool.wants_worker(self._now)]
-        return max(wanting, key=Pool.need, default=None)
-
-    def _is_surplus(self, shape: Shape) -> bool:
-        """Whether an idle worker should go: to make room, or because nothing is left for it."""
-        wanted = {pool.shape for pool in self._pools if pool.wants_worker(self._now)}
-        for other in wanted - {shape}:
-            if not self._workers.has_room(other) and self._workers.has_room(other, idle_gone=True):
-                return True
-        if any(pool.queued for pool in self._members.get(shape, [])):
-            return False
-        idle = sum(len(workers) for workers in self._workers.idle.values())
-        return not self._workers.can_finish(shape) or idle > self._unfinished()
-
-    def _work_for(self, shape: Shape) -> bool:
-        """Whether anything is queued, or will be, for workers of this shape."""
-        if any(pool.queued for pool in self._members.get(shape, [])):
-            return True
-        return self._workers.can_finish(shape) and self._unfinished() > 0
-
-    def _unfinished(self) -> int:
-        """Videos of which finishing is neither running nor settled."""
-        pairs = sum(pool.queued + pool.running for pool in self._pools[:-1])
-        return self._ledger.open - pairs - self._finish.running

@@ -1,6 +1,7 @@
 """The parts of the scheduler by themselves: queues, workers, deaths, the ledger of videos."""
 
 from ensemble.scheduling.death_log import DeathLog
+from ensemble.scheduling.demand import Demand
 from ensemble.scheduling.ledger import Ledger
 from ensemble.scheduling.limits import RunLimits
 from ensemble.scheduling.messages import FINISH, Capacity, GiveUp, MemberSpec, Pair, Retry, Shape
@@ -88,3 +89,23 @@ def test_an_error_is_tried_again_within_its_budget():
         book.raised(item, "it cannot be done", now=0.0)
         book.release(now=1e6)
     assert [type(act) for act in told] == [Retry] * (LIMITS.errors - 1) + [GiveUp]
+
+
+def test_demand_goes_to_the_member_with_most_work_and_ends_with_it():
+    book, pools, _ = ledger(Pair("a", "x", 1.0), Pair("b", "x", 3.0), Pair("b", "y", 3.0))
+    workers = Workforce(Shape(), Quarantine())
+    demand = Demand([*pools.values()], workers, book)
+    assert demand.to_start(now=0.0) is None, "no room is known"
+    workers.capacity = Capacity(0.0, Shape(cpus=1))
+    assert demand.to_start(now=0.0) is pools["b"]
+    assert demand.work_for(Shape())
+    worker = workers.hire(pools["b"], now=0.0)
+    workers.up(worker, now=0.0)
+    workers.loaded(worker)
+    assert demand.to_start(now=0.0) is None, "the one core is taken"
+    assert not demand.is_surplus(Shape(), now=0.0)
+    while item := pools["b"].take() or pools["a"].take() or pools[FINISH].take():
+        item.pool.leave(item)
+        book.done(item, 1.0)
+    assert not demand.work_for(Shape())
+    assert demand.is_surplus(Shape(), now=0.0)
