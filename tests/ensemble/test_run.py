@@ -23,20 +23,37 @@ from selection.calibration import Calibration
 from stseg.files import file_digest
 
 
-@pytest.fixture
-def data(tmp_path):
-    root = tmp_path / "some data"
+def make_data(folder):
+    root = folder / "some data"
     for name, frames in (("a", 5), ("b", 7), ("one frame", 1)):
         make_video(root, name, frames)
     make_video(root, "late", 6, late=True)
     return root
 
 
-@pytest.fixture
-def config(tmp_path):
-    path = tmp_path / "c.yaml"
+def make_config(folder):
+    path = folder / "c.yaml"
     path.write_text(yaml.safe_dump({"members": MEMBERS}))
     return path
+
+
+@pytest.fixture
+def data(tmp_path):
+    return make_data(tmp_path)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return make_config(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """An undisturbed run over the same data."""
+    folder = tmp_path_factory.mktemp("calm")
+    run = arguments(make_data(folder), make_config(folder), folder / "run")
+    assert command.main(run) == 0
+    return folder / "run"
 
 
 def test_everything_is_written(data, config, tmp_path, capsys):
@@ -62,26 +79,23 @@ def test_everything_is_written(data, config, tmp_path, capsys):
     assert not list((out / "predictions").rglob("frames.bin"))
 
 
-def test_given_masks_are_written_verbatim(data, config, tmp_path):
-    out = tmp_path / "run"
-    command.main(arguments(data, config, out))
+def test_given_masks_are_written_verbatim(data, calm):
     for folder in ("masks", "pseudo-labels"):
-        first = read_mask(out / folder / "late" / "00000.png")
+        first = read_mask(calm / folder / "late" / "00000.png")
         np.testing.assert_array_equal(first, read_mask(data / "Annotations/late/00000.png"))
-        later = read_mask(out / folder / "late" / "00002.png")
+        later = read_mask(calm / folder / "late" / "00002.png")
         given = read_mask(data / "Annotations/late/00002.png")
         assert (later[given > 0] == 9).all()
         assert (later == 3).any()
 
 
-def test_results_do_not_depend_on_what_was_done_before(data, config, tmp_path):
-    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
-    command.main(arguments(data, config, whole))
+def test_results_do_not_depend_on_what_was_done_before(data, config, tmp_path, calm):
+    pieces = tmp_path / "pieces"
     command.main(arguments(data, config, pieces, "--videos", "b"))
-    assert set(contents(pieces)) < set(contents(whole))
+    assert set(contents(pieces)) < set(contents(calm))
     before = (pieces / "masks/b/00003.png").stat().st_mtime_ns
     command.main(arguments(data, config, pieces))
-    assert contents(pieces) == contents(whole)
+    assert contents(pieces) == contents(calm)
     assert (pieces / "masks/b/00003.png").stat().st_mtime_ns == before
 
 
@@ -98,9 +112,8 @@ def test_second_run_does_nothing_and_changed_options_do(data, config, tmp_path):
     assert json.loads((out / "selection/a.json").read_text())["fusion"] == "vote"
 
 
-def test_damaged_prediction_is_made_again_never_used(data, config, tmp_path):
-    calm, out = tmp_path / "calm", tmp_path / "run"
-    command.main(arguments(data, config, calm, "--keep-soft"))
+def test_damaged_prediction_is_made_again_never_used(data, config, tmp_path, calm):
+    out = tmp_path / "run"
     command.main(arguments(data, config, out, "--keep-soft"))
     path = out / "predictions/flow/a/frames.bin"
     damaged = bytearray(path.read_bytes())
@@ -129,10 +142,9 @@ run.main(sys.argv[2:])
 
 
 @pytest.mark.parametrize("events", [2, 8])
-def test_killed_driver_leaves_nothing_wrong(data, config, tmp_path, events):
+def test_killed_driver_leaves_nothing_wrong(data, config, tmp_path, calm, events):
     """After so many events; at random moments: `make soak`."""
-    calm, out = tmp_path / "calm", tmp_path / "killed"
-    command.main(arguments(data, config, calm))
+    out = tmp_path / "killed"
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(events), *arguments(data, config, out)],
         capture_output=True,
@@ -286,10 +298,9 @@ def test_help_imports_neither_torch_nor_ray():
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_killed_workers_leave_nothing_wrong(data, config, tmp_path, ray_session, monkeypatch):
+def test_killed_workers_leave_nothing_wrong(data, config, tmp_path, calm, ray_session, monkeypatch):
     """The first two workers, each as soon as it has work."""
-    calm, out = tmp_path / "calm", tmp_path / "killed"
-    command.main(arguments(data, config, calm))
+    out = tmp_path / "killed"
     pids, killed, log = {}, [], RunLog.__call__
 
     def killing(self, entry):

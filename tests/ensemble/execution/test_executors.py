@@ -200,7 +200,7 @@ def test_killing_a_worker_repeats_its_pair_only(ray_session, tmp_path):
 def test_killing_and_hanging_pairs_are_given_up_and_the_rest_goes_on(ray_session):
     """A deadline is a multiple of what was measured, by cost: a second for the one that hangs
     and says it is small, a hundred times as much for the others; on a busy machine all grow."""
-    limits = dataclasses.replace(QUICK, deadline_floor=1.0, deadline_factor=2000.0)
+    limits = dataclasses.replace(QUICK, suspect=2, deadline_floor=1.0, deadline_factor=2000.0)
     job = ToyJob(finishing=COST)
     outcome, _ = run_toy("ray", "a", [*SLEEPS, "kill-1", "hang-1"], limits=limits, job=job)
     assert {(g.video, g.category) for g in outcome.given_up} == {
@@ -237,7 +237,7 @@ def test_killing_all_workers_again_and_again_loses_nothing(ray_session):
 
 
 def test_a_member_whose_workers_die_at_their_start_is_taken_out(ray_session):
-    limits = RunLimits(backoff=0.05, backoff_cap=0.2, settle=0.4, barren=2)
+    limits = RunLimits(backoff=0.05, backoff_cap=0.2, settle=0.4, barren=3)
     outcome, _ = run_toy("ray", "a broken", SLEEPS, limits=limits)
     assert set(outcome.stopped) == {"broken"}
     assert set(outcome.finished) == set(SLEEPS)

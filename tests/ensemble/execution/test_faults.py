@@ -40,12 +40,16 @@ from mose import InputError
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    root = tmp_path / "data"
+def make_data(folder: Path) -> Path:
+    root = folder / "data"
     for name in ("a", "b", "c"):
         make_video(root, name, 5)
     return root
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return make_data(tmp_path)
 
 
 def arguments(data: Path, output: Path, *more: object, members: list = MEMBERS) -> list[str]:
@@ -64,11 +68,13 @@ def in_a_process(arguments: list[str], **options: object) -> subprocess.Complete
     )  # fmt: skip
 
 
-@pytest.fixture
-def calm(data: Path, tmp_path: Path) -> dict[str, str]:
-    """Hashes of what an undisturbed run writes."""
-    assert command.main(arguments(data, tmp_path / "calm", "--set", "output.report=false")) == 0
-    return contents(tmp_path / "calm")
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Hashes of what an undisturbed run over the same data writes."""
+    folder = tmp_path_factory.mktemp("calm")
+    run = arguments(make_data(folder), folder / "run", "--set", "output.report=false")
+    assert command.main(run) == 0
+    return contents(folder / "run")
 
 
 # Disks.
