@@ -19,8 +19,9 @@ from mose import InputError
 from mose.masks import read_mask, write_mask
 from selection.evidence import Evidence
 from selection.export import __main__ as command
-from selection.export import frame_weights, open_run_masks
+from selection.export import open_run_masks
 from selection.export.cvat import run_lengths, write_video
+from selection.export.training import frame_weights
 from selection.run_paths import page_name
 
 FRAMES, HEIGHT, WIDTH = 4, 33, 47
