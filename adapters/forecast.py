@@ -7,18 +7,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
-FRAME_MS: Mapping[str, float] = {
-    "xmem": 16.4, "cutie": 15.4, "livos": 16.8, "tmo": 14.8, "sam2": 25.3,
-    "flow": 0.1, "hold": 0.02, "folder": 0.03,
-}  # fmt: skip
-"""Milliseconds of a frame with one object on an A100: 61 and 65 frames a second are published of
-XMem and Cutie, 39.5 of SAM 2.1 large. LiVOS and TMO stand to Cutie as docs/performance.md has
-them on a CPU. The last three use no GPU, and were not measured."""
 
-USUAL_MS = 15.0
-"""For an adapter of which nothing is known: among the others."""
+class Basis(StrEnum):
+    """What a forecast rests on."""
+
+    MEASURED = "measured"
+    PUBLISHED = "published"
+    STATED = "stated"
+    """The member's configuration says it."""
+    ESTIMATED = "estimated"
+
+
+class Speed(NamedTuple):
+    """Milliseconds of a frame with one object, and where they come from."""
+
+    ms: float
+    basis: Basis
+
+
+GPU_SPEEDS: Mapping[str, Speed] = {
+    "xmem": Speed(16.4, Basis.PUBLISHED),
+    "cutie": Speed(15.4, Basis.PUBLISHED),
+    "livos": Speed(16.8, Basis.ESTIMATED),
+    "tmo": Speed(14.8, Basis.ESTIMATED),
+    "sam2": Speed(25.3, Basis.PUBLISHED),
+    "flow": Speed(0.1, Basis.ESTIMATED),
+    "hold": Speed(0.02, Basis.ESTIMATED),
+    "folder": Speed(0.03, Basis.ESTIMATED),
+}
+"""On an A100: 61, 65 and 39.5 frames a second are published of XMem, Cutie and SAM 2.1 large. LiVOS
+and TMO are taken to stand to Cutie as on a CPU. The last three use no GPU."""
+
+CPU_SPEEDS: Mapping[str, Speed] = {
+    **GPU_SPEEDS,
+    "xmem": Speed(1300, Basis.MEASURED),
+    "cutie": Speed(680, Basis.MEASURED),
+    "livos": Speed(740, Basis.MEASURED),
+    "tmo": Speed(650, Basis.MEASURED),
+    "sam2": Speed(11_000, Basis.ESTIMATED),
+}
+"""On two threads at 480 x 854, as docs/performance.md has them (`python -m benchmarks.networks`).
+SAM 2.1 large by its arithmetic: some 1.1e12 multiplications a frame (40.3e9 at 224 pixels are
+published of its image encoder), of which two cores do 1e11 a second."""
+
+USUAL_MS, USUAL_CPU_MS = 15.0, 700.0
+"""For an adapter of which nothing is known: among the others, on a GPU and on a CPU."""
 
 
 class VideoShape(NamedTuple):
@@ -30,10 +66,13 @@ class VideoShape(NamedTuple):
     frames: int
 
 
-def frame_cost(adapter: str, options: Mapping[str, object], stated: float | None = None) -> float:
-    """Milliseconds of a frame with one object on an A100, to compare members by.
+def frame_cost(
+    adapter: str, options: Mapping[str, object], device: str = "cuda", stated: float | None = None
+) -> Speed:
+    """The speed of the published network, to compare members on one device by.
 
-    stated   what the member's configuration says of one run; None: the adapter's usual
+    stated   milliseconds of one run on a GPU, by the member's configuration; None: the adapter's
+             usual
 
     Every run that is averaged counts, by the square of its scale.
     """
@@ -43,7 +82,16 @@ def frame_cost(adapter: str, options: Mapping[str, object], stated: float | None
     mirrored = any(options.get(name) for name in ("average_flip", "flip_aug"))
     if (options.get("flip") and adapter != "xmem") or mirrored:
         runs *= 2
-    return (FRAME_MS.get(adapter, USUAL_MS) if stated is None else stated) * runs
+    speeds, usual = (CPU_SPEEDS, USUAL_CPU_MS) if device == "cpu" else (GPU_SPEEDS, USUAL_MS)
+    speed = speeds.get(adapter, Speed(usual, Basis.ESTIMATED))
+    if stated is not None and device != "cpu":
+        speed = Speed(stated, Basis.STATED)
+    elif stated is not None:
+        # What is stated of a GPU says how a network stands to its adapter's usual one.
+        there = GPU_SPEEDS[adapter].ms if adapter in GPU_SPEEDS else USUAL_MS
+        basis = speed.basis if stated == there else Basis.ESTIMATED
+        speed = Speed(speed.ms * stated / there, basis)
+    return Speed(speed.ms * runs, speed.basis)
 
 
 @dataclass(frozen=True)
@@ -54,6 +102,7 @@ class Footprint:
     frame        bytes per pixel of the working size, for any number of objects
     each         bytes per pixel of the working size, for each object
     side         shorter side at which it works by default
+    basis        what the bytes per pixel rest on
     square       the working size is a square, whatever the video's shape
     key, value   channels of a memory token, and of what it holds for each object
     tokens       memory tokens beside those of whole frames
@@ -63,6 +112,7 @@ class Footprint:
     frame: float
     each: float
     side: int
+    basis: Basis
     square: bool = False
     key: int = 0
     value: int = 0
@@ -70,11 +120,11 @@ class Footprint:
 
 
 FOOTPRINTS: Mapping[str, Footprint] = {
-    "xmem": Footprint(238, 650, 200, side=480, key=64, value=512, tokens=10_000),
-    "cutie": Footprint(134, 560, 120, side=480, key=64, value=256),
-    "livos": Footprint(130, 870, 145, side=480),
-    "tmo": Footprint(400, 3340, 0, side=384, square=True),
-    "sam2": Footprint(856, 600, 100, side=1024, square=True),
+    "xmem": Footprint(238, 650, 200, 480, Basis.ESTIMATED, key=64, value=512, tokens=10_000),
+    "cutie": Footprint(134, 560, 120, 480, Basis.MEASURED, key=64, value=256),
+    "livos": Footprint(130, 870, 145, 480, Basis.MEASURED),
+    "tmo": Footprint(400, 3340, 0, 384, Basis.MEASURED, square=True),
+    "sam2": Footprint(856, 600, 100, 1024, Basis.ESTIMATED, square=True),
 }
 """Of Cutie, LiVOS and TMO from `python -m benchmarks.activations` on a CPU, 240 x 432 pixels. Of
 XMem with one object as well (848 bytes a pixel); how they divide is an estimate. Of SAM 2.1 large
@@ -98,7 +148,7 @@ def device_memory(
     """
     footprint = FOOTPRINTS.get(adapter)
     if footprint is None:
-        return 0 if adapter in FRAME_MS else None
+        return 0 if adapter in GPU_SPEEDS else None
     height, width = working_size(footprint, shape, options)
     pixels = height * width
     memory_option, usual = MEMORY_FRAMES.get(adapter, ("", 0))

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import contextlib
 
-from adapters.forecast import VideoShape, device_memory
+from adapters.forecast import FOOTPRINTS, VideoShape, device_memory
 from adapters.weights.catalogue import how_to_get, read_catalogue
 from adapters.weights.store import missing, resolve
 from ensemble.config import MemberConfig
-from ensemble.execution.setup import member_cost
+from ensemble.execution.setup import member_speed
 from ensemble.plan import Plan, calibration_notes
 from mose import InputError
 from mose.findings import lines as finding_lines
 from stseg.tables import format_table
 
-HEADS = ["member", "adapter", "to run", "whole", "% of cost", "GiB"]
+HEADS = ["member", "adapter", "to run", "whole", "% of cost", "by", "GiB", "by"]
+LEGEND = """\
+% of cost: share of the time of all members, by the speeds of the published networks on {device}.
+GiB: memory of {of} for one worker, on the video that takes most, beside its libraries.
+by: measured by this project, published by the authors, stated by the configuration, estimated."""
 
 
 def describe_plan(plan: Plan) -> str:
     """Videos, pairs, their share of the cost, the memory that members and finishing take."""
     units = sum(pair.units for pair in plan.pairs)
     members = plan.job.config.members
+    device = plan.job.config.execution.device
+    speeds = [member_speed(member, device) for member in members]
     costs = [
-        sum(pair.units for pair in plan.pairs if pair.member == member.name) * member_cost(member)
-        for member in members
+        sum(pair.units for pair in plan.pairs if pair.member == member.name) * speed.ms
+        for member, speed in zip(members, speeds, strict=True)
     ]
     rows = [
         [
@@ -32,9 +38,11 @@ def describe_plan(plan: Plan) -> str:
             str(sum(pair.member == member.name for pair in plan.pairs)),
             str(len(plan.whole[member.name])),
             f"{100 * cost / (sum(costs) or 1.0):.0f}",
+            speed.basis,
             in_gibibytes(largest_memory(plan, member)),
+            memory_basis(member.adapter),
         ]
-        for member, cost in zip(members, costs, strict=True)
+        for member, cost, speed in zip(members, costs, speeds, strict=True)
     ]
     table = format_table(HEADS, rows)
     sizes = [(video.height * video.width, name) for name, video in plan.inputs.items()]
@@ -46,8 +54,10 @@ def describe_plan(plan: Plan) -> str:
         f" {len(plan.inputs) - len(plan.finished)} to do, {len(plan.broken)} unusable",
         f"{len(plan.pairs)} pairs to run, {units / 1e9:.2f} Gpx (frames x objects x pixels)",
         table,
-        "cost and GiB are forecasts: time from published and measured speeds of the models, GiB of"
-        " the device for one worker on the video that takes most",
+        LEGEND.format(
+            device="two cores" if device == "cpu" else "a GPU (A100)",
+            of="the process" if device == "cpu" else "the device",
+        ),
         f"memory of finishing a video: about {finish:.0f} MiB above the interpreter"
         f" (largest frame: {largest[1]})",
     ]
@@ -74,6 +84,11 @@ def largest_memory(plan: Plan, member: MemberConfig) -> int | None:
         for video in plan.inputs.values()
     ]
     return max((forecast for forecast in forecasts if forecast is not None), default=None)
+
+
+def memory_basis(adapter: str) -> str:
+    """What the forecast of memory rests on; empty where there is none."""
+    return FOOTPRINTS[adapter].basis if adapter in FOOTPRINTS else ""
 
 
 def in_gibibytes(size: int | None) -> str:

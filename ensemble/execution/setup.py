@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from adapters.forecast import USUAL_MS, frame_cost
+from adapters.forecast import USUAL_MS, Speed, frame_cost
 from ensemble.config import MemberConfig, RunConfig
 from ensemble.execution.executor import Executor, make_executor
 from ensemble.job import RunJob
@@ -21,15 +21,15 @@ def specs_of(config: RunConfig) -> list[MemberSpec]:
             num_gpus=member.num_gpus if on_gpu else 0.0,
             memory=member.memory,
             max_workers=member.max_workers,
-            seconds_per_unit=MemberSpec.seconds_per_unit * member_cost(member) / USUAL_MS,
+            seconds_per_unit=MemberSpec.seconds_per_unit * member_speed(member).ms / USUAL_MS,
         )
         for member in config.members
     ]
 
 
-def member_cost(member: MemberConfig) -> float:
+def member_speed(member: MemberConfig, device: str = "cuda") -> Speed:
     """What a frame of a member is expected to cost, to compare members by."""
-    return frame_cost(member.adapter, member.options, member.cost)
+    return frame_cost(member.adapter, member.options, device, member.cost)
 
 
 def executor_of(config: RunConfig, job: RunJob) -> Executor:

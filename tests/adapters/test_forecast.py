@@ -6,26 +6,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.forecast import FOOTPRINTS, FRAME_MS, VideoShape, device_memory, frame_cost
+from adapters.forecast import (
+    CPU_SPEEDS,
+    FOOTPRINTS,
+    GPU_SPEEDS,
+    Basis,
+    VideoShape,
+    device_memory,
+    frame_cost,
+)
 from adapters.registry import BUILT_IN
 
 sides = st.integers(100, 2000)
 
 
 def test_every_adapter_has_a_speed_and_those_with_a_network_a_footprint():
-    assert set(FRAME_MS) == set(BUILT_IN)
+    assert set(GPU_SPEEDS) == set(CPU_SPEEDS) == set(BUILT_IN)
     assert set(BUILT_IN) - set(FOOTPRINTS) == {"flow", "hold", "folder"}
     assert device_memory("hold", VideoShape(1080, 1920, 3, 100), {}) == 0
     assert device_memory("elsewhere", VideoShape(1080, 1920, 3, 100), {}) is None
 
 
 def test_runs_that_are_averaged_cost_what_they_are():
-    once = frame_cost("cutie", {})
-    assert frame_cost("cutie", {"flip": True}) == 2 * once
-    assert frame_cost("cutie", {"scales": (1.0, 2.0)}) == 5 * once
+    once = frame_cost("cutie", {}).ms
+    assert frame_cost("cutie", {"flip": True}).ms == 2 * once
+    assert frame_cost("cutie", {"scales": (1.0, 2.0)}).ms == 5 * once
     assert frame_cost("xmem", {"flip": True}) == frame_cost("xmem", {})
-    assert frame_cost("xmem", {"average_flip": True}) == 2 * frame_cost("xmem", {})
-    assert frame_cost("sam2", {}, 11.0) == 11.0
+    assert frame_cost("xmem", {"average_flip": True}).ms == 2 * frame_cost("xmem", {}).ms
+
+
+def test_a_forecast_says_what_it_rests_on():
+    assert frame_cost("cutie", {}).basis is Basis.PUBLISHED
+    assert frame_cost("cutie", {}, "cpu").basis is Basis.MEASURED
+    assert frame_cost("elsewhere", {}).basis is Basis.ESTIMATED
+    stated = frame_cost("sam2", {}, "cuda", 11.0)
+    assert stated == (pytest.approx(11.0), Basis.STATED)
+    assert frame_cost("sam2", {}, "cpu", 25.3) == frame_cost("sam2", {}, "cpu")
+    there, usual = frame_cost("sam2", {}, "cpu", 11.0), frame_cost("sam2", {}, "cpu")
+    assert there.basis is Basis.ESTIMATED
+    assert there.ms / usual.ms == pytest.approx(11.0 / frame_cost("sam2", {}).ms)
 
 
 @pytest.mark.parametrize("adapter", FOOTPRINTS)

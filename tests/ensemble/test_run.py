@@ -260,14 +260,11 @@ def test_dry_run_says_which_weights_are_missing(data, tmp_path, capsys, monkeypa
     assert command.main(arguments(data, path, tmp_path / "run", "--dry-run")) == 0
     printed = capsys.readouterr().out
     rows = {line.split()[0]: line.split() for line in printed.splitlines() if line.strip()}
-    assert [rows[n][4] for n in ("xmem", "cutie", "sam2-tiny", "demo-tmo")] == [
-        "25",
-        "24",
-        "50",
-        "1",
-    ]
-    assert float(rows["xmem"][5]) > float(rows["demo-tmo"][5]) > 0
-    assert "forecasts" in printed
+    names = ("xmem", "cutie", "sam2-tiny", "demo-tmo")
+    assert [int(rows[name][4]) for name in names] == [8, 4, 88, 0]
+    assert [rows[name][5] for name in names] == ["measured", "measured", "estimated", "estimated"]
+    assert float(rows["xmem"][6]) > float(rows["demo-tmo"][6]) > 0
+    assert [rows[name][7] for name in names] == ["estimated", "measured", "estimated", "measured"]
     assert "weights that are not here yet: xmem, cutie-base-mega, sam2.1-hiera-tiny" in printed
     assert "python -m adapters.weights fetch xmem cutie-base-mega sam2.1-hiera-tiny" in printed
 

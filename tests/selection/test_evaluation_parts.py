@@ -32,7 +32,7 @@ def test_a_plan_leaves_out_what_the_protocol_does(tmp_path):
         write(tmp_path / "gt", video, ("00000", "00001", "00002"))
     write(tmp_path / "pred", "a", ("00000", "00001", "00002"))
     places = tmp_path / "pred", tmp_path / "gt"
-    with pytest.raises(InputError, match="video b .* is not in"):
+    with pytest.raises(InputError, match=r"video b .* is not in"):
         plan(*places, protocol_named("davis"))
     (task,), notes = plan(*places, protocol_named("davis"), EvaluationScope(partial=True))
     assert (task.video, task.frames) == ("a", ("00001.png",))
