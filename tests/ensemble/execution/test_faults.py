@@ -225,6 +225,15 @@ with held(sys.argv[1]):
 """
 
 
+def files_of_a_run(out: Path) -> dict[Path, object]:
+    """When each was written; of the lease, which its holder touches now and then, what it says."""
+    return {
+        path: path.read_text() if path.name == lease.LEASE else path.stat().st_mtime_ns
+        for path in out.rglob("*")
+        if path.is_file()
+    }
+
+
 @pytest.mark.parametrize("more", [(), ("--overwrite",)])
 def test_second_driver_is_refused_and_touches_nothing(data, tmp_path, more):
     out = tmp_path / "run"
@@ -235,12 +244,11 @@ def test_second_driver_is_refused_and_touches_nothing(data, tmp_path, more):
     )  # fmt: skip
     try:
         assert first.stdout.readline() == "held\n"
-        before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+        before = files_of_a_run(out)
         second = in_a_process(arguments(data, out, *more))
         assert second.returncode == 2
         assert second.stderr.startswith(f"error: run {out} is being worked on by process")
-        after = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
-        assert after == before
+        assert files_of_a_run(out) == before
     finally:
         os.kill(first.pid, signal.SIGKILL)
         first.communicate()
