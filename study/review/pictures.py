@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ensemble.fusion.frame_loop import with_given
-from ensemble.storage.predictions import CorruptPrediction, Prediction
+from ensemble.storage.predictions import Prediction
 from ensemble.storage.run_directory import RunDirectory
 from mose import Video
 from mose.masks import read_mask
@@ -22,6 +22,7 @@ from selection.record import SelectionRecord
 from selection.report.stills import frame_path, shrink
 from selection.selectors import Choice, compose
 from stseg.errors import InputError
+from stseg.failures import CorruptPrediction
 
 QUALITY = 85
 """Of the JPEGs that are made here."""
