@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mose.masks import write_mask
-from selection.evaluate.inputs import EvaluationScope, MaskFiles, plan
+from selection.evaluate.inputs import EvaluationScope, Request, plan
+from selection.evaluate.masks import MaskFiles
 from selection.evaluate.result import OVERALL, Evaluation
 from selection.metrics.protocols import protocol_named
 from stseg.errors import InputError
@@ -33,12 +34,12 @@ def test_a_plan_leaves_out_what_the_protocol_does(tmp_path):
     write(tmp_path / "pred", "a", ("00000", "00001", "00002"))
     places = tmp_path / "pred", tmp_path / "gt"
     with pytest.raises(InputError, match=r"video b .* is not in"):
-        plan(*places, protocol_named("davis"))
-    (task,), notes = plan(*places, protocol_named("davis"), EvaluationScope(partial=True))
+        plan(Request(*places, protocol_named("davis")))
+    (task,), notes = plan(Request(*places, protocol_named("davis"), EvaluationScope(partial=True)))
     assert (task.video, task.frames) == ("a", ("00001.png",))
     assert "left out" in notes[0]
     scope = EvaluationScope(all_frames=True, partial=True)
-    (task,), _ = plan(*places, protocol_named("vos-benchmark"), scope)
+    (task,), _ = plan(Request(*places, protocol_named("vos-benchmark"), scope))
     assert len(task.frames) == 3
 
 
