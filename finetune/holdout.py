@@ -14,6 +14,7 @@ from finetune.data.sources import open_labelled, select_videos
 from finetune.recipe import TrainingRecipe, ValidationOptions
 from finetune.workers import WorkerGroup
 from mose import InputError, Video
+from mose.masks import VOID
 from mose.synthetic import make_clip
 from selection.metrics import VideoScorer
 
@@ -76,6 +77,6 @@ def video_score(predicted: list[np.ndarray], true: list[np.ndarray]) -> float:
     """Mean J&F of the objects of a video, in [0, 1], as DAVIS counts."""
     scorer = VideoScorer("davis")
     for prediction, truth in zip(predicted, true, strict=True):
-        scorer.add(prediction, truth)
+        scorer.add(np.where(truth == VOID, 0, prediction).astype(np.uint8), truth)
     objects = [scores["J&F"] or 0.0 for scores in scorer.scores().values() if scores is not None]
     return fmean(objects) if objects else 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
@@ -11,15 +13,27 @@ from finetune.training_options import LossOptions
 from finetune.unroll.base import Predictions
 from mose import InputError
 
+SURE = 30.0
+"""Log-odds of the background where labels are to be ignored: its loss there is 0 in float32."""
+
 
 def total_loss(
-    predictions: Predictions, options: LossOptions, done: float
+    predictions: Predictions, options: LossOptions, done: float, ignore: Tensor | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum and the unweighted terms that have a weight.
 
-    done   share of the schedule that is over, in [0, 1]
+    done     share of the schedule that is over, in [0, 1]
+    ignore   ``(B, F, H, W) bool``: where the labels do not say what is there. Every loss takes the
+             prediction for right there, so that nothing is learnt; whether an object of which
+             nothing else is to be seen is there is not asked either
     """
-    masks, valid = predictions.masks.flatten(0, 1), predictions.valid.flatten(0, 1)
+    valid = predictions.valid.flatten(0, 1)
+    seen = torch.ones_like(valid)
+    if ignore is not None:
+        unknown = ignore.flatten(0, 1).flatten(1).any(1, keepdim=True)
+        seen = ~unknown | (predictions.masks.flatten(0, 1).amax((-2, -1)) > 0)
+        predictions = _without(predictions, ignore)
+    masks = predictions.masks.flatten(0, 1)
     odds = predictions.odds.flatten(0, 1)
     # Of the log-odds of exclusive masks, a softmax makes probabilities that add up to 1.
     soft = odds.softmax(1)[:, 1:]
@@ -38,7 +52,7 @@ def total_loss(
         terms["mask_iou"] = losses.mask_iou(predicted, soft, masks, valid)
     if options.object_score:
         scores = _needed(predictions.score, "object_score").flatten(0, 1)
-        terms["object_score"] = losses.object_score(scores, masks.amax((-2, -1)) > 0, valid)
+        terms["object_score"] = losses.object_score(scores, masks.amax((-2, -1)) > 0, valid & seen)
     if options.similarity:
         terms["similarity"] = _similarity(predictions)
     if options.auxiliary:
@@ -58,6 +72,26 @@ def total_loss(
     if not weighted:
         raise InputError("every weight of the recipe's loss is 0: give one of them a weight")
     return torch.stack(weighted).sum(), terms
+
+
+def _without(predictions: Predictions, ignore: Tensor) -> Predictions:
+    """Predictions that are those of the background where the labels do not say what is there."""
+    background = torch.full_like(predictions.odds, -SURE)
+    background[:, :, 0] = SURE
+    hidden = ignore[:, :, None]
+
+    def small(planes: Tensor) -> Tensor:
+        share = area_downsample(hidden.float().flatten(0, 1), hidden.shape[-1] // planes.shape[-1])
+        return share.unflatten(0, hidden.shape[:2]) > 0
+
+    matched = predictions.matched
+    return dataclasses.replace(
+        predictions,
+        odds=torch.where(hidden, background, predictions.odds),
+        masks=predictions.masks.masked_fill(hidden, 0),
+        aux=tuple(a.masked_fill(small(a), -SURE) for a in predictions.aux),
+        matched=None if matched is None else matched.masked_fill(small(matched), 0),
+    )
 
 
 def as_labels(masks: Tensor) -> Tensor:

@@ -287,7 +287,8 @@ class Trainer:
             inputs = UnrollInputs(clips, recipe.unroll, recipe.seed + number, matching)
             predictions = unroll(recipe.network, self.network, inputs)
         with torch.autocast(kind, enabled=False):
-            loss, terms = total_loss(predictions, recipe.loss, self.step / recipe.steps)
+            ignore = None if clips.ignore is None else clips.ignore[:, 1:]
+            loss, terms = total_loss(predictions, recipe.loss, self.step / recipe.steps, ignore)
         (loss / recipe.accumulate).backward()
         return {name: value.item() for name, value in {"loss": loss, **terms}.items()}
 

@@ -25,7 +25,7 @@ from mose.boards.checks import (
 )
 from mose.boards.mose import BOARD as MOSE
 from mose.boards.opening import open_board_dataset
-from mose.check_dataset import video_findings
+from mose.check_dataset import passed_over, video_findings
 from mose.dataset import Dataset
 from mose.findings import Finding, Report
 from mose.layout import is_dataset, split_folders
@@ -104,7 +104,7 @@ def check_results(
 
 def check_dataset(dataset: Dataset, processes: int | None = None) -> Report:
     """Check the frames and given masks of a data set."""
-    findings = [*dataset.notes]
+    findings = [*dataset.notes, *passed_over(dataset)]
     findings += _over_videos(partial(video_findings, dataset), dataset.videos, processes)
     subject = f"data set {dataset.name} ({dataset.split})"
     return Report(subject, len(dataset), tuple(findings))

@@ -9,7 +9,7 @@ from mose.dataset import Dataset
 from mose.findings import Finding
 from mose.meta import VideoMeta
 from mose.palette import values
-from mose.readers.folder import list_folder
+from mose.readers.folder import leftover, list_folder
 from mose.readers.images import image_size, opened, read_frame
 from mose.results import PNG_END, judge_mask
 from mose.video import Video
@@ -17,6 +17,30 @@ from stseg.errors import InputError
 
 FILE_ENDS = {"JPEG": b"\xff\xd9", "PNG": PNG_END}
 """The last bytes of a complete image file."""
+
+
+def passed_over(dataset: Dataset) -> list[Finding]:
+    """What lies beside the videos and is passed over: what systems leave, masks of no video."""
+    everything = {Path(entry.name).stem for entry in dataset.images.iterdir()}
+    everything |= {entry.name for entry in dataset.images.iterdir()}
+    findings = _leftovers(dataset.images, None)
+    for folder in dataset.annotations:
+        findings += _leftovers(folder, None)
+        for entry in sorted(folder.iterdir()):
+            known = {entry.name, entry.stem} if entry.is_file() else {entry.name}
+            if not leftover(entry.name) and not known & everything:
+                sentence = f"{entry} belongs to no video of {dataset.images}: it is not used"
+                findings.append(Finding("stray-file", sentence, None, entry.name))
+    return findings
+
+
+def _leftovers(folder: Path, video: str | None) -> list[Finding]:
+    entries = [(entry.name, leftover(entry.name)) for entry in sorted(folder.iterdir())]
+    return [
+        Finding("leftover", f"{folder / name} is passed over: {why}", video, name)
+        for name, why in entries
+        if why is not None
+    ]
 
 
 def video_findings(dataset: Dataset, name: str) -> list[Finding]:
@@ -30,6 +54,9 @@ def video_findings(dataset: Dataset, name: str) -> list[Finding]:
     except InputError as error:
         return [Finding("video", str(error), name)]
     findings: list[Finding] = []
+    for folder in (dataset.images / name, *(masks / name for masks in dataset.annotations)):
+        findings += _leftovers(folder, name) if folder.is_dir() else []
+    passed = len(findings)
     if (dataset.images / name).is_dir():
         for path in list_folder(dataset.images / name, "frame", name).paths:
             findings += _frame_findings(path, name, size)
@@ -39,7 +66,7 @@ def video_findings(dataset: Dataset, name: str) -> list[Finding]:
         mask, wrong = judge_mask(path.read_bytes(), str(path), name, size, binary=binary)
         findings += wrong
         ids |= set(values(mask)) - {0} if mask is not None else set()
-    findings += _prompt_findings(video, ids, readable=not findings)
+    findings += _prompt_findings(video, ids, readable=len(findings) == passed)
     return [*findings, *_meta_findings(dataset, video)]
 
 

@@ -48,6 +48,7 @@ RULES = {
     "per-object": (NOTE, "videos have masks in one folder per object"),
     "frame-kinds": (NOTE, "videos have frames of two kinds"),
     "gap": (NOTE, "videos lack frames between others"),
+    "leftover": (NOTE, "entries are passed over"),
     "box": (NOTE, "boxes were made masks"),
     "movie": (NOTE, "videos are movie files"),
     "dot-slash": (NOTE, "names in the zip are written in an unusual way"),

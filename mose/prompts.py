@@ -122,10 +122,16 @@ class Prompts(Mapping[int, np.ndarray]):
         return tuple(given.path for masks in files for given in masks)
 
     @property
+    def object_folders(self) -> dict[int, str]:
+        """Object -> the folder of its masks, where they lie in one folder per object."""
+        files = (mask for mask in self._masks.values() if isinstance(mask, tuple))
+        every = (given for masks in files for given in masks)
+        return {g.object_id: g.path.parent.name for g in every if g.object_id is not None}
+
+    @property
     def per_object(self) -> bool:
         """Whether the masks lie in one folder per object."""
-        files = (mask for mask in self._masks.values() if isinstance(mask, tuple))
-        return any(given.object_id is not None for masks in files for given in masks)
+        return bool(self.object_folders)
 
     def source(self, index: int) -> str:
         """Where the mask of frame ``index`` comes from, for messages."""

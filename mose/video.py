@@ -279,12 +279,10 @@ class Video:
         notes = [*self._notes]
         if not self.prompts.paths():
             return tuple(notes)
-        first = self.prompts.source(next(iter(self.prompts.stored_values), 0))
         if self.prompts.per_object:
-            sentence = (
-                f"video {self.name} has its masks in one folder per object: {first} is that of an"
-                " object of its folder's number (one more where they begin at 0)"
-            )
+            folders = self.prompts.object_folders.items()
+            told = ", ".join(f"{object_id} in {name}" for object_id, name in folders)
+            sentence = f"video {self.name} has one folder of masks per object: object {told}"
             notes.append(Finding("per-object", sentence, self.name))
         elif self.prompts.meaning is MaskMeaning.ONE_OBJECT:
             sentence = (

@@ -33,6 +33,10 @@ def list_videos(images: Path, listed: Path | None) -> VideoFolders:
         if entry.is_dir():
             folders.add(entry.name)
         elif entry.is_file() and name.suffix.lower() in MOVIE_SUFFIXES:
+            if name.stem in movies:
+                used = movies[name.stem]
+                sentence = f"movie {images / entry.name} has the name of {used}, which is used"
+                notes.append(Finding("stray-file", sentence, name.stem, entry.name))
             movies.setdefault(name.stem, entry.name)
         else:
             gone = (

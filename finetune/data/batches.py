@@ -27,6 +27,7 @@ from finetune.data.augment import augment
 from finetune.data.compose import compose_clip
 from finetune.data.sources import ClipSource
 from mose import InputError
+from mose.masks import VOID
 
 LEAST_PIXELS = 16
 """An object with fewer pixels in the first frame cannot be learnt from."""
@@ -43,6 +44,7 @@ class ClipBatch:
     valid      ``(B, N) bool``: there is such an object, and it is in the first frame
     pictures   ``(B, T, 3, H, W)`` pictures of the flow like frames, or None
     first      place of the first clip in the batch of which these are a worker's share
+    ignore     ``(B, T, H, W) bool``: what is there is not known (255 in the labels); None: nothing
     """
 
     frames: Tensor
@@ -50,6 +52,7 @@ class ClipBatch:
     valid: Tensor
     pictures: Tensor | None = None
     first: int = 0
+    ignore: Tensor | None = None
 
     @property
     def length(self) -> int:
@@ -64,6 +67,7 @@ class ClipBatch:
             self.valid.to(device),
             pictures,
             self.first,
+            None if self.ignore is None else self.ignore.to(device),
         )
 
 
@@ -89,18 +93,26 @@ class BatchMaker:
         clips = []
         for index in range(self.first, self.first + self.size):
             clips.append(self._drawn(np.random.default_rng([self.seed, number, index])))
-        frames, masks, valid, pictures = (torch.stack(part) for part in zip(*clips, strict=True))
-        return ClipBatch(frames, masks, valid, pictures if self.pictures else None, self.first)
+        parts = (torch.stack(part) for part in zip(*clips, strict=True))
+        frames, masks, valid, ignore, pictures = parts
+        return ClipBatch(
+            frames,
+            masks,
+            valid,
+            pictures if self.pictures else None,
+            self.first,
+            ignore if ignore.any() else None,
+        )
 
-    def _drawn(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _drawn(self, rng: np.random.Generator) -> tuple[Tensor, ...]:
         """Draw a clip with an object to follow; it is drawn again if augmentation pushed all
         objects out."""
         for _ in range(ATTEMPTS):
             clip = compose_clip(self.source(rng), partial(self.source, rng), self.augmentation, rng)
-            images, masks, valid = self._clip(*clip, rng)
+            images, masks, valid, ignore = self._clip(*clip, rng)
             if valid.any():
                 pictures = flow_pictures(images) if self.pictures else torch.zeros(0)
-                return images, masks, valid, pictures
+                return images, masks, valid, ignore, pictures
         raise InputError(
             f"no clip whose first frame shows {LEAST_PIXELS} pixels of an object was found in"
             f" {ATTEMPTS} attempts: weaken augment, or give data with larger objects"
@@ -108,17 +120,17 @@ class BatchMaker:
 
     def _clip(
         self, frames: np.ndarray, labels: np.ndarray, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         images = torch.tensor(frames).permute(0, 3, 1, 2).float() / 255
         images, ids = augment(images, torch.tensor(labels), self.augmentation, rng)
         first = np.bincount(ids[0].flatten().numpy(), minlength=256)
-        seen = [i for i in range(1, 255) if first[i] >= LEAST_PIXELS]
+        seen = [i for i in range(1, VOID) if first[i] >= LEAST_PIXELS]
         chosen = rng.permutation(seen)[: self.objects]
         masks = torch.zeros(len(ids), self.objects, *ids.shape[1:])
         for position, object_id in enumerate(chosen):
             masks[:, position] = ids == int(object_id)
         valid = torch.arange(self.objects) < len(chosen)
-        return images, masks, valid
+        return images, masks, valid, ids == VOID
 
 
 def flow_pictures(images: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ def occlude_object(clip: Clip, texture: np.ndarray, rng: np.random.Generator) ->
     frames, labels = clip
     length, height, width = labels.shape
     meeting = int(rng.integers(1, length))
-    rows, columns = np.nonzero(labels[meeting])
+    rows, columns = np.nonzero((labels[meeting] > 0) & (labels[meeting] != VOID))
     chosen = int(rng.integers(max(len(rows), 1)))
     met = np.array([columns[chosen], rows[chosen]]) if len(rows) else np.array([width, height]) / 2
     side = min(height, width)

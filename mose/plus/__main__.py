@@ -18,7 +18,7 @@ the sources, any subset:
   --youtube-vis DIR        train.json, train/JPEGImages/<video>/
 
 the output:
-  JPEGImages/<source>_<video>/00000.jpg   Annotations/<source>_<video>/00000.png  ids 1..N
+  JPEGImages/<source>_<video>/00000.jpg  Annotations/<source>_<video>/00000.png  ids 1..N, 255 void
   moseplus.txt   clips in it             clips.csv      every clip, its measures, in or out, why
   broken.csv     clips that cannot be read              LICENCES.txt
 

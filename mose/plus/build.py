@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mose.masks import read_mask, write_mask
+from mose.masks import VOID, object_ids, read_mask, write_mask
 from mose.plus.choose import Decision, MeasuredClip, PlusConfig, choose, read_guards
 from mose.plus.clip import BrokenClip, SourceClip, number_objects
 from mose.plus.measures import MEASURED, Measures, measure
@@ -122,18 +122,20 @@ def clip_names(clips: Sequence[SourceClip]) -> list[str]:
 def write_clip(clip: SourceClip, out: Path, name: str, longest_side: int) -> None:
     """Write one clip in MOSE layout, completely or not at all; the frames are written last.
 
-    Ids become 1..N; frames are renumbered from 00000; leading frames without any object are
-    left out. A JPEG that is not resized is linked, and so is a mask that does not change.
+    Ids become 1..N, and 255 stays what is to be ignored; frames are renumbered from 00000;
+    leading frames without any object are left out. A JPEG that is not resized is linked, and so
+    is a mask that does not change.
     """
     numbers = number_objects(clip)
     table = np.zeros(256, np.uint8)
     for object_id, number in numbers.items():
         table[object_id] = number
+    table[VOID] = VOID
     with appearing_in(out, ("Annotations", "JPEGImages"), name) as partial:
         started = 0
         for index in range(len(clip)):
             ids = clip.mask(index)
-            if not started and not ids.any():
+            if not started and not object_ids(ids):
                 continue
             size = scaled_size(ids.shape, longest_side)
             stem = f"{started:05d}"

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mose.palette import VOID, object_ids, values
+from mose.palette import object_ids, values
 from mose.plus.rle import Segmentation, decode
 from mose.readers.images import image_size
 from mose.readers.masks import check_ids, read_mask
@@ -36,7 +36,8 @@ class SourceClip:
     source   mose, burst, ovis, youtube-vis or davis
     name     in its source
     frames   image files, in order; every one is annotated
-    masks    ``masks[t]`` is ``(H, W) uint8`` in the source's ids (at most 254)
+    masks    ``masks[t]`` is ``(H, W) uint8`` in the source's ids (at most 254), and 255 where it
+             is to be ignored
     notes    what was dropped while reading, in words
     """
 
@@ -77,20 +78,24 @@ class BrokenClip:
 
 @dataclass(frozen=True)
 class PngMasks:
-    """Masks in palette PNGs, all read with one meaning; what is to be ignored is background."""
+    """Masks in palette PNGs, all read with one meaning; what is to be ignored stays 255.
+
+    ignores   whether the rest of the source uses 255 for what is to be ignored
+    """
 
     paths: tuple[Path, ...]
+    ignores: bool = False
 
     @cached_property
     def meaning(self) -> MaskMeaning:
-        return meaning_of(values(read_mask(path)) for path in self.paths)
+        stored = (values(read_mask(path)) for path in self.paths)
+        return meaning_of(stored, lambda: self.ignores)
 
     def __getitem__(self, index: int) -> np.ndarray:
         raw = read_mask(self.paths[index])
         present = values(raw)
         check_ids(raw, self.paths[index], present)
-        ids = self.meaning.ids(raw) if undecided(present) else raw
-        return np.where(ids == VOID, 0, ids).astype(np.uint8) if VOID in present else ids
+        return self.meaning.ids(raw) if undecided(present) else raw
 
     def path(self, index: int) -> Path | None:
         return self.paths[index]

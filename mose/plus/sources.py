@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from mose.dataset import Dataset, open_dataset
+from mose.palette import values
 from mose.plus.clip import MAX_OBJECTS, BrokenClip, PngMasks, SourceClip, TrackMasks
 from mose.readers.folder import list_folder
 from mose.readers.images import image_size
+from mose.readers.masks import read_mask
+from mose.readers.meaning import undecided
 from stseg.errors import InputError
 from stseg.files import Json
 from stseg.text import read_json
@@ -62,7 +65,10 @@ def _png_clip(source: str, dataset: Dataset, name: str) -> SourceClip:
         notes.append(f"cut to frames {start}..{stop - 1} of {whole}: the rest has no mask")
     kept = frames.files[start:stop]
     chosen = tuple(masks[file.number] for file in kept)
-    return SourceClip(source, name, tuple(f.path for f in kept), PngMasks(chosen), tuple(notes))
+    # Whether the rest of the source says what 255 means is asked only where this clip does not.
+    open_question = bool(chosen) and undecided(values(read_mask(chosen[0])))
+    pngs = PngMasks(chosen, open_question and dataset.ignores)
+    return SourceClip(source, name, tuple(f.path for f in kept), pngs, tuple(notes))
 
 
 def _guarded(source: str, name: str, make: Callable[[], SourceClip]) -> SourceClip | BrokenClip:

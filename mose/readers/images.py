@@ -120,6 +120,8 @@ def image_size(path: str | Path, kind: str = "frame") -> tuple[int, int]:
     with opened(path, path, kind) as image:
         turned = _late_png_orientation(path) if _may_come_late(image) else orientation(image)
         size = image.height, image.width
+        if image.format == "TIFF":  # Pillow turns it itself, its size too
+            return size
     return size[::-1] if turned in SIDEWAYS else size
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -49,15 +50,15 @@ class NameList:
         known = {name: name for name in names}
         folded: dict[str, list[str]] = {}
         for name in names:
-            folded.setdefault(name.casefold(), []).append(name)
+            folded.setdefault(_plain(name), []).append(name)
         meant: list[str] = []
         nowhere: list[str] = []
         otherwise: list[tuple[str, str]] = []
-        for entry in self.entries:
+        for entry in (part for whole in self.entries for part in _several(whole, known)):
             readings = list(candidates(entry))
             exact = next((known[r] for r in readings if r in known), None)
             if exact is None:
-                near = next((folded[f] for r in readings if (f := r.casefold()) in folded), [])
+                near = next((folded[f] for r in readings if (f := _plain(r)) in folded), [])
                 if len(near) == 1:
                     exact = near[0]
                     otherwise.append((entry, exact))
@@ -102,6 +103,22 @@ def candidates(entry: str) -> Iterable[str]:
             if name and name not in seen:
                 seen.add(name)
                 yield name
+
+
+def _plain(name: str) -> str:
+    """A name without what systems write in different ways: case, and how accents are composed."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _several(entry: str, known: Collection[str]) -> list[str]:
+    """The entries in a line that holds several, each of which means a known name."""
+    text = unquoted(entry)
+    if not any(reading in known for reading in _path_readings(text)):
+        for separator in ("\t", ",", ";", None):
+            parts = [unquoted(part.strip()) for part in text.split(separator)]
+            if all(any(r in known for r in _path_readings(part)) for part in parts if part):
+                return [part for part in parts if part]
+    return [entry]
 
 
 def _columns(text: str) -> Iterable[str]:

@@ -24,8 +24,12 @@ from mose.readers.images import opened, orientation
 from stseg.errors import InputError
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
-LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
-"""Formats whose pixels come back as they were saved."""
+LOSSLESS = ("PNG", "BMP", "TIFF")
+"""Formats whose pixels come back as they were saved. GIF is none: its writers renumber the indices
+to those that are used. PNG alone has checksums: a bit that flipped in a BMP or an uncompressed TIFF
+gives another mask, and nothing can tell."""
+LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
+"""Compressions of TIFF that change pixels, as Pillow calls them."""
 MANY_VALUES = 3
 """Of so many values on edges only, no mask of ids has been seen; smoothed ones have dozens."""
 STRETCHED = 16
@@ -75,6 +79,8 @@ def decode_mask(file: BinaryIO, name: str | Path, *, binary: bool = False) -> np
     try:
         with opened(io.BytesIO(data), name, "mask") as image:
             mode, kind = image.mode, image.format or ""
+            if kind == "TIFF" and image.info.get("compression") in LOSSY_TIFF:
+                kind = f"TIFF with {image.info['compression']} compression, a lossy"
             bits = _bits(image)
             palette = b""
             turned = 1

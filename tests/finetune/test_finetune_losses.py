@@ -6,6 +6,9 @@ from torch.autograd import gradcheck
 
 from adapters.networks.ops import aggregate
 from finetune import losses
+from finetune.objective import total_loss
+from finetune.training_options import LossOptions
+from finetune.unroll.base import Predictions
 
 
 def uniform(*shape, seed=0, low=0.05, high=0.95):
@@ -139,3 +142,33 @@ def test_absent_and_padded_objects_give_no_nan():
         assert all(g is None or g.isfinite().all() for g in gradients)
         if valid is nobody:
             assert total.item() == 0
+
+
+def test_nothing_is_learnt_where_labels_are_to_be_ignored():
+    """Neither value nor gradient of any loss depends on what is predicted there."""
+    ignore = torch.zeros(1, 2, 32, 32, dtype=torch.bool)
+    ignore[:, :, :16, :16] = True
+    masks = torch.zeros(1, 2, 2, 32, 32)
+    masks[:, :, 0, 16:, :16] = 1
+    options = LossOptions(cross_entropy=1, dice=1, focal=1, matching=1, auxiliary=1, object_score=1)
+    found = []
+    for seed in (0, 1):
+        generator = torch.Generator().manual_seed(5)
+        odds = torch.randn(1, 2, 3, 32, 32, generator=generator)
+        coarse = torch.rand(1, 2, 2, 2, 2, generator=generator) / 2
+        score = torch.randn(1, 2, 2, generator=generator)
+        odds[:, :, :, :16, :16] += 3 * seed
+        coarse[..., 0, 0] += 0.1 * seed
+        score[:, :, 1] += seed  # the second object is to be seen nowhere else
+        for part in (odds, coarse, score):
+            part.requires_grad_()
+        valid = torch.ones(1, 2, 2, dtype=torch.bool)
+        predictions = Predictions(odds, masks, valid, (coarse,), coarse, score=score)
+        loss, _ = total_loss(predictions, options, 0.0, ignore)
+        loss.backward()
+        assert not odds.grad[:, :, :, :16, :16].any()
+        assert odds.grad[:, :, :, 16:].any()
+        assert not coarse.grad[..., 0, 0].any()
+        assert not score.grad[:, :, 1].any()
+        found.append(loss.item())
+    assert found[0] == found[1]

@@ -25,7 +25,7 @@ TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
 """Orientation -> Pillow's transposition from the upright picture to the stored one."""
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", TURNS)
 def test_frames_are_turned_as_their_tag_says(tmp_path, kind, orientation):
     rng = np.random.default_rng(1)
@@ -34,8 +34,8 @@ def test_frames_are_turned_as_their_tag_says(tmp_path, kind, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = Image.fromarray(upright).transpose(Image.Transpose(TURNS[orientation]))
-    options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}, "PNG": {}}
-    stored.save(tmp_path / "00000.jpg", kind, exif=exif, **options[kind])
+    options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}
+    stored.save(tmp_path / "00000.jpg", kind, exif=exif, **options.get(kind, {}))
     assert image_size(tmp_path / "00000.jpg") == upright.shape[:2]
     found = read_frame(tmp_path / "00000.jpg").astype(int)
     assert np.abs(found - upright).max() <= (8 if kind == "JPEG" else 0)
@@ -99,6 +99,13 @@ class TestNoIds:
         Image.fromarray(self.ids * 100).save(self.path.with_name(name), "JPEG")
         self.refused(tmp_path, f"{name} is a JPEG image")
 
+    @pytest.mark.parametrize(
+        ("kind", "options"), [("GIF", {}), ("TIFF", {"compression": "jpeg"}), ("WEBP", {})]
+    )
+    def test_formats_that_change_values(self, tmp_path, kind, options):
+        Image.fromarray(self.ids * 60).save(self.path, kind, **options)
+        self.refused(tmp_path, f"is a {kind}.* image, which does not keep ids")
+
     def test_palettes_of_colours(self, tmp_path):
         write_mask(self.path, self.ids)
         colours = Image.open(self.path).convert("RGB")
@@ -125,6 +132,19 @@ class TestFolders:
         video = open_video(tmp_path)
         assert len(video) == 4
         assert [note.rule for note in video.notes] == ["frame-kinds", "gap"]
+
+    def test_the_check_names_all_that_is_passed_over(self, tmp_path):
+        write_video(tmp_path, "a")
+        for name in ("JPEGImages/.DS_Store", "JPEGImages/a/Thumbs.db", "Annotations/a/._00000.png"):
+            (tmp_path / name).write_bytes(b"x")
+        (tmp_path / "Annotations/@eaDir").mkdir()
+        (tmp_path / "Annotations/gone").mkdir()
+        report = check_dataset(open_dataset(tmp_path), processes=1)
+        assert report.accepted
+        passed = {finding.file for finding in report.findings if finding.rule == "leftover"}
+        assert passed == {".DS_Store", "Thumbs.db", "._00000.png", "@eaDir"}
+        strays = [finding.file for finding in report.findings if finding.rule == "stray-file"]
+        assert strays == ["gone"]
 
     def test_leftovers_are_ignored_for_a_reason(self, tmp_path):
         write_frames(tmp_path, ["00000"])
@@ -170,6 +190,18 @@ class TestLists:
         path.write_bytes(text.encode(encoding))
         found = read_names(path).matched(["bear", "cat", "my dog"])
         assert (found.names, found.nowhere) == (("bear", "my dog"), ())
+
+    @pytest.mark.parametrize("text", ["bear;my dog", "bear, my dog\n", "bear\tmy dog", "cat bear"])
+    def test_several_names_in_a_line(self, tmp_path, text):
+        (tmp_path / "l").write_text(text)
+        found = read_names(tmp_path / "l").matched(["bear", "cat", "my dog"])
+        assert len(found.names) == 2
+        assert found.nowhere == ()
+
+    def test_accents_are_composed_in_either_way(self, tmp_path):
+        (tmp_path / "l").write_bytes("cafe\u0301\n".encode())
+        found = read_names(tmp_path / "l").matched(["caf\xe9"])
+        assert (found.names, found.nowhere) == (("caf\xe9",), ())
 
     def test_what_is_no_text_is_one_sentence(self, tmp_path):
         path = tmp_path / "x"

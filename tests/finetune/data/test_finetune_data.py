@@ -18,6 +18,7 @@ from finetune.holdout import evaluator, labelled_videos, video_score
 from finetune.models import make_network, official_state, write_weights
 from finetune.recipe import ValidationOptions
 from mose import InputError
+from mose.masks import read_mask, write_mask
 from mose.plus.__main__ import main as plus
 from stseg.options import build
 
@@ -145,6 +146,22 @@ def test_every_clip_has_an_object_to_follow():
     assert (batch.masks[:, 0, 0].sum((-2, -1)) == 400).all()
     with pytest.raises(InputError, match="no clip whose first frame shows 16 pixels"):
         BatchMaker(Sometimes(0), AugmentOptions(), 2, 1, seed=1)(0)
+
+
+def test_what_is_to_be_ignored_reaches_a_batch(start, tmp_path):
+    root = write_videos(tmp_path / "void", ("a",))
+    for path in (root / "Annotations/a").iterdir():
+        ids = read_mask(path)
+        ids[:, :20] = 255
+        write_mask(path, ids)
+    source = open_clips(tuning(root, start).data)
+    batch = BatchMaker(source, AugmentOptions(), 2, 4, seed=1)(0)
+    assert batch.ignore is not None
+    assert batch.ignore.any()
+    assert not (batch.masks.amax(2).bool() & batch.ignore).any()
+    plain = write_videos(tmp_path / "plain", ("a",))
+    clean = BatchMaker(open_clips(tuning(plain, start).data), AugmentOptions(), 2, 4, seed=1)(0)
+    assert clean.ignore is None
 
 
 def test_mose_plus_is_a_training_set(davis, start, tmp_path):

@@ -38,6 +38,16 @@ def test_a_clip_is_written_from_its_first_object_on(clip, tmp_path):
     assert frames[0].read_bytes() == clip.frames[1].read_bytes()
 
 
+def test_what_is_to_be_ignored_stays_255(clip, tmp_path):
+    void = np.where(blocks(9) > 0, 255, 0).astype(np.uint8)
+    both = np.where(blocks(0, 4) > 0, 255, blocks(9)).astype(np.uint8)
+    write_masks(tmp_path / "masks", {"00000": void, "00001": both, "00002": void})
+    write_clip(clip, tmp_path, "a", 0)
+    masks = [read_mask(path) for path in sorted((tmp_path / "Annotations/a").iterdir())]
+    assert np.array_equal(masks[0], np.where(both == 9, 1, both))
+    assert np.array_equal(masks[1], void)
+
+
 def test_a_mask_of_another_size_is_refused(clip, tmp_path):
     write_masks(tmp_path / "masks", {"00001": blocks(9, size=(5, 5))})
     with pytest.raises(InputError, match="is 5 x 5, the frame"):
