@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.fusion.rules import FusionOptions
+from ensemble.refinement.options import RefinementOptions
 from ensemble.scheduling.limits import RunLimits
 from mose import InputError
 from mose.single import Box
@@ -169,6 +170,9 @@ class RunConfig:
     )
     selection: SelectionOptions = option(
         SelectionOptions, doc="How the best candidate of a video is chosen."
+    )
+    refinement: RefinementOptions = option(
+        RefinementOptions, doc="How members are corrected by each other."
     )
     execution: ExecutionConfig = option(ExecutionConfig, doc="How the work is run.")
     output: OutputConfig = option(OutputConfig, doc="What is written.")

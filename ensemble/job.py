@@ -87,6 +87,7 @@ class RunJob:
         """Fuse, score, select and write one video from the predictions of ``members``."""
         fingerprint = self.dataset.video(video).fingerprint()
         self._check_predictions(video, members, fingerprint)
+        shutil.rmtree(self.run.refinement(video), ignore_errors=True)  # of other predictions
         key = self.video_key(fingerprint)
         context = FinishingContext(
             self.config, self.dataset, self.run, lambda: lease.check(self.root, self.lease)

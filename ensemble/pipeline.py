@@ -1,4 +1,4 @@
-"""A run from its configuration to its results: plan, execute, follow back, write."""
+"""A run from its configuration to its results: plan, execute, refine, write."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from ensemble.execution.run_log import RunLog
 from ensemble.execution.setup import executor_of, specs_of
 from ensemble.plan import Plan, board_of, calibration_notes, choose_videos, make_plan, open_data
 from ensemble.refinement.follow_back import follow_back
+from ensemble.refinement.rounds import refine
 from ensemble.results import say_results, write_results
-from ensemble.resume import clear_leftovers, note_done
+from ensemble.resume import clear_leftovers, note_done, remove_predictions
 from ensemble.scheduling.messages import LogEntry, Workload
 from ensemble.storage.journal import Journal, open_journal
 from ensemble.storage.run_directory import RunDirectory, open_run
@@ -58,15 +59,23 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
             # A stored prediction was damaged and has been removed: make it again, once.
             plan = make_plan(config, dataset, directory, lease, journal)
             outcome = execute(plan, directory, journal)
-        if config.selection.uses_cycle:
-            follow_back(
-                config, plan, directory, specs_of(config), lambda job: executor_of(config, job)
-            )
-        clear_leftovers(directory, [member.name for member in config.members])
+        members = [member.name for member in config.members]
+        if later_steps(config, plan, directory) and not config.output.keep_soft:
+            remove_predictions(directory, plan.inputs, members)
+        clear_leftovers(directory, members)
         summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
     say(summary.table())
     say_results(config, summary, directory)
     return EXIT_INCOMPLETE if summary.failures else EXIT_OK
+
+
+def later_steps(config: RunConfig, plan: Plan, directory: RunDirectory) -> bool:
+    """What follows once all videos are finished; False where nothing does."""
+    asked = {refine: config.refinement.on, follow_back: config.selection.uses_cycle}
+    steps = [step for step, wanted in asked.items() if wanted]
+    for step in steps:
+        step(config, plan, directory, specs_of(config), lambda job: executor_of(config, job))
+    return bool(steps)
 
 
 def announce(plan: Plan, directory: RunDirectory) -> None:

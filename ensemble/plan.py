@@ -111,6 +111,7 @@ def make_job(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str)
         priors,
         dataset.labels is not None and SCORING,
         *(["overlap"] if config.output.overlap else []),
+        *([to_dict(config.refinement)] if config.refinement.on else []),
     )
     return RunJob(config, dataset, run.root.resolve(), member_keys, how, hashes, lease)
 

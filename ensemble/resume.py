@@ -238,6 +238,17 @@ def note_done(journal: Journal, job: RunJob, inputs: Mapping[str, Input], entry:
         journal.forget_input(video)
 
 
+def remove_predictions(run: RunDirectory, videos: Iterable[str], members: Sequence[str]) -> None:
+    """Remove the predictions of finished videos; those of a video that lacks a member stay."""
+    for name in videos:
+        record = run.record(name)
+        if record is None or record.provenance.missing_members:
+            continue
+        for member in members:
+            shutil.rmtree(run.prediction(member, name), ignore_errors=True)
+            shutil.rmtree(run.refined_prediction(member, name), ignore_errors=True)
+
+
 def clear_leftovers(run: RunDirectory, members: Iterable[str]) -> None:
     """Remove what killed workers left half-written; only where no worker is left."""
     for folder in (*map(run.predictions, members), run.all_masks, *(run.root / n for n in WRITTEN)):

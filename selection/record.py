@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from selection.refined import Suggestion, Trial
+from selection.refined import Dispute, Suggestion
 from selection.spans import ObjectSpans, Ranges, spans_between, stored_plan
 from stseg.errors import InputError
 from stseg.files import Json
@@ -34,7 +34,7 @@ OPTIONAL = {
     "never_given",
     *("version", "absent", "probability", "expected", "sure", "calibration", "oracle", "key"),
     *("selected_truth_objects", "reduced_members", "height", "width", "seconds", "cycle"),
-    *("overridden", "notes", "trials", "suggestion"),
+    *("overridden", "notes", "disputes", "suggestion"),
 }
 ROW_REQUIRED = {"name", "prior", "agreement", "objects"}
 ROW_OPTIONAL = {"score", "confidence", "truth", "truth_objects"}
@@ -184,7 +184,7 @@ class SelectionRecord:
     truth                is what the selection was worth, None without labels
     cycle                is the score of each member that was followed back, by object id
     overridden           tells that somebody chose by hand
-    trials               are the corrections of members by each other that were tried
+    disputes             are those that refinement looked into
     suggestion           is the correction by hand that is worth most, None where all is sure
     """
 
@@ -209,7 +209,7 @@ class SelectionRecord:
     truth: SelectedTruth | None = None
     cycle: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     overridden: bool = False
-    trials: tuple[Trial, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
     suggestion: Suggestion | None = None
 
     def candidate(self, name: str) -> CandidateRow | None:
@@ -248,8 +248,8 @@ class SelectionRecord:
             stored["cycle"] = {name: _by_text(scores) for name, scores in self.cycle.items()}
         if self.overridden:
             stored["overridden"] = True
-        if self.trials:
-            stored["trials"] = [trial.json() for trial in self.trials]
+        if self.disputes:
+            stored["disputes"] = [dispute.json() for dispute in self.disputes]
         if self.suggestion:
             stored["suggestion"] = self.suggestion.json()
         return stored
@@ -329,7 +329,7 @@ def _parse(stored: Json, where: str) -> SelectionRecord:
             for member, scores in stored.get("cycle", {}).items()
         },
         overridden=bool(stored.get("overridden", False)),
-        trials=tuple(map(Trial.parse, stored.get("trials", ()))),
+        disputes=tuple(map(Dispute.parse, stored.get("disputes", ()))),
         suggestion=Suggestion.parse(said) if (said := stored.get("suggestion")) else None,
     )
 

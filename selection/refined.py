@@ -1,139 +1,139 @@
-"""What a record says of refinement: who was corrected where, what came of it, and which
-correction by hand would be worth most."""
+"""What a record says of refinement: where the members disputed an object, what was tried there and
+what came of it; and which correction by hand would be worth most."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
 from stseg.files import Json
 
+DOUBTFUL = 0.05
+"""What is added to how far a claim leads back, and is what the absence of an object is taken
+to lead back: an object that nothing leads back to is absent."""
 
-class Mistake(StrEnum):
-    """What is probably wrong of a member and an object."""
-
-    STRAYED = "strayed"
-    """The member is where the witnesses do not see the object."""
-    MISSED = "missed return"
-    """The member sees nothing where the witnesses see the object."""
-    FALSE = "false return"
-    """The object comes back for the member alone, and the witnesses see nothing."""
-
-
-class Verdict(StrEnum):
-    """What became of a correction that was tried."""
-
-    KEPT = "kept"
-    NO_BETTER = "no better"
-    """The estimate of quality does not rise beyond doubt."""
-    ASTRAY = "leads elsewhere"
-    """Run backwards from the correction, the member does not arrive at its own earlier mask."""
+CLEARLY = 0.2
+"""How much further than standing still a claim has to lead back to overrule a larger share."""
 
 
 @dataclass(frozen=True)
-class Anchor:
-    """A correction of a member by the others.
+class Claim:
+    """Where some members have an object on one frame.
 
-    member      is corrected
-    object_id   is the object
-    frame       is that of the correction
-    mistake     says what is probably wrong
-    witnesses   agree on the mask of the correction, which is their vote; they see nothing in a
-                false return
-    start, stop are the frames, half open, on which the member is probably wrong
-    sure        is the last frame before on which it agreed with the witnesses
-    gain        is the sum over these frames of what the expected J may rise by
+    members    agree among themselves
+    seen       tells whether they see the object at all
+    share      is theirs of the say of all members, in [0, 1]
+    returned   is the IoU at which their mask, followed back to the last frame without dispute,
+               meets the mask there; None where it was not followed, as with an absent object
+    standing   is the IoU at which it meets that mask as it is: what stands where the object was
+               may be what hides it now, and leads back all the same
     """
 
-    member: str
-    object_id: int
-    frame: int
-    mistake: Mistake
-    witnesses: tuple[str, ...]
-    start: int
-    stop: int
-    sure: int
-    gain: float
+    members: tuple[str, ...]
+    seen: bool
+    share: float
+    returned: float | None = None
+    standing: float = 0.0
+
+    @property
+    def worth(self) -> float:
+        """What counts in a choice between claims: the share, and more so the way back."""
+        back = self.returned if self.seen and self.returned is not None else DOUBTFUL
+        return self.share * (back + DOUBTFUL) ** 2
 
     def json(self) -> Json:
         """As it is stored."""
+        members = list(self.members)
         return {
-            "member": self.member,
-            "object": self.object_id,
-            "frame": self.frame,
-            "mistake": str(self.mistake),
-            "witnesses": list(self.witnesses),
-            "wrong": [self.start, self.stop],
-            "sure": self.sure,
-            "gain": self.gain,
+            "members": members,
+            "seen": self.seen,
+            "share": self.share,
+            "returned": self.returned,
+            "standing": self.standing,
         }
 
     @classmethod
-    def parse(cls, stored: Json) -> Anchor:
+    def parse(cls, stored: Json) -> Claim:
         """From what `json` gave."""
-        start, stop = stored["wrong"]
+        back = stored["returned"]
         return cls(
-            str(stored["member"]),
-            int(stored["object"]),
-            int(stored["frame"]),
-            Mistake(stored["mistake"]),
-            tuple(map(str, stored["witnesses"])),
-            int(start),
-            int(stop),
-            int(stored["sure"]),
-            float(stored["gain"]),
+            tuple(map(str, stored["members"])),
+            bool(stored["seen"]),
+            float(stored["share"]),
+            None if back is None else float(back),
+            float(stored["standing"]),
         )
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A correction that was tried.
+class Dispute:
+    """Frames on which members differ about where an object is, or whether it is there.
 
-    anchor      is what was corrected
-    round       counts from 1
-    verdict     tells whether the new masks were kept
-    first, last are the first and the last frame that was run again
-    rise        is the mean change of the expected J over them
-    returned    is the IoU at which the way back met the member's earlier mask; None without one
-    cost        is the number of frames that the model looked at
+    object_id     is the object
+    start, stop   are the frames, half open
+    frame         is the one among them on which the claims are taken
+    sure          is the last frame before on which most of the say agreed
+    claims    are in the order of their shares, the largest first
+    corrected     are the members that were corrected by the one that is taken
     """
 
-    anchor: Anchor
-    round: int
-    verdict: Verdict
-    first: int
-    last: int
-    rise: float
-    returned: float | None
-    cost: int
+    object_id: int
+    start: int
+    stop: int
+    frame: int
+    sure: int
+    claims: tuple[Claim, ...]
+    corrected: tuple[str, ...] = ()
+
+    @property
+    def gain(self) -> float:
+        """How many frames' worth of J a decision may bring."""
+        return (self.stop - self.start) * (1 - self.claims[0].share)
+
+    @property
+    def taken(self) -> Claim:
+        """The claim of most worth; the one with the largest share, unless another leads back
+        clearly further than standing still would."""
+        best = max(self.claims, key=lambda claim: claim.worth)
+        moved = best.returned is not None and best.returned >= best.standing + CLEARLY
+        return best if moved or not best.seen else self.claims[0]
+
+    @property
+    def overruled(self) -> bool:
+        """Whether another claim is taken than the one that has the largest share."""
+        return self.taken is not self.claims[0]
+
+    def led_back(self, met: Sequence[tuple[float | None, float]]) -> Dispute:
+        """With what following each claim back gave: `returned` and `standing`."""
+        judged = zip(self.claims, met, strict=True)
+        return replace(
+            self,
+            claims=tuple(replace(h, returned=back, standing=at) for h, (back, at) in judged),
+        )
 
     def json(self) -> Json:
         """As it is stored."""
         return {
-            **self.anchor.json(),
-            "round": self.round,
-            "verdict": str(self.verdict),
-            "run": [self.first, self.last],
-            "rise": self.rise,
-            "returned": self.returned,
-            "cost": self.cost,
+            "object": self.object_id,
+            "frames": [self.start, self.stop],
+            "frame": self.frame,
+            "sure": self.sure,
+            "claims": [claim.json() for claim in self.claims],
+            "corrected": list(self.corrected),
         }
 
     @classmethod
-    def parse(cls, stored: Json) -> Trial:
+    def parse(cls, stored: Json) -> Dispute:
         """From what `json` gave."""
-        first, last = stored["run"]
-        back = stored["returned"]
+        start, stop = stored["frames"]
         return cls(
-            Anchor.parse(stored),
-            int(stored["round"]),
-            Verdict(stored["verdict"]),
-            int(first),
-            int(last),
-            float(stored["rise"]),
-            None if back is None else float(back),
-            int(stored["cost"]),
+            int(stored["object"]),
+            int(start),
+            int(stop),
+            int(stored["frame"]),
+            int(stored["sure"]),
+            tuple(map(Claim.parse, stored["claims"])),
+            tuple(map(str, stored["corrected"])),
         )
 
 
@@ -169,8 +169,3 @@ class Suggestion:
             int(stored["object"]),
             float(stored["gain"]),
         )
-
-
-def kept(trials: Sequence[Trial]) -> list[Trial]:
-    """Those whose new masks took the place of the old ones."""
-    return [trial for trial in trials if trial.verdict is Verdict.KEPT]

@@ -17,6 +17,7 @@ LAYOUT = """\
   report/index.html                 the selection report
   selection/<video>.json            every candidate's scores, the winner, why
   selection/timelines/<video>.npz   the scores frame by frame
+  refinement/<video>/               what members dispute, where refinement is on
   selection.csv  summary.json       the run in numbers
   failures.json                     what was given up, and why
   pseudo-labels/<video>/00000.png   the fused masks
@@ -172,6 +173,22 @@ class RunPaths:
     def cycle_score(self, member: str, video: str) -> Path:
         """How a member that was followed back met the given masks."""
         return self.root / "cycles" / member / f"{video}.json"
+
+    def refinement(self, video: str) -> Path:
+        """What the members of a video dispute, and what came of looking into it."""
+        return self.root / "refinement" / video
+
+    def survey_path(self, video: str) -> Path:
+        """The members' first masks, measured against each other."""
+        return self.refinement(video) / "survey.npz"
+
+    def disputes_path(self, video: str) -> Path:
+        """The disputes that were looked into."""
+        return self.refinement(video) / "disputes.json"
+
+    def refined_prediction(self, member: str, video: str) -> Path:
+        """A prediction in the place of the member's first one."""
+        return self.refinement(video) / "members" / member
 
     def overridden_record(self, video: str) -> Path:
         """What the run itself had selected, where somebody chose otherwise."""

@@ -29,6 +29,7 @@ class Summary:
     failures     what was given up
     seconds      wall time of this invocation
     never_given  video -> objects of its labels that no given mask holds
+    refined      member -> number of disputes in which it was corrected
     """
 
     videos: int
@@ -38,6 +39,7 @@ class Summary:
     failures: tuple[Failure, ...]
     seconds: float
     never_given: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    refined: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def note(self) -> str | None:
@@ -60,20 +62,25 @@ class Summary:
             "truth": {k: round(v, 6) for k, v in self.truth.items()},
             "failures": len(self.failures),
             "seconds": round(self.seconds, 3),
+            **({"refined": dict(self.refined)} if self.refined else {}),
         }
 
     def table(self) -> str:
         """The table that a run ends with; scores in percent."""
-        heads = ["candidate", "chosen", "agreement"] + (["J&F"] if self.truth else [])
+        heads = ["candidate", "chosen", "agreement"]
+        heads += ["refined"] if self.refined else []
+        heads += ["J&F"] if self.truth else []
         rows = []
         for name, score in self.agreement.items():
             row = [name, str(self.chosen.get(name, 0)), f"{100 * score:.1f}"]
+            row += [str(self.refined.get(name, 0))] if self.refined else []
             if self.truth:
                 row.append(f"{100 * self.truth[name]:.1f}" if name in self.truth else "")
             rows.append(row)
         for name in ("selected", "oracle"):
             if name in self.truth:
-                rows.append([name, str(self.videos), "", f"{100 * self.truth[name]:.1f}"])
+                between = ["", ""] if self.refined else [""]
+                rows.append([name, str(self.videos), *between, f"{100 * self.truth[name]:.1f}"])
         return format_table(heads, rows)
 
 
@@ -82,6 +89,7 @@ def summarise(
 ) -> Summary:
     """A `Summary` of the videos' records."""
     chosen: Counter[str] = Counter(record.winner for record in records)
+    refined = Counter(n for r in records for dispute in r.disputes for n in dispute.corrected)
     agreement: dict[str, list[float]] = {}
     truth: dict[str, list[float]] = {}
     for record in records:
@@ -104,6 +112,7 @@ def summarise(
         never_given={
             r.video: r.provenance.never_given for r in records if r.provenance.never_given
         },
+        refined=dict(refined),
     )
 
 

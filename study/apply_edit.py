@@ -171,7 +171,7 @@ def _rewrite(
     masks = run.masks(edit.video)
     with ExitStack() as stack:
         predictions = {
-            name: open_prediction(run.prediction(name, edit.video), stack)
+            name: open_prediction(run.current_prediction(name, edit.video), stack)
             for name in sorted(members_needed(state.plan, changed))
         }
         folder = stack.enter_context(appearing(masks))
@@ -189,7 +189,9 @@ def _rewrite(
     provenance = replace(made.provenance, corrections=corrected)
     written = describe(selection_setup(opened.config), evidence, choice, provenance)
     reason = record.reason if state.plan == record.plan else written.reason
-    written = replace(written, reason=reason, cycle=made.cycle, trials=made.trials, overridden=True)
+    written = replace(
+        written, reason=reason, cycle=made.cycle, disputes=made.disputes, overridden=True
+    )
     write_json(run.record_path(edit.video), written.json())
 
 
@@ -275,5 +277,5 @@ def exchange_bases(opened: OpenRun, video: str, present: int, wanted: int) -> No
 
 def base_parts(opened: OpenRun, run: RunDirectory, video: str) -> list[Path]:
     """Everything in a run folder that changes with the members' masks of a video."""
-    members = [run.prediction(member.name, video) for member in opened.config.members]
+    members = [run.current_prediction(m.name, video) for m in opened.config.members]
     return [*members, run.pseudo_labels(video), run.evidence_path(video), run.stills(video)]

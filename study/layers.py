@@ -70,7 +70,7 @@ def open_members(
             f"run {run.root} kept no predictions of video {video.name}: run it again with"
             " --keep-soft"
         )
-    predictions = [Prediction(run.prediction(name, video.name)) for name in kept]
+    predictions = [Prediction(run.current_prediction(name, video.name)) for name in kept]
     for prediction in predictions:
         stack.callback(prediction.close)
     return VideoMembers.of_run(config, video, tuple(kept), predictions)

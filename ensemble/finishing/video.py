@@ -29,6 +29,7 @@ from ensemble.fusion.frame_loop import (
     with_given,
 )
 from ensemble.fusion.overlap import OverlapFusion
+from ensemble.refinement.survey import Survey
 from ensemble.storage.predictions import Prediction
 from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
@@ -50,12 +51,19 @@ class FinishingContext:
     """What finishing any video of a run needs.
 
     may_write   is asked before anything appears in the run directory; raises where it may not
+    refined     tells that members may have been corrected after the first pass
     """
 
     config: RunConfig
     dataset: Dataset
     run: RunDirectory
     may_write: Callable[[], None] = lambda: None
+    refined: bool = False
+
+    def prediction(self, member: str, video: str) -> Path:
+        """Where a member's masks of a video lie."""
+        of = self.run.current_prediction if self.refined else self.run.prediction
+        return of(member, video)
 
 
 def finish_video(
@@ -75,7 +83,7 @@ def finish_video(
     video = dataset.video(name)
     labels = dataset.label_masks(name, video) if dataset.labels is not None else None
     with ExitStack() as stack:
-        predictions = [open_prediction(run.prediction(member, name), stack) for member in members]
+        predictions = [open_prediction(context.prediction(m, name), stack) for m in members]
         of_video = VideoMembers.of_run(config, video, members, predictions)
         evidence, never_given = fuse_video(context, of_video, labels)
         choice = select(evidence, config.selection, calibration_of(config))
@@ -97,8 +105,8 @@ def finish_video(
     )
     record = describe(selection_setup(config), evidence, choice, provenance, written)
     write_json(run.record_path(name), record.json())
-    # Following back needs the predictions; whoever does that removes them.
-    waits = config.selection.uses_cycle
+    # Later steps need the predictions, and remove them.
+    waits = config.selection.uses_cycle or config.refinement.on
     if not config.output.keep_soft and not missing and not waits:
         for member in members:
             shutil.rmtree(run.prediction(member, name), ignore_errors=True)
@@ -133,6 +141,8 @@ def fuse_video(
     scorer = Scorer(evidence, Colours(video))
     identity = IdentityWatch(evidence)
     setup = FusionSetup(members.names, context.config.fusion)
+    refines = context.config.refinement.on and not context.refined
+    survey = Survey.blank(video, members.names, members.priors) if refines else None
     shown = (context.config.output.report, run, video, evidence.candidates, labels is not None)
     overlap = OverlapFusion(members, setup.options) if context.config.output.overlap else None
     with (
@@ -142,6 +152,8 @@ def fuse_video(
     ):
         for frame in read_frames(members):
             pseudo = frame.fuse(setup)
+            if survey is not None:
+                survey.add(frame)
             write_mask(folder / f"{frame.name}.png", pseudo.ids)
             truth = labels(frame.index) if labels else None
             if stills is not None and frame.index in stills.indices:
@@ -157,6 +169,8 @@ def fuse_video(
                 true, shown_masks = Regions(truth), as_written(frame, candidates)
                 scorer.add_truth(frame.index, shown_masks, true, labels.counts(frame.index))
             identity.add(frame.index, frame.scored, [masks.ids for masks in candidates])
+    if survey is not None:
+        survey.save(run.survey_path(video.name))
     known = context.dataset.meta.get(video.name)
     return evidence, scorer.close_truth(known.objects if known else None)
 

@@ -9,7 +9,6 @@ pairs, which run after the others: only for videos on which `agreement` is unsur
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -82,13 +81,6 @@ def follow_back(
         f" {config.selection.cycle_margin}): {len(pairs)} extra pairs, {100 * share:.0f} % more"
         f" work, {time.monotonic() - start:.1f} s"
     )
-    if not config.output.keep_soft:
-        for name in plan.inputs:
-            record = run.record(name)
-            if record is None or record.provenance.missing_members:
-                continue
-            for member in config.members:
-                shutil.rmtree(run.prediction(member.name, name), ignore_errors=True)
     return len(pairs)
 
 
@@ -140,7 +132,7 @@ class CycleJob(RunJob):
         choice = select(evidence, self.config.selection, calibration_of(self.config))
         with ExitStack() as stack:
             by_name = {
-                member: open_prediction(run.prediction(member, video), stack)
+                member: open_prediction(run.current_prediction(member, video), stack)
                 for member in evidence.members
             }
 
@@ -164,7 +156,7 @@ class CycleJob(RunJob):
             }
             for row, member in enumerate(evidence.members)
         }
-        record = dataclasses.replace(record, cycle=cycle, trials=before.trials)
+        record = dataclasses.replace(record, cycle=cycle, disputes=before.disputes)
         write_json(run.record_path(video), record.json())
         return {**record.json(), "stamp": run.finished_stamp(video)}
 
@@ -177,7 +169,7 @@ class BackwardWorker(MemberWorker):
         path = self.job.run.cycle_score(self.member.name, video)
         segmenter, _ = self._lighter(attempt.step, min(opened.height, opened.width))
         start = time.monotonic()
-        prediction = Prediction(self.job.run.prediction(self.member.name, video))
+        prediction = Prediction(self.job.run.current_prediction(self.member.name, video))
         try:
             last = last_seen(prediction, opened)
             scores = dict.fromkeys(map(str, opened.object_ids), 0.0)

@@ -47,6 +47,11 @@ class RunDirectory(RunPaths):
         manifest = read_manifest(self.prediction(member, video))
         return manifest if manifest and manifest.get("key") == key else None
 
+    def current_prediction(self, member: str, video: str) -> Path:
+        """The refined prediction of a member, where there is one, or else its first."""
+        refined = self.refined_prediction(member, video)
+        return refined if read_manifest(refined) else self.prediction(member, video)
+
     def prediction_stamp(self, member: str, video: str) -> tuple[int, ...]:
         """Size and modification time of a prediction's frames, which change when it does. `OSError`
         if there is none."""

@@ -158,7 +158,9 @@ class ShownVideo:
     def _member(self, name: str, index: int) -> np.ndarray:
         with self._lock:
             if name not in self._predictions:
-                self._predictions[name] = Prediction(self.run.prediction(name, self.video.name))
+                self._predictions[name] = Prediction(
+                    self.run.current_prediction(name, self.video.name)
+                )
             try:
                 stored = self._predictions[name][index]
             except CorruptPrediction as error:

@@ -15,7 +15,7 @@ from mose import InputError
 from mose.masks import write_mask
 from selection.evidence import Evidence
 from selection.record import Forecast, Provenance, read_record
-from selection.refined import Anchor, Mistake, Suggestion, Trial, Verdict
+from selection.refined import Claim, Dispute, Suggestion
 from selection.report import write_report
 from selection.report.facts import VideoFacts
 from selection.report.first_looks import first_looks, to_gain
@@ -155,15 +155,15 @@ def test_notes_on_members_are_on_the_page_of_their_video(run):
 def test_corrections_and_the_best_one_by_hand_are_on_the_page_of_their_video(run):
     record = read_record(run / "selection/calm.json")
     object_id = record.objects[0]
-    anchor = Anchor(NET, object_id, 2, Mistake.MISSED, ("flow", "<b>"), 1, 3, 0, 0.7)
-    tried = Trial(anchor, 1, Verdict.ASTRAY, 1, 2, 0.31, 0.05, 4)
+    told = Claim((NET,), False, 0.8), Claim(("flow", "<b>"), True, 0.2, 0.91)
+    looked = Dispute(object_id, 1, 3, 2, 0, told, (NET,))
     said = Suggestion(2, "00002", object_id, 0.123)
-    write_record(run, replace(record, trials=(tried,), suggestion=said))
+    write_record(run, replace(record, disputes=(looked,), suggestion=said))
     write_report(run)
     page = (run / "report/calm.html").read_text()
-    assert "missed return" in page
-    assert "leads elsewhere" in page
-    assert "+31.0" in page
+    assert "1 to 2" in page
+    assert ": not there" in page
+    assert "91.0" in page
     assert "flow, &lt;b&gt;" in page
     assert "CORRECTIONS/calm/00002.png" in page
     assert "--corrections CORRECTIONS" in page

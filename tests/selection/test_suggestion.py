@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from selection.evidence import Evidence
-from selection.refined import Anchor, Mistake, Suggestion, Trial, Verdict, kept
+from selection.refined import Suggestion
 from selection.spans import spans_between, whole
 from selection.suggestion import suggest
 
@@ -63,13 +63,6 @@ def test_an_object_that_nobody_sees_cannot_be_corrected():
 def test_what_a_record_says_of_it_is_read_back():
     said = Suggestion(6, "00006", 9, 0.12)
     assert Suggestion.parse(said.json()) == said
-    anchor = Anchor("a", 9, 6, Mistake.MISSED, ("b", "c"), 5, 9, 3, 1.5)
-    trials = [
-        Trial(anchor, 1, verdict, 4, 11, 0.2, back, 9)
-        for verdict, back in ((Verdict.KEPT, 0.8), (Verdict.ASTRAY, 0.1), (Verdict.NO_BETTER, None))
-    ]
-    assert [Trial.parse(trial.json()) for trial in trials] == trials
-    assert kept(trials) == trials[:1]
 
 
 @pytest.mark.parametrize("objects", [(), (3,)])
