@@ -206,7 +206,7 @@ def test_a_stage_changes_the_stage_before():
         ("{a: {}, b: {average: {a: 0.5, b: 0.4}}}", "add up to 1"),
         ("{a: {}, b: {average: {a: 1.0}}}", "one for the stage itself"),
         ("{a: {}, b: {average: {c: 0.5, b: 0.5}}}", "average of stage b"),
-        ("{a: {}, b: {average: {a: -1, b: 2}}}", "is -1, not above 0"),
+        ("{a: {}, b: {average: {a: -1, b: 2}}}", "is -1.0, expected a number above 0"),
         ("{a: {stepps: 1}}", "did you mean"),
         ("{a: 3}", "is no mapping"),
         ("[a]", "is no mapping"),
