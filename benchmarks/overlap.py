@@ -67,7 +67,7 @@ def write(root: Path) -> None:
 
 def finish(root: Path, overlap: bool) -> dict[str, float]:
     members = tuple(MemberConfig(name=f"m{n}", adapter="folder") for n in (0, 1))
-    output = OutputConfig(report=False, keep_soft=True, overlap=overlap)
+    output = OutputConfig(keep_soft=True, overlap=overlap)
     config = RunConfig(members=members, output=output, execution=ExecutionConfig())
     context = FinishingContext(config, open_dataset(root / "data"), RunDirectory(root / "run"))
     start = time.perf_counter()
@@ -88,7 +88,8 @@ def main() -> None:
     found = {}
     for mode in ("exclusive", "overlap"):
         with tempfile.TemporaryDirectory() as root:
-            (Path(root) / "run" / "selection" / "timelines").mkdir(parents=True)
+            for made in ("selection/timelines", "report/frames"):
+                (Path(root) / "run" / made).mkdir(parents=True)
             write(Path(root))
             command = [sys.executable, "-m", "benchmarks.overlap", root, mode]
             found[mode] = json.loads(subprocess.run(command, check=True, stdout=-1).stdout)

@@ -5,6 +5,7 @@ Reading and its rules are `mose.readers.masks`, what the values mean `mose.reade
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,11 @@ __all__ = [
     "MaskError",
     "decode_mask",
     "object_ids",
+    "plane_png",
     "read_mask",
     "values",
     "write_mask",
+    "write_plane",
 ]
 
 
@@ -36,3 +39,19 @@ def write_mask(path: str | Path, ids: np.ndarray) -> None:
     image.putpalette(PALETTE)
     with open_atomic(path) as file:
         image.save(file, format="PNG", compress_level=1, compress_type=3)
+
+
+def write_plane(path: str | Path, plane: np.ndarray) -> None:
+    """Write the ``(height, width) bool`` mask of one object as a palette PNG of 0 and 1,
+    atomically."""
+    with open_atomic(path) as file:
+        file.write(plane_png(plane))
+
+
+def plane_png(plane: np.ndarray) -> bytes:
+    """The same as bytes: one bit per pixel, which takes half the room of eight."""
+    image = Image.fromarray(plane.astype(np.uint8))
+    image.putpalette(PALETTE[:6])
+    out = io.BytesIO()
+    image.save(out, format="PNG", bits=1, compress_level=1, compress_type=3)
+    return out.getvalue()

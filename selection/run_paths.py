@@ -22,7 +22,6 @@ LAYOUT = """\
   failures.json                     what was given up, and why
   pseudo-labels/<video>/00000.png   the fused masks
   objects/<video>/001/00000.png     with output.overlap: the selected masks object by object
-  pseudo-objects/                   with output.overlap: the fused masks in the same way
   predictions/<member>/<video>/     until the video is finished, or with --keep-soft
   config.yaml  environment.json     what the run was made with
   events.jsonl  resume.jsonl  lease.json"""
@@ -125,7 +124,7 @@ class RunPaths:
         return self.all_objects / video
 
     def pseudo_objects(self, video: str) -> Path:
-        """The pseudo-label object by object, where objects may overlap."""
+        """The pseudo-label object by object, where objects may overlap, until all is selected."""
         return self.root / "pseudo-objects" / video
 
     @property

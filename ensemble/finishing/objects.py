@@ -12,18 +12,18 @@ from ensemble.fusion.overlap import OverlapFusion, Planes, alone, verbatim
 from ensemble.storage.predictions import Prediction
 from ensemble.storage.run_directory import RunDirectory
 from mose import Video
-from mose.masks import read_mask, write_mask
+from mose.masks import read_mask, write_plane
 from selection.evidence import PSEUDO_LABEL
 from selection.selectors import Choice
 from stseg.files import appearing
 
 
 def write_planes(folder: Path, stem: str, planes: Planes) -> None:
-    """Write each object's mask; the value of its pixels is its id."""
+    """Write each object's mask."""
     for object_id, plane in planes.items():
         path = plane_path(folder, object_id, stem)
         path.parent.mkdir(exist_ok=True)
-        write_mask(path, plane.astype(np.uint8) * np.uint8(object_id))
+        write_plane(path, plane)
 
 
 @contextmanager

@@ -91,6 +91,8 @@ def finish_video(
         written = write_selected(run, video, choice, by_name, context.may_write, labels)
         if config.output.overlap:
             write_selected_objects(run, video, choice, by_name, context.may_write)
+            if not config.selection.uses_cycle:  # which selects once more
+                shutil.rmtree(run.pseudo_objects(name), ignore_errors=True)
         else:  # masks of an earlier run, which let objects overlap
             shutil.rmtree(run.objects(name), ignore_errors=True)
             shutil.rmtree(run.pseudo_objects(name), ignore_errors=True)

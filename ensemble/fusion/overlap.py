@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from adapters.expansion import AGGREGATE_EPS, Expansion, resize, sigmoid
 from ensemble.fusion.frame import FusionOptions, Gathered
 from ensemble.fusion.frame_loop import MemberFrames, VideoMembers
 from ensemble.storage.predictions import StoredFrame
@@ -91,9 +92,36 @@ def alone(frame: StoredFrame, object_id: int, size: tuple[int, int]) -> StoredFr
         presence=frame.presence[here],
         confidence=frame.confidence[here],
         native=native,
-        ids=native if rule == "labels" else np.zeros((1, 1), np.uint8),
+        ids=native if rule == "labels" else np.zeros(size, np.uint8),
     )
-    return one if rule == "labels" else dataclasses.replace(one, ids=one.labels(*size))
+    if rule != "labels" and here:
+        one.ids[own_mask(native, frame.expansion, size)] = object_id
+    return one
+
+
+def own_mask(native: np.ndarray, expansion: Expansion, size: tuple[int, int]) -> np.ndarray:
+    """``(H, W) bool``: where the only object of a map ``(1, h, w)`` is likelier than not.
+
+    `adapters.expansion.expand` of one object, in closed form: aggregated with a background that is
+    whatever is missing to 1, a logit x becomes the pair -x and x, whose softmax is sigmoid(2 x).
+    """
+    rule, padded, window = expansion.rule, expansion.padded, expansion.window
+    if rule == "exclusive":
+        return resize(native, *size)[0] > 0
+    if rule == "probability":
+        inner = native
+    else:
+        assert padded is not None
+        limit = np.log((1 - AGGREGATE_EPS) / AGGREGATE_EPS)
+        if rule == "aggregate-upsample":
+            inner = resize(native.clip(-limit, limit), *padded)
+        else:
+            inner = resize(native, *padded).clip(-limit, limit)
+        inner = sigmoid(2 * inner)
+    if window is not None:
+        top, left, height, width = window
+        inner = inner[:, top : top + height, left : left + width]
+    return resize(inner, *size)[0] > 0.5
 
 
 def verbatim(plane: np.ndarray, video: Video, index: int, object_id: int) -> np.ndarray:

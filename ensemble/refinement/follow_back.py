@@ -144,6 +144,7 @@ class CycleJob(RunJob):
             written = write_selected(run, opened, choice, by_name, may_write, labels)
             if self.config.output.overlap:
                 write_selected_objects(run, opened, choice, by_name, may_write)
+                shutil.rmtree(run.pseudo_objects(video), ignore_errors=True)
         evidence.save(run.evidence_path(video))
         record = describe(
             selection_setup(self.config), evidence, choice, before.provenance, written

@@ -6,19 +6,16 @@ such, the mask of one object by itself, which others may overlap.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from mose.boards.board import Board, MaskForm
 from mose.boards.vots import region_file
 from mose.dataset import Dataset
-from mose.masks import read_mask
-from mose.palette import PALETTE
+from mose.masks import plane_png, read_mask
 from mose.readers.folder import list_folder
 from mose.readers.regions import trajectory_bytes
 from mose.submission import chosen_videos, masks_of, text_name, write_entries, write_submission
@@ -86,7 +83,7 @@ def _objects(
                 plane = folders.plane(video, object_id, path.stem)
                 own = names.get(object_id, f"{object_id:03d}")
                 name = f"{board.prefix}{text_name(video)}/{own}/{path.name}"
-                yield name, png_bytes(plane.astype(np.uint8))
+                yield name, plane_png(plane)
 
 
 def _regions(
@@ -110,12 +107,3 @@ def folder_names(dataset: Dataset, video: str) -> dict[int, str]:
     if not given.is_dir():
         return {}
     return {i: path.name for i, path in object_folders(list_folder(given, "mask")).items()}
-
-
-def png_bytes(ids: np.ndarray) -> bytes:
-    """A palette PNG of ``(H, W) uint8`` values."""
-    image = Image.fromarray(ids)
-    image.putpalette(PALETTE)
-    out = io.BytesIO()
-    image.save(out, format="PNG", compress_level=1, compress_type=3)
-    return out.getvalue()

@@ -6,15 +6,16 @@ import zipfile
 from pathlib import Path
 
 import board_layouts
+import cv2
 import numpy as np
 import pytest
 import small_runs
 import yaml
 from layouts import blocks, write_frames, write_masks
 
-from adapters.expansion import Expansion
+from adapters.expansion import Expansion, expand
 from ensemble.finishing.objects import plane_path
-from ensemble.fusion.overlap import alone, verbatim
+from ensemble.fusion.overlap import alone, own_mask, verbatim
 from ensemble.run import main
 from ensemble.storage.predictions import StoredFrame
 from mose import open_video
@@ -51,6 +52,22 @@ def test_an_object_by_itself_has_what_another_hides(rule):
     assert np.array_equal(second == 7, logits()[1] > 0)
     together = frame.probabilities(*SIZE)
     assert not (together > 0.5).all(axis=0).any()
+
+
+@pytest.mark.parametrize("rule", ["exclusive", "probability", "upsample-aggregate",
+                                  "aggregate-upsample"])  # fmt: skip
+@pytest.mark.parametrize("size", [(40, 56), (61, 90)])
+def test_the_mask_of_one_object_is_where_it_is_likelier_than_not(rule, size):
+    rng = np.random.default_rng(4)
+    native = cv2.GaussianBlur(rng.normal(0, 9, (11, 15)).astype(np.float32), (5, 5), 0)[None]
+    if rule == "probability":
+        native = 1 / (1 + np.exp(-native))
+    padded = (44, 60) if "aggregate" in rule else None
+    window = (2, 1, 40, 56) if padded else None
+    expansion = Expansion(rule, padded, window)
+    likelier = expand(native, expansion, *size)[0] > 0.5
+    assert (own_mask(native, expansion, size) != likelier).sum() <= 2  # of rounding
+    assert likelier.any()
 
 
 def test_probabilities_are_taken_against_the_background_alone():
