@@ -65,7 +65,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("calibrate", "selection.calibrate", "study.calibrate:main",
                 "fit priors and confidences to a labelled run"),
         Command("export", "selection.export", "selection.export.__main__:main",
-                "write the masks as COCO, CVAT, FiftyOne, overlays or training data"),
+                "write the masks as COCO, CVAT, Label Studio, DAVIS, films, training data"),
+        Command("import", "selection.imports", "selection.imports.__main__:main",
+                "read masks back from CVAT, Label Studio, COCO or DAVIS"),
     ),
     "make data and train": (
         Command("finetune", "adapters.finetune", "finetune.command:main",

@@ -117,11 +117,14 @@ def own_mask(native: np.ndarray, expansion: Expansion, size: tuple[int, int]) ->
             inner = resize(native.clip(-limit, limit), *padded)
         else:
             inner = resize(native, *padded).clip(-limit, limit)
-        inner = sigmoid(2 * inner)
     if window is not None:
         top, left, height, width = window
         inner = inner[:, top : top + height, left : left + width]
-    return resize(inner, *size)[0] > 0.5
+    if rule == "probability":
+        return resize(inner, *size)[0] > 0.5
+    if inner.shape[1:] == size:
+        return inner[0] > 0
+    return resize(sigmoid(2 * inner), *size)[0] > 0.5
 
 
 def verbatim(plane: np.ndarray, video: Video, index: int, object_id: int) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from selection.export.coco import coco, youtube_vis
 from selection.export.cvat import write_cvat
+from selection.export.davis import write_davis
 from selection.export.fiftyone import write_fiftyone
+from selection.export.labelstudio import write_labelstudio
 from selection.export.overlay import write_overlays
 from selection.export.source import RunMasks, open_run_masks
 from selection.export.training import frame_weights, write_training
@@ -13,7 +15,9 @@ __all__ = [
     "frame_weights",
     "open_run_masks",
     "write_cvat",
+    "write_davis",
     "write_fiftyone",
+    "write_labelstudio",
     "write_overlays",
     "write_training",
     "youtube_vis",

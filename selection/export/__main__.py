@@ -10,7 +10,7 @@ from stseg.cli import EXIT_OK, CommandParser, run_command, say
 from stseg.errors import InputError
 from stseg.files import write_json
 
-FORMATS = ("coco", "ytvis", "fiftyone", "cvat", "training", "overlay")
+FORMATS = ("coco", "ytvis", "fiftyone", "cvat", "labelstudio", "davis", "training", "overlay")
 LAYOUT = """\
 what is written:
   coco       OUTPUT, a JSON file: an image per frame, run-lengths per object and frame
@@ -18,6 +18,9 @@ what is written:
   fiftyone   OUTPUT, a folder: manifest.json  data/<video>.mp4  labels/<video>.json
              (in FiftyOne: dataset type FiftyOneVideoLabelsDataset)
   cvat       OUTPUT, a folder: <video>.xml (CVAT for video 1.1)  labels.json
+  labelstudio  OUTPUT, a folder: tasks.json (a task per frame, brush masks)  config.xml
+  davis      OUTPUT, a folder: Annotations/480p/<video>/00000.png  ImageSets/2017/val.txt
+             JPEGImages (links to the data set's frames)
   training   OUTPUT, a folder: Annotations/<video>/00000.png  Ignore/<video>/00000.png
              weights.json  JPEGImages (a link to the data set's frames)
   overlay    OUTPUT, a folder: <video>.mp4"""
@@ -49,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         coco,
         open_run_masks,
         write_cvat,
+        write_davis,
         write_fiftyone,
+        write_labelstudio,
         write_overlays,
         write_training,
         youtube_vis,
@@ -70,12 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     target.mkdir(parents=True, exist_ok=True)
     if arguments.format == "training":
         count = write_training(run, target, arguments.unsure)
-    elif arguments.format == "cvat":
-        count = write_cvat(run, target)
-    elif arguments.format == "fiftyone":
-        count = write_fiftyone(run, target, arguments.fps)
+    elif arguments.format in ("fiftyone", "overlay"):
+        films = {"fiftyone": write_fiftyone, "overlay": write_overlays}
+        count = films[arguments.format](run, target, arguments.fps)
     else:
-        count = write_overlays(run, target, arguments.fps)
+        folders = {"cvat": write_cvat, "labelstudio": write_labelstudio, "davis": write_davis}
+        count = folders[arguments.format](run, target)
     say(f"{count} frames of {len(run.videos)} videos: {target}")
     return EXIT_OK
 

@@ -19,6 +19,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 import numpy as np
 
+from mose.readers.regions import run_lengths
 from selection.export.source import RunMasks, VideoMasks, box
 from selection.run_paths import page_name
 
@@ -97,14 +98,6 @@ def track(number: int, object_id: int, plane: np.ndarray, frame: int, frames: in
         mask = SubElement(root, "mask", {"frame": str(at), "outside": ends, **shape})
         SubElement(mask, "attribute", name=ATTRIBUTE).text = str(object_id)
     return root
-
-
-def run_lengths(mask: np.ndarray) -> list[int]:
-    """Lengths of the runs of a ``(h, w) bool`` mask, row by row; the first one is of zeros."""
-    flat = mask.ravel()
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    lengths = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
-    return [0, *lengths] if flat[0] else lengths
 
 
 def _text(parent: Element, name: str, content: object) -> None:

@@ -10,53 +10,24 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from exported_run import FRAMES, HEIGHT, NAMES, WIDTH, write_run
 from pycocotools import mask as api
 from pycocotools.coco import COCO
-from selection_records import record_of, write_record
 
 from mose import InputError
-from mose.masks import read_mask, write_mask
+from mose.masks import read_mask
+from mose.readers.regions import run_lengths
 from selection.evidence import Evidence
 from selection.export import __main__ as command
 from selection.export import open_run_masks
-from selection.export.cvat import run_lengths, write_video
+from selection.export.cvat import write_video
 from selection.export.training import frame_weights
 from selection.run_paths import page_name
-
-FRAMES, HEIGHT, WIDTH = 4, 33, 47
-NAMES = ("a video", "b")
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Two videos with objects 3 and 200; 200 is gone from the second frame on."""
-    root, images = tmp_path / "run", tmp_path / "images"
-    (root / "selection" / "timelines").mkdir(parents=True)
-    stems = tuple(f"{t:05d}" for t in range(FRAMES))
-    for name in NAMES:
-        for folder in (root / "masks", root / "pseudo-labels", images):
-            (folder / name).mkdir(parents=True)
-        for index, stem in enumerate(stems):
-            ids = np.zeros((HEIGHT, WIDTH), np.uint8)
-            ids[5:15, 4 + index : 20 + index] = 3
-            if index < 2:
-                ids[20:30, 30:40] = 200
-            write_mask(root / "masks" / name / f"{stem}.png", ids)
-            ids[5] = 0
-            write_mask(root / "pseudo-labels" / name / f"{stem}.png", ids)
-            Image.new("RGB", (WIDTH, HEIGHT), (20, 20, 20)).save(images / name / f"{stem}.png")
-        evidence = Evidence.blank(
-            name, ("m", "n", "pseudo-label"), np.full(3, 0.5), (3, 200), stems
-        )
-        for plane in ("agreement_j", "agreement_f"):
-            evidence[plane][1:, :, 0] = np.array([0.8, 0.4, 1.0])
-            evidence[plane][1:, :, 1] = 0.1
-        evidence["weight"][:, :2] = np.array([3.0, 1.0])[None, :, None]
-        evidence.save(root / "selection" / "timelines" / f"{name}.npz")
-        write_record(root, record_of(name, (3, 200), FRAMES))
-    (root / "environment.json").write_text(json.dumps({"images": str(images)}))
-    return root
+    return write_run(tmp_path)
 
 
 def selected(run, name, index):

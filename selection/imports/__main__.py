@@ -1,0 +1,51 @@
+"""python -m selection.imports PATH OUTPUT: masks in another form, as folders of PNGs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from stseg.cli import EXIT_OK, CommandParser, run_command, say
+from stseg.errors import InputError
+
+LAYOUT = """\
+PATH is what selection.export writes, or the tool gives back:
+  CVAT for video 1.1   <video>.xml, or a folder of such
+  Label Studio         a JSON file of tasks with brush masks, or a folder with tasks.json
+  COCO, YouTube-VIS    a JSON file with run-lengths
+  DAVIS, MOSE          a folder with Annotations/
+
+what is written:
+  OUTPUT/Annotations/<video>/00000.png    palette PNGs of object ids, pixel by pixel the same"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = CommandParser(
+        "selection.imports", "Read masks of another tool into folders of PNGs.", epilog=LAYOUT
+    )
+    p.add_argument("path", type=Path, metavar="PATH")
+    p.add_argument("output", type=Path, metavar="OUTPUT")
+    p.add_argument(
+        "--frames", type=Path, metavar="DIR", help="CVAT: a folder of frames per video, for names"
+    )
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and import; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    target = arguments.output
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"output {target} is not an empty folder: choose a new one")
+    from selection.imports import read_videos, write_videos
+
+    videos = read_videos(arguments.path, arguments.frames)
+    count = write_videos(videos, target)
+    say(f"{count} masks of {len(videos)} videos: {target / 'Annotations'}")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    run_command(main)
