@@ -9,6 +9,7 @@ pairs, which run after the others: only for videos on which `agreement` is unsur
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
