@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from selection.models import Curve, Linear, Recommender, Sureness, Tree
+from selection.risk import RiskCurve, risk_curve
 from stseg.config import CONFIG_FOLDER
 from stseg.errors import InputError, unknown
 from stseg.files import write_text
@@ -33,6 +34,7 @@ class Calibration:
     curves        member -> curve from its confidence to the expected J of its mask
     recommender   expected J&F of the candidates, or None
     sureness      ``<policy>/<granularity>/<video or object>`` -> `Sureness`
+    risk          what replacing the member of the best prior costs, or None
     """
 
     name: str
@@ -41,6 +43,7 @@ class Calibration:
     curves: Mapping[str, Curve] = field(default_factory=dict)
     recommender: Recommender | None = None
     sureness: Mapping[str, Sureness] = field(default_factory=dict)
+    risk: RiskCurve | None = None
 
     def json(self) -> dict[str, Any]:
         """As it is stored."""
@@ -51,6 +54,7 @@ class Calibration:
             "confidence": {name: _plain(curve) for name, curve in self.curves.items()},
             "recommender": _plain(self.recommender) if self.recommender else None,
             "sureness": {key: _plain(value) for key, value in self.sureness.items()},
+            "risk": [asdict(point) for point in self.risk.points] if self.risk else None,
         }
 
     def save(self, path: str | Path) -> None:
@@ -98,6 +102,7 @@ def _load(path: Path, changed: int) -> Calibration:
                 )
                 for key, value in stored["sureness"].items()
             },
+            risk=risk_curve(stored["risk"]) if stored.get("risk") else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

@@ -58,7 +58,7 @@ def describe(
         objects=evidence.object_ids,
         fusion=setup.fusion,
         policy=setup.options.policy,
-        granularity=setup.options.granularity,
+        granularity=setup.options.mixes_by,
         winner=choice.winner,
         scores={name: round(score, 6) for name, score in choice.scores.items()},
         margin=round(choice.margin, 6),

@@ -72,7 +72,7 @@ class Reason:
     def _ground(self) -> str:
         score = f"J&F {100 * self.agreement:.1f}"
         if self.ground is Ground.SEVERAL_CANDIDATES:
-            return "agrees best per object: " + "; ".join(
+            return "the best per object: " + "; ".join(
                 f"{name} on {'object' if len(ids) == 1 else 'objects'} {', '.join(map(str, ids))}"
                 for name, ids in self.objects.items()
             )

@@ -83,9 +83,9 @@ def select(
     means = np.where(np.isnan(means), priors, means)
     best = prefer(means, priors, options.tie)
     frames = len(evidence.frames)
-    if options.granularity == "video":
+    if options.mixes_by == "video":
         plan: dict[int, Spans] = dict.fromkeys(evidence.object_ids, whole(candidates[best], frames))
-    elif options.granularity == "object":
+    elif options.mixes_by == "object":
         plan = {
             n: whole(candidates[_best_or(by_object[:, k], priors, options.tie, best)], frames)
             for k, n in enumerate(evidence.object_ids)

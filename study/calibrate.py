@@ -25,6 +25,7 @@ from selection.fitting import LEVEL, fit_curve, fit_prior, fit_recommender, fit_
 from selection.models import Curve, Sureness
 from selection.outcome import selected_truth
 from selection.policies import SelectionOptions, policies_help, policies_to_compare
+from selection.risk import measure_risk
 from selection.selectors import GRANULARITIES, Choice, select
 from selection.statistics import mean_score
 from selection.sureness import BEST_WITHIN, keys, sure_features
@@ -143,7 +144,12 @@ def fit(
                 rows.append(
                     [policy, f"{100 * mean:.1f}", f"{100 * (oracle - mean):.1f}", f"{ece:.2f}"]
                 )
-    whole = replace(measured, recommender=fit_recommender(videos), sureness=sureness)
+    whole = replace(
+        measured,
+        recommender=fit_recommender(videos),
+        sureness=sureness,
+        risk=measure_risk(videos),
+    )
     assert whole.recommender is not None
     members = [[m, f"{100 * p:.1f}"] for m, p in measured.priors.items()]
     told = [

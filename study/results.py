@@ -12,6 +12,7 @@ from selection.evidence import Evidence, mean_over_objects
 from selection.fitting import fit_recommender, fit_sureness, folds
 from selection.outcome import false_presence, selected_truth
 from selection.policies import SelectionOptions
+from selection.risk import measure_risk
 from selection.selectors import Choice, select
 from selection.statistics import calibration_error, error_of_chance, mean_score
 from selection.sureness import BEST_WITHIN, keys, state, sure_features
@@ -118,9 +119,10 @@ def calibrations(videos: Sequence[Evidence], known: Calibration | None) -> list[
     if len(videos) < MIN_VIDEOS:
         return given
     for fitted, held in folds(len(videos)):
-        model = fit_recommender([videos[i] for i in fitted])
+        others = [videos[i] for i in fitted]
+        model, risk = fit_recommender(others), measure_risk(others)
         for i in held:
-            given[i] = Calibration("cross-validation", {}, {}, recommender=model)
+            given[i] = Calibration("cross-validation", {}, {}, recommender=model, risk=risk)
     return given
 
 

@@ -59,7 +59,7 @@ def test_a_combination_takes_the_best_mean_rank_of_what_all_score():
 
 def test_a_policy_combined_with_itself_ranks_the_same():
     table = evidence(np.random.default_rng(0).random((5, 4, 2)))
-    part = score(table, SelectionOptions())
+    part = score(table, SelectionOptions("agreement"))
     order = np.argsort(np.nanmean(combined([part, part]).scores, axis=0), axis=0)
     np.testing.assert_array_equal(order, np.argsort(np.nanmean(part.scores, axis=0), axis=0))
 
@@ -96,7 +96,7 @@ def test_features_are_whole_and_follow_their_candidates():
 
 def test_outcome_is_the_truth_of_what_was_selected():
     table = with_truth(evidence([[[0.9, 0.2], [0.3, 0.8]]] * 4), [[0.7, 0.1], [0.2, 0.6], [0, 0]])
-    options = SelectionOptions(granularity="object", prior_weight=0.0)
+    options = SelectionOptions("agreement", "object", prior_weight=0.0)
     np.testing.assert_allclose(selected_truth(table, select(table, options)), [0.7, 0.6])
 
 
@@ -104,7 +104,7 @@ def test_false_pixels_count_where_three_call_the_object_absent():
     table = evidence([[[0.5], [0.4], [0.4], [0.4]]] * 4)
     table["area"][:] = np.array([9.0, 0, 0, 0, 9])[None, :, None]
     table.true_area[:] = [[0], [0], [0], [50]]
-    choice = select(table, SelectionOptions(prior_weight=0.0))
+    choice = select(table, SelectionOptions("agreement", prior_weight=0.0))
     assert choice.winner == "m0"
     assert false_presence(table, choice) == (3, 3)
     table["area"][:, 3] = 9
@@ -115,7 +115,7 @@ def test_truth_where_an_object_counts_as_absent_is_that_of_an_empty_mask():
     table = with_truth(evidence([[[0.9], [0.3]]] * 5), [[0.75], [0.25], [0]])
     table.true_area[:] = [[40], [40], [0], [40], [40]]
     table.absent[:] = [[0], [1], [1], [0], [1]]  # wrongly, rightly, and on a frame never scored
-    choice = select(table, SelectionOptions(prior_weight=0.0))
+    choice = select(table, SelectionOptions("agreement", prior_weight=0.0))
     np.testing.assert_allclose(selected_truth(table, choice), [(0.75 + 0 + 1 + 0.75) / 4])
     np.testing.assert_allclose(table.worth()[:2], [[2.5 / 4], [1.5 / 4]])
     np.testing.assert_allclose(table.truth()[:2], [[0.75], [0.25]])

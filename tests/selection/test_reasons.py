@@ -11,7 +11,7 @@ def test_every_ground_is_worded_differently():
 def test_values_stand_in_the_sentence():
     objects = {"a": (1, 3), "b": (2,)}
     several = Reason(Ground.SEVERAL_CANDIDATES, objects=objects)
-    assert several.sentence() == "agrees best per object: a on objects 1, 3; b on object 2"
+    assert several.sentence() == "the best per object: a on objects 1, 3; b on object 2"
     hand = Reason(Ground.BY_HAND, candidate="a", object_id=3)
     assert hand.sentence() == "a chosen by hand for object 3"
 

@@ -37,7 +37,7 @@ def evidence(scores, priors=None, objects=None):
 
 
 def options(**changes):
-    return SelectionOptions(**{"prior_weight": 0.0, **changes})
+    return SelectionOptions(**{"policy": "agreement", "prior_weight": 0.0, **changes})
 
 
 def test_video_takes_the_member_that_agrees_best():

@@ -93,7 +93,7 @@ def test_recommender_falls_back_where_a_video_is_unlike(run, path):
         evidence[plane][:] = 0.0
     choice = select(evidence, options, made)
     assert "unlike the videos" in choice.reason.sentence()
-    assert choice.winner == select(evidence, SelectionOptions()).winner
+    assert choice.winner == select(evidence, SelectionOptions("agreement")).winner
 
 
 def test_applying_needs_no_fitting_library(path):

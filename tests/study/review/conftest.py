@@ -22,7 +22,7 @@ def finished(tmp_path_factory):
     make_video(root / "data", "b", 4)
     make_video(root / "data", AWKWARD, 4)
     config = root / "config.yaml"
-    config.write_text(json.dumps({"members": MEMBERS}))
+    config.write_text(json.dumps({"members": MEMBERS, "selection": {"policy": "agreement"}}))
     assert run_command.main(arguments(root / "data", config, root / "run", "--keep-soft")) == 0
     return root / "run"
 
