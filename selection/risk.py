@@ -78,9 +78,9 @@ def expected_j(evidence: Evidence) -> np.ndarray:
     """
     weight = np.nan_to_num(evidence["weight"][:, :-1].astype(np.float64))
     share = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
-    found = evidence["support"].astype(np.float64)
-    found[:, :-1] = share + (1 - share) * found[:, :-1]
-    return np.where(np.isnan(evidence["support"][:, -1:]), np.nan, found)
+    expected = evidence["support"].astype(np.float64)
+    expected[:, :-1] = share + (1 - share) * expected[:, :-1]
+    return np.where(np.isnan(evidence["support"][:, -1:]), np.nan, expected)
 
 
 def starting_member(evidence: Evidence) -> int:
