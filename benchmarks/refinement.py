@@ -35,18 +35,21 @@ from ensemble import run as command
 from ensemble.config import load_config
 from ensemble.plan import open_data
 from ensemble.refinement import work
-from ensemble.refinement.stretch import Stretch, mask_of
+from ensemble.refinement.stretch import Stretch, lead_back, mask_of
 from ensemble.storage.predictions import PredictionWriter
 from mose import Video
 from mose.dataset import Dataset
 from selection.evaluate.command import evaluate
+from selection.evaluate.inputs import EvaluationScope
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.record import read_records
+from selection.refined import Dispute
 from selection.run_paths import RunPaths
 from selection.summary import summarise
 from stseg.cli import EXIT_OK, run_command, say
 from stseg.tables import format_table
 
+SOME = EvaluationScope(partial=True)
 RIGHT = 0.5
 """J from which an object-frame of a member is right."""
 WRONG_SHARE = 0.2
@@ -89,15 +92,27 @@ class Truth:
         return Stretch(dispute.object_id, frames, folder, len(frames))
 
 
+LED: dict[tuple[str, Dispute], Dispute] = {}
+"""What following back gave: it is the same for all steps in which it is as it is."""
+
+
+def led_back(segmenter, video, dispute, predictions, reference):
+    """`lead_back`, once for every dispute."""
+    if (video.name, dispute) not in LED:
+        led = lead_back(segmenter, video, dispute, predictions, reference)
+        LED[video.name, dispute] = led
+    return LED[video.name, dispute]
+
+
 def steps_of(step: str, dataset: Dataset, stack: ExitStack) -> None:
     """Put what ``step`` says in the place of the refinement's own functions."""
-    truth, real, rng = Truth(dataset), work.lead_back, np.random.default_rng(0)
+    truth, rng = Truth(dataset), np.random.default_rng(0)
 
     def true_mask(told, dispute, predictions):
         return truth.has(opened[0], dispute.frame, dispute.object_id)
 
     def sometimes_wrong(*arguments):
-        led = real(*arguments)
+        led = led_back(*arguments)
         met = [(told.returned, told.standing) for told in led.claims]
         seen = [place for place, (back, _) in enumerate(met) if back is not None]
         if len(seen) < 2 or rng.random() >= WRONG_SHARE:
@@ -116,6 +131,7 @@ def steps_of(step: str, dataset: Dataset, stack: ExitStack) -> None:
             opened[:] = [video]
             super().work(video, segmenter, predictions)
 
+    stack.enter_context(patch.object(work, "lead_back", led_back))
     if step == "choice":
         stack.enter_context(patch.object(work, "lead_back", truth.lead_back))
     if step == "mask":
@@ -143,7 +159,7 @@ def scores_of(root: Path, labels: Path, before: RunPaths) -> list[str]:
     """A line of the table."""
     records = read_records(root)
     truth = summarise(records, (), 0.0).truth
-    back = evaluate(root / "masks", labels, "mosev2", partial=True).mean["J&F_reappear"]
+    back = evaluate(root / "masks", labels, "mosev2", SOME).mean["J&F_reappear"]
     gains, lost, right = [], 0, 0
     for record in records:
         old = Evidence.load(before.evidence_path(record.video))

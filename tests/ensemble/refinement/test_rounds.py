@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from ensemble.refinement.options import RefinementOptions
 from mose.masks import read_mask, write_mask
 from selection.record import SelectionRecord, read_record
 from selection.refined import Dispute
+from selection.summary import summarise
 
 FRAMES = 10
 PATIENCE = 3
@@ -123,6 +125,25 @@ def test_the_selected_masks_have_the_object_again(made, refined):
         assert new.truth.by_object[3] > old.truth.by_object[3] + 0.1
         assert old.disputes == ()
     assert not (plain / "refinement").exists()
+
+
+def test_the_table_counts_who_was_corrected(made, refined):
+    summary = summarise(records(refined), (), 0.0)
+    assert set(summary.refined) <= {"x", "y"}
+    assert sum(summary.refined.values()) == sum(
+        len(dispute.corrected) for record in records(refined) for dispute in record.disputes
+    )
+    assert "refined" in summary.table().splitlines()[0]
+    assert "refined" not in summarise(records(made / "plain"), (), 0.0).table()
+
+
+def test_jobs_can_be_sent_to_workers(refined):
+    record = records(refined)[0]
+    told = {"a": record.disputes}
+    for kind in (work.LookJob, work.SettleJob):
+        job = kind(None, None, refined, {}, "how", {}, disputes=told, keys={"a": "k"})
+        again = pickle.loads(pickle.dumps(job))
+        assert again.key("a") == job.key("a") != work.key_of(record.disputes[:-1], "k")
 
 
 def everything(out: Path) -> dict[str, object]:
