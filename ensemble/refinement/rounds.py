@@ -72,7 +72,8 @@ class Refinement:
             for name, record in records.items()
             if record is not None and run.survey_path(name).is_file()
         }
-        self.surveys = {name: Survey.load(run.survey_path(name)) for name in self.records}
+        surveys = ((name, self.survey(name)) for name in self.records)
+        self.members = {name: survey.members for name, survey in surveys}
         self.sizes = {
             name: VideoSize(video.frames, video.objects, video.units)
             for name, video in plan.inputs.items()
@@ -82,7 +83,7 @@ class Refinement:
         """Do all of it that is not done."""
         total = sum(size.units for size in self.sizes.values()) * len(self.config.members)
         budget = self.config.refinement.budget * total
-        disputes = {name: self.disputes_of(name) for name in self.surveys}
+        disputes = {name: self.disputes_of(self.survey(name)) for name in self.records}
         chosen = choose_disputes(disputes, self.sizes, LOOKING * budget)
         looked = self.follow(chosen.disputes)
         asked = {name: self.with_corrected(name, told) for name, told in looked.items()}
@@ -96,9 +97,12 @@ class Refinement:
             (chosen.cost + settled.cost) / max(total, 1),
         )
 
-    def disputes_of(self, name: str) -> list[Dispute]:
+    def survey(self, name: str) -> Survey:
+        """What the members said of a video in the first pass; read anew, for a run is large."""
+        return Survey.load(self.run.survey_path(name))
+
+    def disputes_of(self, survey: Survey) -> list[Dispute]:
         """The disputes of a video; none where no member can follow them back."""
-        survey = self.surveys[name]
         if not self.can_run(survey.members):
             return []
         models = {m.name: (m.adapter, m.weights or m.name) for m in self.config.members}
@@ -123,7 +127,7 @@ class Refinement:
             return stored_disputes(self.run.disputes_path(name), job.key(name))
 
         pairs = [
-            Pair(self.can_run(self.surveys[name].members)[0], name, self.cost(name, told))
+            Pair(self.can_run(self.members[name])[0], name, self.cost(name, told))
             for name, told in sorted(disputes.items())
             if stored(name) is None and self.is_whole(name)
         ]
@@ -170,7 +174,7 @@ class Refinement:
         """Put the disputes into a record; members that could not be run again are left out."""
         have = {
             member
-            for member in self.surveys[record.video].members
+            for member in self.members[record.video]
             if read_manifest(self.run.refined_prediction(member, record.video))
         }
         told = tuple(
@@ -183,7 +187,7 @@ class Refinement:
 
     def with_corrected(self, name: str, disputes: tuple[Dispute, ...]) -> tuple[Dispute, ...]:
         """The disputes of a video with the members that each of them should correct."""
-        survey = self.surveys[name]
+        survey = self.survey(name)
         able = self.can_run(survey.members)
         return tuple(
             dataclasses.replace(dispute, corrected=to_correct(dispute, survey, able))
@@ -193,14 +197,14 @@ class Refinement:
     def knowledge(self, names: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
         """What a job knows of its videos."""
         return {
-            "members": {name: self.surveys[name].members for name in names},
+            "members": {name: self.members[name] for name in names},
             "keys": {name: self.records[name].provenance.key for name in names},
         }
 
     def is_whole(self, name: str) -> bool:
         """Whether a video still has the predictions of all its members."""
-        members = self.surveys[name].members
-        return all(read_manifest(self.run.prediction(member, name)) for member in members)
+        folders = (self.run.prediction(member, name) for member in self.members[name])
+        return all(read_manifest(folder) for folder in folders)
 
     def cost(self, name: str, disputes: Sequence[Dispute]) -> float:
         """Of looking into a video's disputes."""
