@@ -72,7 +72,7 @@ def describe(
         forecast_by_object={n: part.rounded() for n, part in by_object.items() if forecast},
         calibration=setup.calibration_name if forecast else None,
         truth=None if truth is None else _truth(evidence, choice, truth, written),
-        suggestion=suggest(evidence, choice.plan),
+        suggestion=suggest(evidence),
     )
 
 

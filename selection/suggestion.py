@@ -3,7 +3,7 @@
 A correction mends its own frame and, as every member follows it, the frames after it. So it is
 worth what is doubtful from there on, less and less the further away. Where the mask is right a
 correction changes nothing, and an object that nobody sees is hard to correct: what it is worth is
-times the doubt and times the share of the members that see the object.
+times the doubt and times the share of the members' say that sees the object.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from __future__ import annotations
 import numpy as np
 
 from selection.evidence import Evidence
+from selection.quality import load_quality
 from selection.refined import Suggestion
-from selection.spans import ObjectSpans
 
-LASTS = 0.95
+LASTS = 0.9
 """Share of what a correction is worth that is left one frame later."""
 
 
-def suggest(evidence: Evidence, plan: ObjectSpans) -> Suggestion | None:
-    """The best correction of the masks that ``plan`` selects; None where nothing is in doubt."""
-    doubts = doubt(evidence, plan)
+def suggest(evidence: Evidence) -> Suggestion | None:
+    """The best correction of a video; None where nothing is in doubt."""
+    doubts = doubt(evidence)
     worth = doubts * worth_of(doubts) * share_that_sees(evidence)
     if not worth.size or worth.max() <= 0:
         return None
@@ -29,16 +29,16 @@ def suggest(evidence: Evidence, plan: ObjectSpans) -> Suggestion | None:
     return Suggestion(frame, evidence.frames[frame], evidence.object_ids[column], gain)
 
 
-def doubt(evidence: Evidence, plan: ObjectSpans) -> np.ndarray:
-    """``(T, N)`` in [0, 1]: how far the selected masks are from what the members say, weighted
-    as in the fusion; 0 where nothing is scored."""
-    agreed = np.full((len(evidence.frames), len(evidence.object_ids)), np.nan)
-    for column, object_id in enumerate(evidence.object_ids):
-        for span in plan[object_id]:
-            row = evidence.candidates.index(span.candidate)
-            frames = slice(span.start, span.stop)
-            agreed[frames, column] = evidence["support"][frames, row, column]
-    return np.where(np.isnan(agreed), 0.0, 1 - agreed)
+def doubt(evidence: Evidence) -> np.ndarray:
+    """``(T, N)`` in [0, 1]: how far the members are from the pseudo-label, by the say that their
+    priors give them; 0 where nothing is scored.
+
+    Not by their say in the video: who differs from the others has little of it, and nobody would
+    be left to doubt.
+    """
+    say = load_quality().say(evidence.priors[:-1, None])
+    apart = (1 - evidence["agreement_j"][:, :-1]) * say
+    return np.nan_to_num(apart.sum(axis=1) / say.sum())
 
 
 def worth_of(doubts: np.ndarray) -> np.ndarray:
@@ -50,10 +50,7 @@ def worth_of(doubts: np.ndarray) -> np.ndarray:
 
 
 def share_that_sees(evidence: Evidence) -> np.ndarray:
-    """``(T, N)`` in [0, 1]: the share of the members' say that sees each object; 0 before the
-    frame after its first mask."""
+    """``(T, N)`` in [0, 1]: the share of the members' say that sees each object."""
     weight = np.nan_to_num(evidence["weight"][:, :-1])
     seen = weight * (np.nan_to_num(evidence["area"][:, :-1]) > 0)
-    share = seen.sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
-    scored = ~np.isnan(evidence["agreement_j"]).all(axis=1)
-    return np.where(scored, share, 0.0)
+    return seen.sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
