@@ -9,7 +9,7 @@ import numpy as np
 
 from selection.calibration import Calibration
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_objects
-from selection.outcome import selected_truth
+from selection.outcome import failure_shares, selected_truth
 from selection.policies import SelectionOptions
 from selection.record import (
     CandidateRow,
@@ -111,7 +111,11 @@ def _truth(
     by_object = _by_object(evidence, selected_truth(evidence, choice))
     if written is not None:
         by_object = {n: None if s is None else round(written[n], 6) for n, s in by_object.items()}
-    return SelectedTruth(evidence.candidates[oracle], by_object)
+    failures = {
+        n: {name: None if share is None else round(share, 6) for name, share in shares.items()}
+        for n, shares in failure_shares(evidence, choice).items()
+    }
+    return SelectedTruth(evidence.candidates[oracle], by_object, failures)
 
 
 def _rounded(score: float) -> float | None:

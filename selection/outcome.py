@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from selection.evidence import Evidence, mean_over_frames
+from selection.metrics import FrameScore, ObjectScores, conclude
 from selection.selectors import Choice
+
+FAILURES = ("NRE", "DRE", "ADQ")
+"""Of VOTS: the share of an object's frames on which nothing is predicted, and on which something
+else is; of the frames without it, the share on which nothing is predicted."""
 
 ABSENT_BY = 3
 """Members that call an object absent before its pixels count as false."""
@@ -32,6 +37,29 @@ def selected_planes(evidence: Evidence, choice: Choice) -> tuple[np.ndarray, np.
             score[start:stop, column] = np.where(known, right, np.nan)
             area[start:stop, column] = np.where(known, 0.0, area[start:stop, column])
     return score, area
+
+
+def failure_shares(evidence: Evidence, choice: Choice) -> dict[int, ObjectScores]:
+    """Object id -> how the selection fails it, see `FAILURES`, on the frames with labels.
+
+    As `selected_planes` for several candidates in one video.
+    """
+    shares = {}
+    for column, object_id in enumerate(evidence.object_ids):
+        series = []
+        for start, stop, name in choice.plan[object_id]:
+            row = evidence.candidates.index(name)
+            for index in range(start, stop):
+                j = float(evidence["truth_j"][index, row, column])
+                there = bool(evidence.true_area[index, column] > 0)
+                seen = bool(evidence["area"][index, row, column] > 0)
+                if object_id in choice.missing(index):
+                    j, seen = float(not there), False
+                if not np.isnan(evidence["truth_j"][index, row, column]):
+                    series.append(FrameScore(j, j, j, there, seen))
+        scores = conclude(series, "vots") or {}
+        shares[object_id] = {name: scores.get(name) for name in FAILURES}
+    return shares
 
 
 def selected_truth(evidence: Evidence, choice: Choice) -> np.ndarray:

@@ -34,7 +34,7 @@ OPTIONAL = {
     "never_given",
     *("version", "absent", "probability", "expected", "sure", "calibration", "oracle", "key"),
     *("selected_truth_objects", "reduced_members", "height", "width", "seconds", "cycle"),
-    *("overridden", "notes", "disputes", "suggestion"),
+    *("overridden", "notes", "disputes", "suggestion", "failures"),
 }
 ROW_REQUIRED = {"name", "prior", "agreement", "objects"}
 ROW_OPTIONAL = {"score", "confidence", "truth", "truth_objects"}
@@ -130,10 +130,12 @@ class SelectedTruth:
 
     oracle      names the candidate that is the best in hindsight
     by_object   is the J&F of the selection
+    failures    says of every object how it is lost: `selection.outcome.FAILURES`
     """
 
     oracle: str
     by_object: ScoreByObject
+    failures: Mapping[int, Mapping[str, float | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,9 @@ class SelectionRecord:
         if self.truth:
             by_text = _by_text(self.truth.by_object)
             stored |= {"oracle": self.truth.oracle, "selected_truth_objects": by_text}
+            if self.truth.failures:
+                shares = {str(n): dict(part) for n, part in self.truth.failures.items()}
+                stored["failures"] = shares
         stored["disputed"] = self.disputed
         stored |= _provenance_json(self.provenance)
         if self.cycle:
@@ -291,11 +296,15 @@ def read_records(root: str | Path) -> list[SelectionRecord]:
     return [read_record(path) for path in sorted(Path(root).glob("selection/*.json"))]
 
 
+def _parse_truth(stored: Json) -> SelectedTruth:
+    failures = {int(n): dict(shares) for n, shares in stored.get("failures", {}).items()}
+    return SelectedTruth(str(stored["oracle"]), _by_id(stored["selected_truth_objects"]), failures)
+
+
 def _parse(stored: Json, where: str) -> SelectionRecord:
     frames = int(stored["frames"])
     forecast = Forecast.parse(stored) if stored.get("expected") else None
-    oracle = stored.get("oracle")
-    truth = SelectedTruth(str(oracle), _by_id(stored["selected_truth_objects"])) if oracle else None
+    truth = _parse_truth(stored) if stored.get("oracle") else None
     return SelectionRecord(
         video=str(stored["video"]),
         frames=frames,

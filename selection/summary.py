@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from selection.metrics import REGISTRY, ScoredObject
 from selection.record import ScoreByObject, SelectionRecord
 from stseg.failures import Failure
 from stseg.files import Json
@@ -30,6 +31,8 @@ class Summary:
     seconds      wall time of this invocation
     never_given  video -> objects of its labels that no given mask holds
     refined      member -> number of disputes in which it was corrected
+    lost         name of `selection.outcome.FAILURES` -> its mean over the objects of a video, then
+                 over videos; empty without labels
     """
 
     videos: int
@@ -40,6 +43,7 @@ class Summary:
     seconds: float
     never_given: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     refined: Mapping[str, int] = field(default_factory=dict)
+    lost: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def note(self) -> str | None:
@@ -63,6 +67,7 @@ class Summary:
             "failures": len(self.failures),
             "seconds": round(self.seconds, 3),
             **({"refined": dict(self.refined)} if self.refined else {}),
+            **({"lost": {k: round(v, 6) for k, v in self.lost.items()}} if self.lost else {}),
         }
 
     def table(self) -> str:
@@ -81,7 +86,10 @@ class Summary:
             if name in self.truth:
                 between = ["", ""] if self.refined else [""]
                 rows.append([name, str(self.videos), *between, f"{100 * self.truth[name]:.1f}"])
-        return format_table(heads, rows)
+        shares = ", ".join(f"{name} {100 * share:.1f}" for name, share in self.lost.items())
+        return format_table(heads, rows) + (
+            f"\nlost by the selected masks: {shares}" if shares else ""
+        )
 
 
 def summarise(
@@ -113,7 +121,20 @@ def summarise(
             r.video: r.provenance.never_given for r in records if r.provenance.never_given
         },
         refined=dict(refined),
+        lost=lost_shares(records),
     )
+
+
+def lost_shares(records: Iterable[SelectionRecord]) -> dict[str, float]:
+    """How the selected masks lose objects, as VOTS takes its means; empty without labels."""
+    objects = [
+        ScoredObject(dict(shares), video=record.video)
+        for record in records
+        if record.truth
+        for shares in record.truth.failures.values()
+    ]
+    means = REGISTRY["vots"].combine(objects)
+    return {name: share for name, share in means.items() if share is not None}
 
 
 def selection_csv(records: Iterable[SelectionRecord]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ class ReportedRun:
     dataset_name, split   say of which videos
     priors            are the members' expected J&F in percent, None where not given
     versions          are those of what the numbers depend on
-    videos, chosen, agreement, truth, failures, seconds   are as in summary.json
+    videos, chosen, agreement, truth, failures, seconds, lost   are as in summary.json
     """
 
     root: Path
@@ -41,6 +41,7 @@ class ReportedRun:
     truth: Mapping[str, float]
     failures: int
     seconds: float
+    lost: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_run(root: Path) -> ReportedRun:
@@ -67,6 +68,7 @@ def read_run(root: Path) -> ReportedRun:
             summary["truth"],
             summary["failures"],
             summary["seconds"],
+            summary.get("lost", {}),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         detail = " ".join(str(error).split())
