@@ -68,8 +68,7 @@ class Dataset:
     def video(self, name: str) -> Video:
         """Open a video; nothing is decoded. `InputError` if it is not there or has no mask."""
         self._check_name(name)
-        given = [place for folder in self.annotations for place in _given_of(folder, name)]
-        given += [self.given] if self.given else []
+        given = self.given_of(name)
         if not given:
             raise InputError(
                 f"video {name} has no given masks: expected one for its first frame in"
@@ -77,6 +76,11 @@ class Dataset:
             )
         corrections = self.corrections / name if self.corrections else None
         return open_video(self.frames_of(name), given, name, lambda: self.ignores, corrections)
+
+    def given_of(self, name: str) -> list[Path]:
+        """The folders and single PNGs that hold a video's given masks."""
+        given = [place for folder in self.annotations for place in _given_of(folder, name)]
+        return [*given, self.given] if self.given else given
 
     def frames_of(self, name: str) -> Path:
         """The folder of a video's frames, or its movie."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -86,12 +86,20 @@ def _rgb(frame: np.ndarray) -> np.ndarray:
 
 
 class FrameFiles:
-    """Frames in image files."""
+    """Frames in image files.
 
-    def __init__(self, listing: Listing):
-        self.paths = listing.paths
-        self.numbers = listing.numbers
-        self.notes = listing.notes
+    numbers   the number in each name, by name; none where no mask is to be matched
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        numbers: Mapping[str, int] | None = None,
+        notes: tuple[Finding, ...] = (),
+    ):
+        self.paths = tuple(paths)
+        self.numbers = dict(numbers or {})
+        self.notes = notes
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -126,7 +134,7 @@ def frames_place(folder: Path) -> Path:
     return folder if folder.exists() else next((m for m in movies if m.is_file()), folder)
 
 
-def open_frames(place: str | Path, name: str | None = None) -> StoredFrames:
+def open_frames(place: str | Path, name: str | None = None) -> FrameFiles | Movie:
     """The frames of a video: a folder of images, a movie file (told by its content, whatever its
     suffix), or a folder that holds one movie.
 
@@ -143,7 +151,7 @@ def open_frames(place: str | Path, name: str | None = None) -> StoredFrames:
     listing.check()
     if not listing.files:
         raise InputError(f"folder {place} holds no frames: {_what_is_there(listing, movies)}")
-    return FrameFiles(listing)
+    return FrameFiles(listing.paths, listing.numbers, listing.notes)
 
 
 def movies_in(listing: Listing) -> list[Path]:

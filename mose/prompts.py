@@ -31,6 +31,30 @@ Given = np.ndarray | tuple[GivenMask, ...]
 """The mask of a frame: an array, or the files that make it up."""
 
 
+def read_given(files: tuple[GivenMask, ...]) -> np.ndarray:
+    """``(H, W) uint8``: the mask that some files make up, with the values that are stored.
+
+    `InputError` for files that cannot be read or differ in size.
+    """
+    shared: list[np.ndarray] = []
+    whole: list[np.ndarray] = []
+    for given in files:
+        layer = read_mask(given.path, binary=given.object_id is not None)
+        layers = shared if given.object_id is None else whole
+        layers.append(layer if given.object_id is None else layer * np.uint8(given.object_id))
+        first = (shared or whole)[0]
+        if layer.shape != first.shape:
+            raise InputError(
+                f"mask {given.path} differs in size from {files[0].path}: make them equal"
+            )
+    # Whole objects overlap, as in SA-V: the smaller one is in front, or it would be lost.
+    whole.sort(key=np.count_nonzero, reverse=True)
+    merged, *others = (*shared, *whole)
+    for layer in others:
+        merged = np.where(layer > 0, layer, merged)
+    return merged
+
+
 class Prompts(Mapping[int, np.ndarray]):
     """Given masks by frame index, each holding only objects that no earlier one holds.
 
@@ -90,23 +114,7 @@ class Prompts(Mapping[int, np.ndarray]):
         mask = self._masks[index]
         if isinstance(mask, np.ndarray):
             return mask
-        layers = [(read_mask(m.path, binary=m.object_id is not None), m) for m in mask]
-        first, _ = layers[0]
-        for layer, given in layers[1:]:
-            if layer.shape != first.shape:
-                raise InputError(
-                    f"mask {given.path} differs in size from {mask[0].path}: make them equal"
-                )
-        if mask[0].object_id is None:
-            merged = first
-            for layer, _ in layers[1:]:
-                merged = np.where(layer > 0, layer, merged)
-            return merged
-        # Whole objects overlap, as in SA-V: the smaller one is in front, or it would be lost.
-        merged = np.zeros(first.shape, np.uint8)
-        for layer, given in sorted(layers, key=lambda pair: -int((pair[0] > 0).sum())):
-            merged[layer > 0] = given.object_id
-        return merged
+        return read_given(mask)
 
     def ids(self, index: int) -> tuple[int, ...]:
         """The objects that appear with the mask of frame ``index`` (empty without one)."""

@@ -23,9 +23,10 @@ from mose.corrections import (
 )
 from mose.findings import Finding
 from mose.frames import ArrayFrames, FrameSource, StoredFrames, open_frames
+from mose.given_files import given_files
 from mose.palette import object_ids
-from mose.prompts import Given, GivenMask, Prompts
-from mose.readers.folder import IMAGE_SUFFIXES, Listing, list_folder, numbered_files
+from mose.prompts import Given, Prompts
+from mose.readers.folder import IMAGE_SUFFIXES, numbered_files
 from mose.readers.images import read_frame
 from mose.readers.meaning import MaskMeaning
 from mose.readers.numbers import number_names
@@ -328,27 +329,20 @@ def open_video(
     images = Path(images)
     name = name or (images.stem if images.is_file() else images.name)
     frames = open_frames(images, name)
-    notes = [*frames.notes]
-    masks: dict[int, tuple[GivenMask, ...]] = {}
+    files = given_files(_given_places(annotations), name, frames.numbers)
     order = {number: index for index, number in enumerate(sorted(frames.numbers.values()))}
-    for place in _given_places(annotations):
-        if place.is_file():
-            masks[0] = (*masks.get(0, ()), GivenMask(place))
-            continue
-        listing = list_folder(place, "mask", name, frames.numbers)
-        per_object = object_folders(listing)
-        for object_id, folder in per_object.items():
-            inner = list_folder(folder, "mask", name, frames.numbers)
-            _add(masks, inner, order, images, object_id)
-            notes += inner.notes
-        if not per_object:
-            _add(masks, listing, order, images, None)
-            notes += listing.notes
-    given: dict[int, Given] = {**masks}
+    given: dict[int, Given] = {}
+    for number, masks in files.masks.items():
+        if number not in order:
+            raise InputError(
+                f"mask {masks[0].path} belongs to no frame of {images}: remove or rename it"
+            )
+        given[order[number]] = masks
     prompts = Prompts(given, ignores)
     corrected = None
     if corrections is not None and Path(corrections).is_dir():
         corrected = read_corrections(Path(corrections), name, frames.numbers, prompts)
+    notes = (*frames.notes, *files.notes)
     return Video(name, frames, prompts, frames.names, notes, corrected)
 
 
@@ -358,41 +352,3 @@ def _given_places(annotations: str | Path | Sequence[str | Path] | None) -> list
     if isinstance(annotations, (str, Path)):
         return [Path(annotations)]
     return [place for place in map(Path, annotations) if place.exists()]
-
-
-def object_folders(listing: Listing) -> dict[int, Path]:
-    """Object id -> the folder of its masks, where masks lie in one folder per object.
-
-    Folders are named by object, from 0 (SA-V) or 1 on.
-    """
-    if listing.files or not listing.folders:
-        return {}
-    numbered = {name: int(name) for name in listing.folders if name.isascii() and name.isdigit()}
-    if len(numbered) < len(listing.folders):
-        odd = next(name for name in listing.folders if name not in numbered)
-        raise InputError(
-            f"folder {listing.folder} holds no masks but folders ({odd}): expected 00000.png in"
-            " it, or a folder per object, named 1, 2, ..."
-        )
-    start = 1 if 0 in numbered.values() else 0
-    paths = {number + start: listing.folder / name for name, number in numbered.items()}
-    if len(paths) < len(numbered) or max(paths) > 254:
-        raise InputError(
-            f"folder {listing.folder} holds folders of objects {', '.join(listing.folders[:8])}:"
-            " ids go from 1 to 254, each once; renumber them"
-        )
-    return dict(sorted(paths.items()))
-
-
-def _add(
-    masks: dict[int, tuple[GivenMask, ...]],
-    listing: Listing,
-    order: Mapping[int, int],
-    images: Path,
-    object_id: int | None,
-) -> None:
-    for number, path in listing.check().files:
-        if number not in order:
-            raise InputError(f"mask {path} belongs to no frame of {images}: remove or rename it")
-        index = order[number]
-        masks[index] = (*masks.get(index, ()), GivenMask(path, object_id))

@@ -15,11 +15,11 @@ import numpy as np
 from mose.boards.board import Board, MaskForm
 from mose.boards.vots import region_file
 from mose.dataset import Dataset
+from mose.given_files import object_folders
 from mose.masks import plane_png, read_mask
 from mose.readers.folder import list_folder
 from mose.readers.regions import trajectory_bytes
 from mose.submission import chosen_videos, masks_of, text_name, write_entries, write_submission
-from mose.video import object_folders
 from stseg.errors import InputError
 
 

@@ -23,10 +23,10 @@ from PIL import Image
 
 from mose.masks import VOID, object_ids, read_mask, write_mask
 from mose.plus.choose import Decision, MeasuredClip, PlusConfig, choose, read_guards
-from mose.plus.clip import BrokenClip, SourceClip, number_objects
+from mose.plus.clip import BrokenClip, ClipFrames, SourceClip, number_objects
 from mose.plus.measures import MEASURED, Measures, measure
 from mose.plus.sources import LICENCES, read_source
-from mose.readers.images import opened, orientation, read_frame
+from mose.readers.images import opened, orientation
 from stseg.cli import describe_os_error
 from stseg.errors import InputError
 from stseg.files import appearing_in, read_json, write_json, write_text
@@ -139,7 +139,7 @@ def write_clip(clip: SourceClip, out: Path, name: str, longest_side: int) -> Non
                 continue
             size = scaled_size(ids.shape, longest_side)
             stem = f"{started:05d}"
-            _write_frame(clip.frames[index], partial / "JPEGImages" / f"{stem}.jpg", size)
+            _write_frame(clip.frames, index, partial / "JPEGImages" / f"{stem}.jpg", size)
             target = partial / "Annotations" / f"{stem}.png"
             path = clip.masks.path(index)
             renamed = table[ids]
@@ -172,10 +172,13 @@ def link(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _write_frame(source: Path, target: Path, size: tuple[int, int] | None) -> None:
-    frame = read_frame(source)  # also where it is linked: a broken frame breaks the clip
-    if size is None and _is_upright_jpeg(source):
-        link(source, target)
+def _write_frame(
+    frames: ClipFrames, index: int, target: Path, size: tuple[int, int] | None
+) -> None:
+    frame = frames[index]  # also where it is linked: a broken frame breaks the clip
+    path = frames.path(index)
+    if size is None and path is not None and _is_upright_jpeg(path):
+        link(path, target)
         return
     if size is not None:
         frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
@@ -265,12 +268,14 @@ def _written(out: Path, longest_side: int, clip: SourceClip, name: str) -> str:
 def _digest(clip: SourceClip) -> str:
     """A hash that changes with the files of a clip's frames and masks, and with its JSON."""
     total = hashlib.sha256(_key(clip).encode())
-    for index, frame in enumerate(clip.frames):
-        files = [frame, clip.masks.path(index)]
-        for file in files:
-            if file is not None:
-                total.update(f"{file.name} {file.stat().st_size}\n".encode())
-    if clip.masks.path(0) is None:
+    for index in range(len(clip)):
+        frame = clip.frames.path(index)
+        for file in (*((frame,) if frame else ()), *clip.masks.files(index)):
+            total.update(f"{file.name} {file.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+    if clip.frames.path(0) is None:
+        clip.frames.stored.fingerprint(total)
+        total.update(repr(clip.frames.indices).encode())
+    if not clip.masks.files(0):
         total.update(repr(clip.masks).encode())
     return total.hexdigest()[:32]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +10,14 @@ from typing import Protocol
 
 import numpy as np
 
+from mose.frames import FrameFiles
 from mose.palette import object_ids, values
 from mose.plus.rle import Segmentation, decode
+from mose.prompts import GivenMask, read_given
 from mose.readers.images import image_size
-from mose.readers.masks import check_ids, read_mask
+from mose.readers.masks import check_ids
 from mose.readers.meaning import MaskMeaning, meaning_of, undecided
+from mose.readers.movies import Movie
 from stseg.errors import InputError
 
 MAX_OBJECTS = 254
@@ -26,7 +29,47 @@ class MaskSource(Protocol):
     def __getitem__(self, index: int, /) -> np.ndarray: ...
 
     def path(self, index: int) -> Path | None:
-        """The PNG behind a mask, where there is one."""
+        """The PNG of ids behind a mask, where one file is all of it."""
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """Every file behind a mask."""
+
+
+@dataclass(frozen=True)
+class ClipFrames:
+    """The frames of a clip: some of those of a video, in order.
+
+    ``frames[t]`` is ``(H, W, 3) uint8`` RGB, upright.
+    """
+
+    stored: FrameFiles | Movie
+    indices: Sequence[int]
+
+    @classmethod
+    def of(cls, stored: FrameFiles | Movie, indices: Sequence[int] | None = None) -> ClipFrames:
+        """Those with some indices; None: all."""
+        return cls(stored, range(len(stored)) if indices is None else indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        return self.stored[self.indices[index]]
+
+    def path(self, index: int) -> Path | None:
+        """The file that holds a frame alone; None: a movie holds them all."""
+        return None if isinstance(self.stored, Movie) else self.stored.paths[self.indices[index]]
+
+    def size(self, index: int) -> tuple[int, int]:
+        """(height, width) of a frame, upright; decodes no file of one frame."""
+        path = self.path(index)
+        return self.stored.size if path is None else image_size(path)
+
+    def source(self, index: int) -> str:
+        """Where a frame comes from, for messages."""
+        path = self.path(index)
+        movie = getattr(self.stored, "path", None)
+        return f"frame {self.indices[index]} of {movie}" if path is None else str(path)
 
 
 @dataclass(frozen=True)
@@ -35,7 +78,7 @@ class SourceClip:
 
     source   mose, burst, ovis, youtube-vis or davis
     name     in its source
-    frames   image files, in order; every one is annotated
+    frames   `ClipFrames`; every one is annotated
     masks    ``masks[t]`` is ``(H, W) uint8`` in the source's ids (at most 254), and 255 where it
              is to be ignored
     notes    what was dropped while reading, in words
@@ -43,7 +86,7 @@ class SourceClip:
 
     source: str
     name: str
-    frames: tuple[Path, ...]
+    frames: ClipFrames
     masks: MaskSource
     notes: tuple[str, ...] = ()
 
@@ -53,15 +96,16 @@ class SourceClip:
     def part(self, start: int, stop: int, note: str) -> SourceClip:
         """The frames from ``start`` to ``stop``."""
         masks = _Shifted(self.masks, start)
-        return replace(self, frames=self.frames[start:stop], masks=masks, notes=(*self.notes, note))
+        frames = replace(self.frames, indices=self.frames.indices[start:stop])
+        return replace(self, frames=frames, masks=masks, notes=(*self.notes, note))
 
     def mask(self, index: int) -> np.ndarray:
         """``(H, W) uint8`` in the source's ids, of the frame's size; `InputError` otherwise."""
         ids = self.masks[index]
-        size = image_size(self.frames[index])
+        size = self.frames.size(index)
         if ids.shape != size:
             raise InputError(
-                f"mask of {self.frames[index]} is {ids.shape[0]} x {ids.shape[1]}, the frame"
+                f"mask of {self.frames.source(index)} is {ids.shape[0]} x {ids.shape[1]}, the frame"
                 f" {size[0]} x {size[1]}: leave the clip out or mend it"
             )
         return ids
@@ -78,27 +122,32 @@ class BrokenClip:
 
 @dataclass(frozen=True)
 class PngMasks:
-    """Masks in palette PNGs, all read with one meaning; what is to be ignored stays 255.
+    """Masks in PNGs, all read with one meaning; what is to be ignored stays 255.
 
+    given     of every frame the files that make up its mask
     ignores   whether the rest of the source uses 255 for what is to be ignored
     """
 
-    paths: tuple[Path, ...]
+    given: tuple[tuple[GivenMask, ...], ...]
     ignores: bool = False
 
     @cached_property
     def meaning(self) -> MaskMeaning:
-        stored = (values(read_mask(path)) for path in self.paths)
+        stored = (values(read_given(files)) for files in self.given)
         return meaning_of(stored, lambda: self.ignores)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        raw = read_mask(self.paths[index])
+        raw = read_given(self.given[index])
         present = values(raw)
-        check_ids(raw, self.paths[index], present)
+        check_ids(raw, self.given[index][0].path, present)
         return self.meaning.ids(raw) if undecided(present) else raw
 
     def path(self, index: int) -> Path | None:
-        return self.paths[index]
+        alone = len(self.given[index]) == 1 and self.given[index][0].object_id is None
+        return self.given[index][0].path if alone else None
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        return tuple(given.path for given in self.given[index])
 
 
 @dataclass(frozen=True)
@@ -128,6 +177,9 @@ class TrackMasks:
     def path(self, index: int) -> Path | None:
         return None
 
+    def files(self, index: int) -> tuple[Path, ...]:
+        return ()
+
 
 @dataclass(frozen=True)
 class _Shifted:
@@ -139,6 +191,9 @@ class _Shifted:
 
     def path(self, index: int) -> Path | None:
         return self.masks.path(self.start + index)
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        return self.masks.files(self.start + index)
 
 
 def number_objects(clip: SourceClip) -> Mapping[int, int]:

@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 from mose.plus.clip import SourceClip, number_objects
-from mose.video import read_frame
 from stseg.errors import InputError
 
 WORK_SIDE = 320
@@ -145,7 +144,7 @@ def _similarity(clip: SourceClip, ids: tuple[int, ...]) -> float:
         return 0.0
     histograms: dict[int, np.ndarray] = {}
     for index in np.unique(np.linspace(0, len(clip) - 1, APPEARANCE_FRAMES).astype(int)):
-        frame = cv2.cvtColor(read_frame(clip.frames[index]), cv2.COLOR_RGB2LAB)
+        frame = cv2.cvtColor(clip.frames[int(index)], cv2.COLOR_RGB2LAB)
         mask = clip.masks[int(index)]
         for object_id in ids:
             inside = (mask == object_id).astype(np.uint8)
@@ -173,7 +172,7 @@ def _fingerprint(clip: SourceClip) -> str:
     """Difference hash of the first, the middle and the last frame."""
     bits = []
     for index in (0, len(clip) // 2, len(clip) - 1):
-        image = Image.fromarray(read_frame(clip.frames[index])).convert("L")
+        image = Image.fromarray(clip.frames[index]).convert("L")
         small = np.asarray(image.resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX), int)
         bits.append(small[:, 1:] > small[:, :-1])
     return np.packbits(np.concatenate(bits)).tobytes().hex()

@@ -3,7 +3,8 @@
 Frames that a source leaves unannotated are treated like this:
 
 mose, davis   the clip is cut to the longest run of annotated frames: frames follow each other
-              at full rate, and dropping single ones would make motion jump
+              at full rate, and dropping single ones would make motion jump. Where only every
+              n-th frame is annotated on purpose, as in SA-V, the run is one of those
 burst         dropped: about one frame a second is annotated on purpose
 ovis,         only annotated frames are listed; a null segmentation says that the object is not
 youtube-vis   visible, which is an annotation; at a frame whose image is missing the clip is cut
@@ -13,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from mose.dataset import Dataset, open_dataset
+from mose.frames import FrameFiles, open_frames
+from mose.given_files import given_files
 from mose.palette import values
-from mose.plus.clip import MAX_OBJECTS, BrokenClip, PngMasks, SourceClip, TrackMasks
-from mose.readers.folder import list_folder
+from mose.plus.clip import MAX_OBJECTS, BrokenClip, ClipFrames, PngMasks, SourceClip, TrackMasks
+from mose.prompts import read_given
 from mose.readers.images import image_size
-from mose.readers.masks import read_mask
 from mose.readers.meaning import undecided
 from stseg.errors import InputError
 from stseg.files import Json
@@ -45,30 +48,30 @@ def read_source(source: str, root: Path) -> Iterator[SourceClip | BrokenClip]:
 
 
 def read_png(source: str, root: Path) -> Iterator[SourceClip | BrokenClip]:
-    """MOSE or DAVIS: ``[train/]JPEGImages/<video>/*.jpg`` and ``Annotations/<video>/*.png``."""
+    """MOSE or DAVIS: ``[train/]JPEGImages/<video>/*.jpg`` and ``Annotations/<video>/*.png``, or
+    whatever else `mose.dataset` opens: movies, a folder of masks per object."""
     dataset = open_dataset(root, "train")
     for name in dataset.videos:
         yield _guarded(source, name, partial(_png_clip, source, dataset, name))
 
 
 def _png_clip(source: str, dataset: Dataset, name: str) -> SourceClip:
-    frames = list_folder(dataset.images / name, "frame", name).check()
-    masks: dict[int, Path] = {}
-    for folder in dataset.annotations:
-        if (folder / name).is_dir():
-            listing = list_folder(folder / name, "mask", name, frames.numbers).check()
-            masks |= dict(listing.files)
-    start, stop = longest_run([file.number in masks for file in frames.files])
-    notes = [note.sentence for note in frames.notes if note.rule in ("gap", "frame-kinds")]
-    if stop - start < len(frames.files):
-        whole = len(frames.files)
-        notes.append(f"cut to frames {start}..{stop - 1} of {whole}: the rest has no mask")
-    kept = frames.files[start:stop]
-    chosen = tuple(masks[file.number] for file in kept)
+    stored = open_frames(dataset.frames_of(name), name)
+    masks = given_files(dataset.given_of(name), name, stored.numbers).masks
+    numbers = sorted(stored.numbers.values())
+    run = steady_run([index for index, number in enumerate(numbers) if number in masks])
+    notes = [note.sentence for note in stored.notes if note.rule in ("gap", "frame-kinds")]
+    if len(run) < len(numbers):
+        every = f", every {run.step}th one" if run.step > 1 else ""
+        last = run[-1] if run else -1
+        notes.append(
+            f"cut to frames {run.start}..{last}{every} of {len(numbers)}: the rest has no mask"
+        )
+    chosen = tuple(masks[numbers[index]] for index in run)
     # Whether the rest of the source says what 255 means is asked only where this clip does not.
-    open_question = bool(chosen) and undecided(values(read_mask(chosen[0])))
+    open_question = bool(chosen) and undecided(values(read_given(chosen[0])))
     pngs = PngMasks(chosen, open_question and dataset.ignores)
-    return SourceClip(source, name, tuple(f.path for f in kept), pngs, tuple(notes))
+    return SourceClip(source, name, ClipFrames(stored, run), pngs, tuple(notes))
 
 
 def _guarded(source: str, name: str, make: Callable[[], SourceClip]) -> SourceClip | BrokenClip:
@@ -180,6 +183,21 @@ def longest_run(flags: Sequence[bool]) -> tuple[int, int]:
     return best
 
 
+def steady_run(annotated: Sequence[int]) -> range:
+    """The first longest run of annotated frames that are as far apart as the nearest two.
+
+    annotated   their indices, ascending
+    """
+    step = min((after - before for before, after in pairwise(annotated)), default=1)
+    there = set(annotated)
+    runs = []
+    for phase in range(step):
+        indices = range(phase, max(there, default=-1) + 1, step)
+        start, stop = longest_run([index in there for index in indices])
+        runs.append(indices[start:stop])
+    return max(runs, key=lambda run: (len(run), -run.start))
+
+
 def _track_clip(
     source: str,
     name: str,
@@ -206,7 +224,7 @@ def _track_clip(
         longest = sorted(range(len(tracks)), key=lambda n: -sum(s is not None for s in tracks[n]))
         tracks = [tracks[n] for n in sorted(longest[:MAX_OBJECTS])]
     masks = TrackMasks(height, width, tuple(tuple(track) for track in tracks))
-    clip = SourceClip(source, name, frames, masks, notes)
+    clip = SourceClip(source, name, ClipFrames.of(FrameFiles(frames)), masks, notes)
     start, stop = longest_run([frame.is_file() for frame in frames])
     if stop - start < len(frames):
         clip = clip.part(

@@ -34,11 +34,11 @@ class Movie:
     """The frames of a movie file, upright; ``movie[i]`` is ``(H, W, 3) uint8`` RGB.
 
     Reading in order decodes every frame once; elsewhere the key frame before it is sought.
-    Safe to read from several threads, one at a time.
+    Safe to read from several threads, one at a time; another process opens it anew.
     """
 
     def __init__(self, path: Path, video: str | None = None):
-        self.path = path
+        self.path, self._video = path, video
         self.notes: tuple[Finding, ...] = ()
         self._lock = threading.Lock()
         self._decoding: Iterator[VideoFrame] | None = None
@@ -46,6 +46,9 @@ class Movie:
         self._next = 0
         sentence = f"video {video or path.stem} is the movie {path}: {len(self)} frames"
         self.notes = (Finding("movie", sentence, video, path.name),)
+
+    def __reduce__(self) -> tuple[type[Movie], tuple[Path, str | None]]:
+        return type(self), (self.path, self._video)
 
     @cached_property
     def _times(self) -> tuple[int, ...]:

@@ -37,3 +37,12 @@ def test_255_beside_ids_is_ignored():
     assert prompts.ids(0) == (1, 2)
     assert prompts.ignored == (0,)
     assert 255 not in prompts[0]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_mask_of_ids_and_one_of_an_object_are_one(tmp_path, turned):
+    write_masks(tmp_path, {"ids": blocks(3), "object": np.uint8(255) * (blocks(0, 3) > 0)})
+    files = (GivenMask(tmp_path / "ids.png"), GivenMask(tmp_path / "object.png", 9))
+    prompts = Prompts({0: files[::-1] if turned else files})
+    assert prompts.ids(0) == (3, 9)
+    assert np.array_equal(prompts[0], blocks(3, 9))

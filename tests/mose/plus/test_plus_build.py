@@ -5,9 +5,11 @@ import pytest
 from layouts import SIZE, blocks, write_frames, write_masks
 
 from mose import InputError
+from mose.frames import FrameFiles
 from mose.masks import read_mask
 from mose.plus.build import claim, clip_names, link, scaled_size, write_clip
-from mose.plus.clip import PngMasks, SourceClip, number_objects
+from mose.plus.clip import ClipFrames, PngMasks, SourceClip, number_objects
+from mose.prompts import GivenMask
 
 
 @pytest.fixture
@@ -17,9 +19,9 @@ def clip(tmp_path):
     write_frames(tmp_path / "frames", names)
     masks = (np.zeros(SIZE, np.uint8), blocks(9), blocks(4, 9))
     write_masks(tmp_path / "masks", dict(zip(names, masks, strict=True)))
-    files = [tuple(tmp_path / kind / f"{n}{s}" for n in names)
-             for kind, s in (("frames", ".jpg"), ("masks", ".png"))]  # fmt: skip
-    return SourceClip("davis", "a b", files[0], PngMasks(files[1]))
+    frames = FrameFiles([tmp_path / "frames" / f"{name}.jpg" for name in names])
+    files = tuple((GivenMask(tmp_path / "masks" / f"{name}.png"),) for name in names)
+    return SourceClip("davis", "a b", ClipFrames.of(frames), PngMasks(files))
 
 
 def test_objects_are_numbered_as_they_appear(clip):
@@ -35,7 +37,7 @@ def test_a_clip_is_written_from_its_first_object_on(clip, tmp_path):
     assert np.array_equal(read_mask(masks[0]), blocks(1))
     assert np.array_equal(read_mask(masks[1]), blocks(2, 1))
     frames = sorted((tmp_path / "JPEGImages/davis_a_b").iterdir())
-    assert frames[0].read_bytes() == clip.frames[1].read_bytes()
+    assert frames[0].read_bytes() == clip.frames.path(1).read_bytes()
 
 
 def test_what_is_to_be_ignored_stays_255(clip, tmp_path):
