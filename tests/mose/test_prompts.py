@@ -1,7 +1,8 @@
 """Given masks: which objects appear where."""
 
 import numpy as np
-from layouts import blocks
+import pytest
+from layouts import blocks, write_masks
 
 from mose.masks import write_mask
 from mose.prompts import GivenMask, Prompts
@@ -41,7 +42,7 @@ def test_255_beside_ids_is_ignored():
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_mask_of_ids_and_one_of_an_object_are_one(tmp_path, turned):
-    write_masks(tmp_path, {"ids": blocks(3), "object": np.uint8(255) * (blocks(0, 3) > 0)})
+    write_masks(tmp_path, {"ids": blocks(3, 0), "object": np.uint8(255) * (blocks(0, 3) > 0)})
     files = (GivenMask(tmp_path / "ids.png"), GivenMask(tmp_path / "object.png", 9))
     prompts = Prompts({0: files[::-1] if turned else files})
     assert prompts.ids(0) == (3, 9)
