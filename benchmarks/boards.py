@@ -6,6 +6,7 @@ REF and VOT are the Pythons, and the tools the folders, of
 ``tests/fixtures/scores-boards/recipe_zips.py``. The masks are those of `benchmarks.evaluate`, three
 objects, scaled; frames are empty files. Both run as processes with one worker, imports and reading
 included; they must agree to 1e-6. Goal: at most a fifth of the reference's CPU time.
+``--masks ROOT`` takes the masks of ``ROOT/gt/<video>`` and ``ROOT/pred/<video>`` as they are.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ import cv2
 import numpy as np
 
 from benchmarks.evaluate import cpu_seconds, make_masks
-from mose.masks import read_mask, write_mask
+from mose.boards.vots import packed_name
+from mose.masks import object_ids, read_mask, write_mask
 from mose.readers.regions import run_lengths, trajectory_bytes
 
 RECIPES = Path(__file__).parents[1] / "tests" / "fixtures" / "scores-boards"
@@ -52,6 +54,11 @@ class Bench:
     reference: list[str]
 
 
+def root_of(folder: Path, side: str) -> Path:
+    """The same video's folder on the side of the labels or of the predictions."""
+    return folder.parent.parent / side / folder.name
+
+
 def write_board(board: str, root: Path, videos: int, frames: int) -> dict[str, list[Path]]:
     """Masks of every video below ``root/made``, at the board's size."""
     make_masks(root / "made", "usual", videos, frames)
@@ -60,6 +67,11 @@ def write_board(board: str, root: Path, videos: int, frames: int) -> dict[str, l
         ids = cv2.resize(read_mask(path), (width, height), interpolation=cv2.INTER_NEAREST)
         write_mask(path, ids)
     return {side: sorted((root / "made" / side).iterdir()) for side in ("gt", "pred")}
+
+
+def ids_of(folder: Path) -> tuple[int, ...]:
+    """The objects of a video, by its first mask."""
+    return object_ids(read_mask(min(folder.glob("*.png"))))
 
 
 def lay_out(board: str, root: Path, made: dict[str, list[Path]]) -> None:
@@ -76,8 +88,8 @@ def lay_out(board: str, root: Path, made: dict[str, list[Path]]) -> None:
                 stem = f"{5 * index + 1:08d}" if board == "lvos" else path.stem
                 copies = [(target / folder.name / f"{stem}.png", None)]
                 if board == "sav":
-                    copies = [(target / folder.name / f"{i - 1:03d}" / f"{stem}.png", i)
-                              for i in (1, 2, 3)]  # fmt: skip
+                    copies = [(target / folder.name / f"{i:03d}" / f"{stem}.png", i)
+                              for i in ids_of(root_of(folder, "gt"))]  # fmt: skip
                 ids = read_mask(path)
                 for place, only in copies:
                     place.parent.mkdir(parents=True, exist_ok=True)
@@ -89,11 +101,15 @@ def lay_out(board: str, root: Path, made: dict[str, list[Path]]) -> None:
     for listed in ("ImageSets/2017/val.txt", "ImageSets/val.txt"):
         (data / listed).parent.mkdir(parents=True, exist_ok=True)
         (data / listed).write_text("\n".join(names))
+    (data / "ImageSets" / "2022").mkdir()
+    (data / "ImageSets" / "2022" / "val_unseen.txt").write_text(names[-1])
     if board == "lvos":
-        count = len(list(made["gt"][0].glob("*.png")))
-        span = {"start": "1", "end": str(5 * count - 4), "frame_nums": str(count)}
-        objects = {str(i): {"frame_range": span} for i in (1, 2, 3)}
-        meta = {"videos": {name: {"objects": objects} for name in names}}
+        meta: dict[str, dict[str, object]] = {"videos": {}}
+        for folder in made["gt"]:
+            count = len(list(folder.glob("*.png")))
+            span = {"start": "1", "end": str(5 * count - 4), "frame_nums": str(count)}
+            objects = {str(i): {"frame_range": span} for i in ids_of(folder)}
+            meta["videos"][folder.name] = {"objects": objects}
         (data / "valid" / "valid_meta.json").write_text(json.dumps(meta))
         (data / "valid" / "unseen_videos.txt").write_text(names[-1])
 
@@ -118,12 +134,12 @@ def lay_out_vots(root: Path, made: dict[str, list[Path]]) -> None:
         for index in range(len(true)):
             blank = np.zeros((*true[0].shape, 3), np.uint8)
             cv2.imwrite(str(sequence / "color" / f"{index + 1:08d}.jpg"), blank)
-        for i in (1, 2, 3):
+        for i in ids_of(truth):
             lines = ["0", *(region_line(ids == i) for ids in true[1:])]
             (sequence / f"groundtruth_{i}.txt").write_text("\n".join(lines))
             content = trajectory_bytes([None, *(ids == i for ids in ours[1:])])
             for place in (data / "results" / "ours", root / "zip"):
-                path = place / "baseline" / truth.name / f"{truth.name}_{i}_001.bin"
+                path = place / packed_name(truth.name, str(i), len(ids_of(truth)))
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
     (data / "sequences" / "list.txt").write_text("\n".join(f.name for f in made["gt"]))
@@ -145,7 +161,9 @@ def bench_of(board: str, root: Path, options: argparse.Namespace) -> Bench:
     if board == "vots":
         return Bench(product, [options.vot, "-c", VOT, str(RECIPES), str(data)])
     tools = dict(zip(("davis", "lvos", "sav", "vost", "visor"), options.tools, strict=True))
-    one = runpy.run_path(str(RECIPES / "recipe_zips.py"))["_ONE"].replace('["bb"]', '["video1"]')
+    one = runpy.run_path(str(RECIPES / "recipe_zips.py"))["_ONE"]
+    last = max(path.name for path in masks.iterdir())
+    one = one.replace('["bb"]', f'["{last}"]')
     return Bench(product, [options.python, "-c", one, board, tools[board], str(data), str(masks)])
 
 
@@ -162,6 +180,7 @@ def main() -> None:
     p.add_argument("--python", required=True)
     p.add_argument("--vot", required=True)
     p.add_argument("--tools", nargs=5, required=True)
+    p.add_argument("--masks", type=Path, metavar="ROOT")
     p.add_argument("--boards", nargs="+", choices=SIZES, default=list(SIZES))
     p.add_argument("--frames", type=int, default=30)
     p.add_argument("--repeat", type=int, default=3)
@@ -169,7 +188,11 @@ def main() -> None:
     for board in options.boards:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
-            made = write_board(board, root, 2, options.frames)
+            made = (
+                {side: sorted((options.masks / side).iterdir()) for side in ("gt", "pred")}
+                if options.masks
+                else write_board(board, root, 2, options.frames)
+            )
             (lay_out_vots(root, made) if board == "vots" else lay_out(board, root, made))
             bench = bench_of(board, root, options)
             pairs = [
@@ -178,8 +201,9 @@ def main() -> None:
             ]
             ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
             apart = difference(bench, root / "ours.json")
-            per = 1000 / (2 * options.frames)
-            print(f"{board:6} {SIZES[board][1]} x {SIZES[board][0]}: {per * ours:7.1f} ms a frame,"
+            per = 1000 / sum(len(list(folder.glob("*.png"))) for folder in made["gt"])
+            size = "" if options.masks else f" {SIZES[board][1]} x {SIZES[board][0]}"
+            print(f"{board:6}{size}: {per * ours:7.1f} ms a frame,"
                   f" reference {per * theirs:7.1f} ms, {theirs / ours:5.1f} x,"
                   f" differs by {apart:.1e}", flush=True)  # fmt: skip
 

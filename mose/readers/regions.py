@@ -99,6 +99,8 @@ def trajectory_bytes(masks: Iterable[np.ndarray | None]) -> bytes:
 def run_lengths(mask: np.ndarray) -> list[int]:
     """Lengths of the runs of a ``(h, w) bool`` mask, row by row; the first one is of zeros."""
     flat = mask.ravel()
+    if not flat.size:
+        return [0]
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     lengths: list[int] = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
     return [0, *lengths] if flat[0] else lengths

@@ -35,6 +35,10 @@ def test_masks_come_back_from_a_binary_file(masks):
         assert np.array_equal(region.plane(6, 9), mask)
 
 
+def test_runs_of_nothing():
+    assert run_lengths(np.zeros((0, 0), bool)) == [0]
+
+
 def test_a_run_longer_than_a_number_of_a_binary_file():
     mask = np.zeros((300, 400), bool)
     mask[0, 0] = mask[-1, -1] = True
