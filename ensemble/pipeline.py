@@ -23,6 +23,7 @@ from ensemble.resume import clear_leftovers, note_done, remove_predictions
 from ensemble.scheduling.messages import LogEntry, Workload
 from ensemble.storage.journal import Journal, open_journal
 from ensemble.storage.run_directory import RunDirectory, open_run
+from mose.dataset import Dataset
 from mose.findings import lines
 from mose.layout import canonical_split
 from selection.calibration import find_calibration
@@ -46,6 +47,8 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     if config.data.single:
         name = dataset.name
     directory = RunDirectory(Path(config.output.path or runs / name))
+    if not overwrite:
+        dataset = with_corrections_by_hand(dataset, directory)
     if dry_run:
         say(describe_plan(make_plan(config, dataset, directory)))
         return EXIT_OK
@@ -76,6 +79,15 @@ def later_steps(config: RunConfig, plan: Plan, directory: RunDirectory) -> bool:
     for step in steps:
         step(config, plan, directory, specs_of(config), lambda job: executor_of(config, job))
     return bool(steps)
+
+
+def with_corrections_by_hand(dataset: Dataset, directory: RunDirectory) -> Dataset:
+    """The data set with what was corrected by hand in a run folder, unless it was opened with other
+    corrections."""
+    folder = directory.all_corrections
+    if dataset.corrections is not None or not folder.is_dir():
+        return dataset
+    return dataclasses.replace(dataset, corrections=folder.resolve())
 
 
 def announce(plan: Plan, directory: RunDirectory) -> None:

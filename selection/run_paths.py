@@ -213,6 +213,10 @@ class RunPaths:
         """Every mask that was ever drawn for a video, named by its content."""
         return self.root / "drawn" / video
 
+    def own_state(self, video: str) -> Path:
+        """The state in which the run itself had left a video that somebody changed."""
+        return self.drawn(video) / "own.json"
+
     def continuation(self, video: str, number: int) -> Path:
         """A run folder with what members made of a video from its corrections; 0 holds what the
         run itself had made, while a continuation is in its place."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ensemble.config import RunConfig, load_config, selection_setup
 from ensemble.finishing.video import open_prediction, selected_frame
+from ensemble.pipeline import with_corrections_by_hand
 from ensemble.plan import open_data
 from ensemble.storage.run_directory import RunDirectory, existing_run
 from mose import Video
@@ -64,7 +65,7 @@ class OpenRun:
     def video(self, name: str, state: VideoState | None = None) -> Video:
         """A video with the corrections of a state in place of those that the run had."""
         if state is None:
-            return self.dataset.video(name)
+            return with_corrections_by_hand(self.dataset, self.run).video(name)
         corrected = self.run.all_corrections if state.corrections else None
         return replace(self.dataset, corrections=corrected).video(name)
 
@@ -78,13 +79,14 @@ class OpenRun:
 
     def own_state(self, video: str) -> VideoState:
         """What the run itself made of a video."""
-        record, kept = self.record(video), self.run.overridden_record(video)
-        if record.overridden and kept.is_file():
-            record = read_record(kept)
+        record = self.record(video)
+        kept = read_json(self.run.own_state(video)) if record.overridden else None
+        if kept is not None:
+            return VideoState.parse(kept, record.frames)
         state = VideoState.of(record)
         if not record.provenance.corrections:
             return state
-        corrections = keep_corrections(self.run.drawn(video), self.dataset.video(video))
+        corrections = keep_corrections(self.run.drawn(video), self.video(video))
         return replace(state, corrections=corrections)
 
     def history(self, video: str) -> History:
@@ -145,7 +147,7 @@ def _finish(
         restore(run, edit.video)
         write_corrections(run, edit.video, edit.state)
     else:
-        keep_original(run, edit.video)
+        keep_original(run, edit.video, past.own)
         exchange_bases(opened, edit.video, past.present.base, edit.state.base)
         write_corrections(run, edit.video, edit.state)
         _rewrite(opened, edit, None if again else past.present, advance)
@@ -235,13 +237,15 @@ def check_predictions(opened: OpenRun, video: str, before: VideoState, after: Vi
             )
 
 
-def keep_original(run: RunDirectory, video: str) -> None:
+def keep_original(run: RunDirectory, video: str, own: VideoState) -> None:
     """Set aside what the run selected, unless that was done since the run made the video."""
     target = run.overridden_record(video)
     if target.is_file() and read_record(run.record_path(video)).overridden:
         return
     with appearing(run.overridden_masks(video)) as folder:
         shutil.copytree(run.masks(video), folder, dirs_exist_ok=True)
+    run.own_state(video).parent.mkdir(parents=True, exist_ok=True)
+    write_json(run.own_state(video), own.json())
     shutil.copyfile(run.record_path(video), target)
 
 

@@ -5,8 +5,9 @@ import threading
 
 import numpy as np
 import pytest
-from small_runs import HEIGHT, WIDTH, contents
+from small_runs import HEIGHT, WIDTH, arguments, contents
 
+from ensemble import run as run_command
 from ensemble.execution.lease import held
 from mose.masks import read_mask
 from selection.record import read_record
@@ -138,6 +139,23 @@ def test_a_drawn_mask_is_verbatim_and_a_correction(served, run):
     served.act("a", "undo", version=1)
     assert (masks(run) == before).all()
     assert not (run / "corrections/a").exists()
+
+
+def test_the_main_command_takes_what_was_drawn_and_it_can_be_undone_later(served, run, finished):
+    draw(served, 3, square(3), [3])
+    root = finished.parent
+    again = arguments(root / "data", root / "config.yaml", run, "--keep-soft")
+    assert run_command.main(again) == 0
+    made = masks(run)
+    assert ((made[3] == 3) == (square(3) == 3)).all()
+    assert served.get("api/videos/a")["corrections"]["00003"]["ids"] == [3]
+    assert draw(served, 4, square(9, 30, 30), [9])[0] == 200
+    assert served.act("a", "undo", version=2) == (200, {"version": 3})
+    assert (masks(run) == made).all()
+    assert served.act("a", "leave", frame=3)[0] == 200
+    assert not (run / "corrections/a").exists()
+    assert served.act("a", "undo", version=4)[0] == 200
+    assert (read_mask(run / "corrections/a/00003.png") == square(3)).all()
 
 
 def test_absent_here(served, run):

@@ -6,9 +6,10 @@ import time
 import numpy as np
 import pytest
 from serving import serving
-from small_runs import contents
+from small_runs import arguments, contents
 from test_acts import draw, masks, shown, square
 
+from ensemble import run as run_command
 from mose.masks import read_mask
 from selection.record import read_record
 from study.review.continuing import ContinuationStage
@@ -62,6 +63,17 @@ def test_the_result_stands_beside_the_old_one_until_it_is_accepted(served, run):
     for version in (6, 7):
         assert served.act("a", "undo", version=version)[0] == 200
     assert not read_record(run / "selection/a.json").overridden
+
+
+def test_the_main_command_keeps_what_was_accepted(served, run, finished):
+    assert served.act("a", "accept", version=1)[0] == 200
+    files, record = contents(run / "masks"), (run / "selection/a.json").read_text()
+    root = finished.parent
+    again = arguments(root / "data", root / "config.yaml", run, "--keep-soft")
+    assert run_command.main(again) == 0
+    assert contents(run / "masks") == files
+    assert (run / "selection/a.json").read_text() == record
+    assert served.act("a", "undo", version=2)[0] == 200
 
 
 def test_a_result_is_dropped(served, run):
