@@ -3,8 +3,8 @@
     python -m ensemble.run --split test --keep-soft --output build/shown
     python -m benchmarks.review_pictures build/shown
 
-Works on a copy of the run: opens the list, gives an object to another member, corrects a frame by
-the mask that fits best and by a stroke, and lets the members continue from it. Needs the extra
+Works on a copy of the run: opens the list, draws the outline of the labels on the frame where a
+correction is worth most, and lets the members continue from it. Needs the extra
 ``browser`` and a ``chromium`` on the path.
 """
 
@@ -15,17 +15,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
 from PIL import Image
+
+from study.apply_edit import OpenRun
+from study.review.work_list import WorkRow, in_order
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
-COLOURS = 160
-"""Of a picture's palette: a third of the bytes, and the same to look at."""
+COLOURS = 256
+"""Of a picture's palette: a part of the bytes, and the same to look at."""
 
 
 def save(page: Page, name: str) -> None:
@@ -38,8 +44,22 @@ def save(page: Page, name: str) -> None:
     print(path)
 
 
-def work(page: Page, address: str) -> None:
-    """Go through a review and take its pictures."""
+def outline(root: Path) -> list[tuple[float, float]]:
+    """Corners, as shares of the frame, of what the first video's labels have where looking can gain
+    most."""
+    opened = OpenRun.at(root)
+    row = in_order([WorkRow.of(opened.record(path.stem)) for path in opened.run.record_paths()])[0]
+    video = opened.video(row.video)
+    ids = opened.dataset.label_masks(row.video, video)(row.frame)
+    assert ids is not None
+    there = (ids == row.object_id).astype(np.uint8)
+    found, _ = cv2.findContours(there, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    corners = cv2.approxPolyDP(max(found, key=cv2.contourArea), 1.5, closed=True)[:, 0]
+    return [((x + 0.5) / video.width, (y + 0.5) / video.height) for x, y in corners]
+
+
+def work(page: Page, address: str, corners: Sequence[tuple[float, float]]) -> None:
+    """Go through a review and take its pictures; ``corners`` are those of what is drawn."""
     page.goto(address)
     page.wait_for_selector("#first a")
     save(page, "list")
@@ -52,13 +72,13 @@ def work(page: Page, address: str) -> None:
     page.keyboard.press("g")
     page.wait_for_selector(".painting")
     page.locator(".view").scroll_into_view_if_needed()
+    page.locator("#correct").scroll_into_view_if_needed()
     box = page.locator(".view").bounding_box()
     assert box
-    for x, y in ((0.44, 0.40), (0.58, 0.38), (0.60, 0.55), (0.46, 0.58)):
+    for x, y in corners:
         page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
     page.keyboard.press("Enter")
     page.wait_for_selector("#save:not(:disabled)")
-    page.locator("#correct").scroll_into_view_if_needed()
     page.wait_for_timeout(500)
     save(page, "correction")
     page.keyboard.press("s")
@@ -89,7 +109,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         try:
             page = browser.new_page(viewport={"width": 1280, "height": 860})
-            work(page, server.stdout.readline().strip())
+            work(page, server.stdout.readline().strip(), outline(root))
         finally:
             browser.close()
             server.terminate()

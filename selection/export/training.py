@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ import numpy as np
 from mose.masks import read_mask, write_mask
 from selection.evidence import Evidence
 from selection.export.source import RunMasks, VideoMasks
+from selection.record import read_record
 from selection.run_paths import RunPaths
+from selection.spans import candidate_at
 
 UNSURE = 0.5
 """Weight below which an object is ignored on a frame."""
@@ -30,12 +33,14 @@ def write_training(run: RunMasks, target: Path, unsure: float = UNSURE) -> int:
     """Write the layout above into ``target``, an empty folder; returns the number of masks.
 
     Pixels on which the selected masks and the pseudo-label differ are ignored, and so is an
-    object's whole mask on frames on which its weight is below ``unsure``.
+    object's whole mask on frames on which its weight is below ``unsure``. What somebody drew or
+    chose has weight 1, and none of it is ignored.
     """
     weights: dict[str, dict[str, dict[str, float]]] = {}
     count = 0
     for video in run.videos:
-        trust = video_weights(run, video)
+        decided = by_hand(RunPaths(run.root), video)
+        trust = video_weights(run, video, decided)
         weights[video.name] = trust
         annotations, ignore = (target / kind / video.name for kind in ("Annotations", "Ignore"))
         pseudo_labels = RunPaths(run.root).pseudo_labels(video.name)
@@ -44,7 +49,9 @@ def write_training(run: RunMasks, target: Path, unsure: float = UNSURE) -> int:
         for stem, ids in zip(video.stems, video.masks(), strict=True):
             fused = read_mask(pseudo_labels / f"{stem}.png", binary=False)
             doubtful = [int(n) for n, weight in trust[stem].items() if weight < unsure]
-            left_out = (ids != fused) | np.isin(ids, doubtful)
+            sure = [n for n, frames in decided.items() if stem in frames]
+            differ = (ids != fused) & ~np.isin(ids, sure) & ~np.isin(fused, sure)
+            left_out = differ | np.isin(ids, doubtful)
             shutil.copyfile(video.folder / f"{stem}.png", annotations / f"{stem}.png")
             write_mask(ignore / f"{stem}.png", left_out.astype(np.uint8))
             count += 1
@@ -54,13 +61,35 @@ def write_training(run: RunMasks, target: Path, unsure: float = UNSURE) -> int:
     return count
 
 
-def video_weights(run: RunMasks, video: VideoMasks) -> dict[str, dict[str, float]]:
-    """Frame -> object id -> weight."""
+def by_hand(run: RunPaths, video: VideoMasks) -> dict[int, set[str]]:
+    """Object id -> the frames on which somebody drew it, or chose other masks than the run."""
+    record = read_record(run.record_path(video.name))
+    decided: dict[int, set[str]] = {n: set() for n in record.objects}
+    for frame, ids in record.provenance.corrections.items():
+        for object_id in ids:
+            decided[object_id].add(frame)
+    if not record.overridden:
+        return decided
+    before = read_record(run.overridden_record(video.name)).plan
+    for object_id, spans in record.plan.items():
+        old = before[object_id]
+        decided[object_id] |= {
+            stem
+            for index, stem in enumerate(video.stems)
+            if candidate_at(spans, index) != candidate_at(old, index)
+        }
+    return decided
+
+
+def video_weights(
+    run: RunMasks, video: VideoMasks, decided: Mapping[int, Collection[str]]
+) -> dict[str, dict[str, float]]:
+    """Frame -> object id -> weight; 1 on the frames that are ``decided``."""
     evidence = Evidence.load(RunPaths(run.root).evidence_path(video.name))
     weights = frame_weights(evidence)
     return {
         stem: {
-            str(object_id): round(float(weight), 4)
+            str(object_id): 1.0 if stem in decided[object_id] else round(float(weight), 4)
             for object_id, weight in zip(evidence.object_ids, row, strict=True)
         }
         for stem, row in zip(evidence.frames, weights, strict=True)

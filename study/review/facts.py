@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from mose.dataset import Dataset
 from selection.evidence import Evidence
 from selection.report.stills import object_colour
 from selection.spans import stored_plan
@@ -45,7 +46,10 @@ def video_facts(desk: Desk, page: str) -> Json:
         "frames": list(video.frame_names),
         "height": video.height,
         "width": video.width,
-        "objects": [{"id": n, "colour": object_colour(n)} for n in record.objects],
+        "objects": [
+            {"id": n, "colour": object_colour(n), "name": title}
+            for n, title in titles(desk.opened.dataset, name, record.objects).items()
+        ],
         "given": given,
         "layers": [asdict(layer) for layer in opened.layers],
         "winner": record.winner,
@@ -60,6 +64,14 @@ def video_facts(desk: Desk, page: str) -> Json:
         "timelines": timelines(desk, opened),
         "continuation": desk.continuations.progress(name).json(),
     }
+
+
+def titles(dataset: Dataset, video: str, objects: Sequence[int]) -> dict[int, str]:
+    """What each object is called: by its id, and its category where the data set's meta file has
+    one."""
+    tracks = dataset.meta[video].tracks if video in dataset.meta else {}
+    categories = {n: track.category for n, track in tracks.items()}
+    return {n: f"object {n} ({c})" if (c := categories.get(n)) else f"object {n}" for n in objects}
 
 
 def corrections_of(state: VideoState) -> Json:

@@ -30,7 +30,7 @@ export function chooser(work) {
     const last = work.facts.frames.length - 1;
     const [from, to] = span ? [span[0], span[1] - 1] : [0, last];
     const set = (first, end) => work.choose({ span: [Math.max(Math.min(first, end), 0), Math.min(Math.max(first, end), last) + 1] });
-    const what = work.object === null ? "all objects" : `object ${work.object}`;
+    const what = work.object === null ? "all objects" : work.facts.objects.find((one) => one.id === work.object).name;
     const when = span ? `frames ${from} to ${to}` : "all frames";
     byId("choose").replaceChildren(
       make("p", {}, wanted ? `${wanted.candidate} for ${what}, ${when}: this is how it would be.` : "Show a candidate to see what would be taken."),

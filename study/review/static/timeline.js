@@ -19,7 +19,7 @@ export class Timeline {
     this.count = facts.frames.length;
     this.rows = [];
     const rows = [this.row(null, "members differ")];
-    for (const object of facts.objects) rows.push(this.row(object, `object ${object.id}`));
+    for (const object of facts.objects) rows.push(this.row(object, object.name));
     this.root.replaceChildren(...rows);
     this.draw();
   }

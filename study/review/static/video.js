@@ -58,10 +58,15 @@ class Work {
     await this.player.draw();
   }
 
-  async act(what, sent, doing) {
-    const answer = await attempt(doing, () => post(`${path}/${what}`, { version: this.facts.version, ...sent }));
-    await this.reload();
-    return answer;
+  // Do something to the video, one after the other: each knows what the one before it has made.
+  act(what, sent, doing) {
+    const one = async () => {
+      const answer = await attempt(doing, () => post(`${path}/${what}`, { version: this.facts.version, ...sent }));
+      await this.reload();
+      return answer;
+    };
+    this.latest = (this.latest ?? Promise.resolve()).then(one, one);
+    return this.latest;
   }
 
   draw() {
@@ -83,8 +88,8 @@ class Work {
     const every = make("button", { type: "button", className: "button name" }, "all objects");
     every.setAttribute("aria-pressed", this.object === null);
     every.addEventListener("click", () => this.choose({ object: null }));
-    const rows = this.facts.objects.map(({ id, colour }) => {
-      const name = button(`object ${id}`, () => this.choose({ object: id }), "", { className: "button name" });
+    const rows = this.facts.objects.map(({ id, colour, name: title }) => {
+      const name = button(title, () => this.choose({ object: id }), "", { className: "button name" });
       name.prepend(swatch(rgb(colour)));
       name.setAttribute("aria-pressed", this.object === id);
       const opacity = make("input", { type: "range", min: 0, max: 1, step: 0.05, value: this.colour(id), "aria-label": `opacity of object ${id}` });

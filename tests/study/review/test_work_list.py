@@ -1,14 +1,18 @@
 """The work list: an order by what looking can gain, and few to look at first."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from selection_records import record_of
+from small_runs import make_video
 
 from mose import InputError
+from mose.dataset import open_dataset
 from selection.refined import Suggestion
-from study.review.facts import percent
+from study.review.facts import percent, titles
 from study.review.pictures import numbers
 from study.review.work_list import WorkRow, first_few, in_order
 
@@ -38,6 +42,15 @@ def test_a_row_names_the_frame_to_open():
     assert (row.frame, row.object_id, row.page) == (2, 5, "v00")
     [row] = rows_of([0])
     assert (row.frame, row.object_id) == (0, None)
+
+
+def test_objects_have_names_where_the_data_set_has_categories(tmp_path):
+    make_video(tmp_path, "a", 2)
+    meta = {"videos": {"a": {"objects": {"3": {"category": "<i>duck"}, "5": {}}}}}
+    (tmp_path / "meta.json").write_text(json.dumps(meta))
+    dataset = open_dataset(tmp_path)
+    names = titles(dataset, "a", (3, 5, 9))
+    assert names == {3: "object 3 (<i>duck)", 5: "object 5", 9: "object 9"}
 
 
 def test_small_helpers():

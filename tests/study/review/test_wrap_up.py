@@ -6,6 +6,8 @@ import zipfile
 
 from test_acts import draw, square
 
+from mose.masks import read_mask
+from selection.export import __main__ as export
 from study.review.wrap_up import corrections_zip
 
 
@@ -26,6 +28,19 @@ def test_results_are_made_again_and_checked(served, run):
     assert not served.get("api/run")["stale"]
     with zipfile.ZipFile(run / "submission.zip") as archive:
         assert archive.read("a/00004.png") == (run / "masks/a/00004.png").read_bytes()
+
+
+def test_decisions_have_full_weight_in_training_data(served, run, tmp_path):
+    served.act("a", "choose", candidate="hold", object=3, frames=[1, 3])
+    draw(served, 4, square(3), [3])
+    export.main([str(run), "--output", str(tmp_path / "out"), "--format", "training"])
+    weights = json.loads((tmp_path / "out/weights.json").read_text())["a"]
+    assert {frame for frame, row in weights.items() if row["3"] == 1} >= {"00001", "00002", "00004"}
+    assert weights["00005"]["3"] < 1
+    for frame in ("00002", "00004"):
+        ids = read_mask(run / f"masks/a/{frame}.png")
+        ignored = read_mask(tmp_path / f"out/Ignore/a/{frame}.png", binary=False)
+        assert not ignored[ids == 3].any()
 
 
 def test_without_corrections_the_zip_is_empty(served):
