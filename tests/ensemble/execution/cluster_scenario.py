@@ -5,7 +5,6 @@ A process can belong to one cluster only. Prints the log of the run, one JSON ob
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -26,12 +25,12 @@ from mose import InputError
 def replace_a_node(folder: str) -> None:
     """A node of two is killed in the midst of its work, and another is added when that is
     noticed. The first pairs wait until both nodes have a worker that is ready, the last ones
-    until the new node has: however long a start takes, each node gets work."""
+    until the new node has: however long a start takes, each node gets work, and the pair that
+    the killed one works at cannot end before it."""
     cluster = start_cluster(folder)
     signals = Path(folder) / "signals"
     signals.mkdir()
     doomed = cluster.add_node(num_cpus=1)
-    done = itertools.count(1)
     plan = [
         lambda: cluster.remove_node(doomed, allow_graceful=False),
         lambda: cluster.add_node(num_cpus=1),
@@ -45,9 +44,8 @@ def replace_a_node(folder: str) -> None:
         elif entry["event"] == "Loaded":
             ready.add(nodes[entry["worker"]])
             (signals / ("first", "second", "third")[len(ready) - 1]).touch()
-        elif entry["event"] == "Done" and entry["member"]:
-            on_doomed = nodes[entry["worker"]] == doomed.node_id
-            if next(done) >= 4 and on_doomed and len(plan) == 2:
+        elif entry["event"] == "Run" and nodes.get(entry["worker"]) == doomed.node_id:
+            if entry["video"].startswith("wait-third") and len(plan) == 2:
                 plan.pop(0)()
         elif entry["event"] == "WorkerLost" and len(plan) == 1:
             plan.pop(0)()
