@@ -34,12 +34,14 @@ GPU_SPEEDS: Mapping[str, Speed] = {
     "livos": Speed(16.8, Basis.ESTIMATED),
     "tmo": Speed(14.8, Basis.ESTIMATED),
     "sam2": Speed(25.3, Basis.PUBLISHED),
+    "transformers": Speed(60.0, Basis.ESTIMATED),
     "flow": Speed(0.1, Basis.ESTIMATED),
     "hold": Speed(0.02, Basis.ESTIMATED),
     "folder": Speed(0.03, Basis.ESTIMATED),
 }
 """On an A100: 61, 65 and 39.5 frames a second are published of XMem, Cutie and SAM 2.1 large. LiVOS
-and TMO are taken to stand to Cutie as on a CPU. The last three use no GPU."""
+and TMO are taken to stand to Cutie as on a CPU, SAM 3 to SAM 2.1 large by the size of its image
+encoder. The last three use no GPU."""
 
 CPU_SPEEDS: Mapping[str, Speed] = {
     **GPU_SPEEDS,
@@ -48,6 +50,7 @@ CPU_SPEEDS: Mapping[str, Speed] = {
     "livos": Speed(740, Basis.MEASURED),
     "tmo": Speed(650, Basis.MEASURED),
     "sam2": Speed(11_000, Basis.ESTIMATED),
+    "transformers": Speed(26_000, Basis.ESTIMATED),
 }
 """On two threads at 480 x 854, as docs/performance.md has them (`python -m benchmarks.networks`).
 SAM 2.1 large by its arithmetic: some 1.1e12 multiplications a frame (40.3e9 at 224 pixels are
@@ -125,6 +128,7 @@ FOOTPRINTS: Mapping[str, Footprint] = {
     "livos": Footprint(130, 870, 145, 480, Basis.MEASURED),
     "tmo": Footprint(400, 3340, 0, 384, Basis.MEASURED, square=True),
     "sam2": Footprint(856, 600, 100, 1024, Basis.ESTIMATED, square=True),
+    "transformers": Footprint(1800, 600, 130, 1008, Basis.ESTIMATED, square=True),
 }
 """Of Cutie, LiVOS and TMO from `python -m benchmarks.activations` on a CPU, 240 x 432 pixels. Of
 XMem with one object as well (848 bytes a pixel); how they divide is an estimate. Of SAM 2.1 large

@@ -27,6 +27,7 @@ BUILT_IN = {
     "livos": "adapters.livos:LivosSegmenter",
     "sam2": "adapters.sam2:Sam2Segmenter",
     "tmo": "adapters.tmo:TMOSegmenter",
+    "transformers": "adapters.transformers:TransformersSegmenter",
     "xmem": "adapters.xmem:XMemSegmenter",
 }
 

@@ -14,6 +14,7 @@ import numpy as np
 import tiny_cutie
 import tiny_sam2
 import tiny_tmo
+import tiny_transformers
 import tiny_xmem
 
 import adapters
@@ -41,6 +42,7 @@ make_weights: dict[str, Maker] = {
     "xmem": tiny_xmem.make_xmem,
     "tmo": tiny_tmo.make_tmo,
     "sam2": tiny_sam2.make_sam2,
+    "transformers": tiny_transformers.make_sam3,
 }
 """Adapter -> maker. A maker writes what the adapter needs into an empty folder, for the
 videos that it will see, and returns the keywords of `adapters.load`: ``{"weights": path,

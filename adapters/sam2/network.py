@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any, TypeVar
 
@@ -14,12 +13,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from adapters.sam2.config import Sam2Config
 from adapters.sam2.lean import make_lean
 from adapters.sam2.memories.record import Proposal, View
 from adapters.sam2.model import uncompile
 from adapters.sam2.package import sam2_module
-from adapters.sam2.scaling import ABSENT_LOGIT
+from adapters.sam2.steps import Features, MaskBatch, MemoryParts, proposals_of
 from adapters.shared.testtime import autocast
 
 MEAN = (0.485, 0.456, 0.406)
@@ -33,59 +31,7 @@ which alone keeps the cores busy; more would only cost memory."""
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Features:
-    """Of one frame, for all objects.
-
-    coarse     ``(1, d_model, h, w)`` at stride 16
-    position   ``(h * w, 1, d_model)``, positional encoding of ``coarse``
-    fine       at strides 4 and 8, already projected for the mask decoder
-    """
-
-    coarse: Tensor
-    position: Tensor
-    fine: list[Tensor]
-
-
-@dataclass(frozen=True)
-class MaskBatch:
-    """Of ``B`` objects on one frame.
-
-    logits    ``(B, 1, size / 4, size / 4) float32``
-    score     ``(B, 1)``: above 0 the object is there
-    iou       ``(B,)`` in [0, 1]: predicted IoU of the mask
-    pointer   ``(B, d_model)``
-    full      ``(B, 1, size, size) float32``: the logits at the working size, where the
-              network has made them
-    """
-
-    logits: Tensor
-    score: Tensor
-    iou: Tensor
-    pointer: Tensor
-    full: Tensor | None = None
-
-    def rows(self, rows: Sequence[int], logits: np.ndarray) -> MaskBatch:
-        """Some of the objects, with these logits ``(B, h, w)`` of all in place of their own."""
-        filled = torch.from_numpy(logits)[:, None].to(self.logits)[list(rows)]
-        return MaskBatch(filled, self.score[rows], self.iou[rows], self.pointer[rows])
-
-
-def proposals_of(logits: Tensor, ious: Tensor, scores: Tensor, tokens: Tensor) -> list[Proposal]:
-    """A proposal for each of ``B`` objects: logits ``(B, K, h, w)``, predicted IoU ``(B, K)``,
-    object scores ``(B, 1)`` and tokens ``(B, K, d_model)``.
-
-    The masks of an object that is not there are empty.
-    """
-    logits = torch.where(scores[:, :, None, None] > 0, logits, ABSENT_LOGIT)
-    numbers = torch.cat([scores, ious], dim=1).tolist()
-    return [
-        Proposal(planes, score, tuple(values), row)
-        for planes, (score, *values), row in zip(logits, numbers, tokens, strict=True)
-    ]
-
-
-def _step(method: Method) -> Method:
+def step(method: Method) -> Method:
     """Without gradients, in the network's precision; once more uncompiled if compiled fails."""
 
     @wraps(method)
@@ -106,6 +52,7 @@ class Network:
     """The four steps of SAM 2 on a frame.
 
     model       from `adapters.sam2.model.load`, moved to ``device``
+    config      its `Sam2Config`; networks of other packages have one of their own
     amp         "off", "bf16" or "fp16"
     optimised   whether its parts are compiled; where that fails they run uncompiled, and
                 ``notes`` gets a sentence about it
@@ -114,7 +61,7 @@ class Network:
     def __init__(
         self,
         model: nn.Module,
-        config: Sam2Config,
+        config: Any,
         *,
         device: str = "cpu",
         amp: str = "off",
@@ -122,14 +69,29 @@ class Network:
         notes: list[str] | None = None,
     ):
         self.model: Any = model.to(device)
-        self.config = config
+        self.config: Any = config
         self.optimised = optimised
         self._device, self._amp = device, amp
         self._on_gpu = not device.startswith("cpu")
-        if not optimised:
-            with torch.inference_mode(), self.precision():
-                make_lean(self.model, config.image_size)
         self._notes = notes if notes is not None else []
+        if not optimised:
+            self._make_lean()
+
+    @cached_property
+    def parts(self) -> MemoryParts:
+        model = self.model
+        return MemoryParts(
+            ages=model.maskmem_tpos_enc,
+            pointer_head=model.obj_ptr_proj,
+            absent_pointer=model.no_obj_ptr,
+            absent_map=model.no_obj_embed_spatial,
+            distance_head=model.obj_ptr_tpos_proj if model.add_tpos_enc_to_obj_ptrs else None,
+        )
+
+    @property
+    def mask_side(self) -> int:
+        """Side of the masks that it gives."""
+        return self.config.image_size // 4
 
     @property
     def batch(self) -> int:
@@ -140,13 +102,17 @@ class Network:
     def precision(self) -> AbstractContextManager[Any]:
         return autocast(self._device, self._amp)
 
+    def _make_lean(self) -> None:
+        with torch.inference_mode(), self.precision():
+            make_lean(self.model, self.config.image_size)
+
     def _uncompile(self, error: Exception) -> None:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         self._notes.append(f"torch.compile failed and the network runs uncompiled: {reason}")
         self.optimised = False
         uncompile(self.model)
 
-    @_step
+    @step
     def encode(self, frame: np.ndarray) -> Features:
         """Image features of a frame ``(H, W, 3) uint8`` RGB of any size."""
         encoded = self.model.forward_image(self._pixels(frame))
@@ -157,7 +123,7 @@ class Network:
         tokens = coarse.flatten(2).permute(2, 0, 1)
         return Features(tokens.permute(1, 2, 0).view(coarse.shape), position, fine)
 
-    @_step
+    @step
     def given(self, features: Features, masks: np.ndarray) -> MaskBatch:
         """Take given masks ``(B, H, W) bool`` of the video's size as they are."""
         prompts = self._prompts(masks)
@@ -168,7 +134,7 @@ class Network:
         _, _, iou, logits, _, pointer, score = (torch.cat(p) for p in zip(*rows, strict=True))
         return MaskBatch(logits, score, iou[:, 0], pointer)
 
-    @_step
+    @step
     def boxed(self, features: Features, boxes: np.ndarray) -> Tensor:
         """The logits ``(N, 1, size / 4, size / 4) float32`` of the objects in boxes.
 
@@ -190,15 +156,23 @@ class Network:
         ]
         return torch.cat(rows)
 
-    @_step
+    @step
     def follow(self, features: Features, views: Sequence[View], length: int) -> list[Proposal]:
         """The masks proposed for objects with the memories ``views``, which must be of one shape.
 
         ``length`` is the number of frames of the video: in videos shorter than the number of
         pointers the network measures distances by it.
         """
-        memory, position, pointer_tokens = self._memory(views, length)
-        batch, channels = len(views), self.config.d_model
+        conditioned = self._attended(features, *self._memory(views, length))
+        parts = conditioned.split(self._rows(len(views)))
+        decoded = [self._decoded(part, features.fine) for part in parts]
+        return proposals_of(*(torch.cat(part) for part in zip(*decoded, strict=True)))
+
+    def _attended(
+        self, features: Features, memory: Tensor, position: Tensor, pointer_tokens: int
+    ) -> Tensor:
+        """``(B, d_model, h, w)``: features that have read memory ``(B, tokens, memory_dim)``."""
+        batch, channels = len(memory), self.config.d_model
         tokens = features.coarse.flatten(2).permute(2, 0, 1)
         conditioned = self.model.memory_attention(
             curr=tokens.expand(-1, batch, -1),
@@ -208,10 +182,7 @@ class Network:
             num_obj_ptr_tokens=pointer_tokens,
         )
         conditioned = conditioned.permute(1, 2, 0)
-        conditioned = conditioned.reshape(batch, channels, *features.coarse.shape[2:])
-        parts = conditioned.split(self._rows(batch))
-        decoded = [self._decoded(part, features.fine) for part in parts]
-        return proposals_of(*(torch.cat(part) for part in zip(*decoded, strict=True)))
+        return conditioned.reshape(batch, channels, *features.coarse.shape[2:])
 
     def _decoded(
         self, conditioned: Tensor, fine: Sequence[Tensor]
@@ -235,7 +206,7 @@ class Network:
         )
         return own(masks).float(), own(ious), own(score), own(tokens)
 
-    @_step
+    @step
     def take(self, proposals: Sequence[Proposal], chosen: Sequence[int]) -> MaskBatch:
         """One mask of each proposal, with the pointer to it."""
         pairs = list(zip(proposals, chosen, strict=True))
@@ -244,10 +215,10 @@ class Network:
         numbers = torch.tensor([[p.score, p.ious[mask]] for p, mask in pairs], device=self._device)
         score, iou = numbers[:, :1], numbers[:, 1]
         pointer = torch.cat(
-            [self.model.obj_ptr_proj(part) for part in tokens.split(self._rows(len(tokens)))]
+            [self.parts.pointer_head(part) for part in tokens.split(self._rows(len(tokens)))]
         )
         there = (score > 0).float()
-        pointer = there * pointer + (1 - there) * self.model.no_obj_ptr
+        pointer = there * pointer + (1 - there) * self.parts.absent_pointer
         return MaskBatch(logits[:, None], score, iou, pointer, self._enlarged(pairs))
 
     def _enlarged(self, pairs: Sequence[tuple[Proposal, int]]) -> Tensor:
@@ -260,7 +231,7 @@ class Network:
         full = F.interpolate(planes, size=size, mode="bilinear", align_corners=False)
         return full[torch.arange(len(pairs)), [mask for _, mask in pairs]][:, None]
 
-    @_step
+    @step
     def memorise(self, features: Features, masks: MaskBatch, scale: Tensor, bias: Tensor) -> Tensor:
         """Memory features ``(B, h * w, memory_dim) bfloat16`` of masks on a frame.
 
@@ -273,17 +244,20 @@ class Network:
         scaled = torch.sigmoid(full) * scale[:, None, None, None] + bias[:, None, None, None]
         encoded = torch.cat(
             [
-                self.model.memory_encoder(features.coarse, row, skip_mask_sigmoid=True)[
-                    "vision_features"
-                ]
+                self._remembered(features.coarse, row)
                 for row in scaled.split(self._rows(len(scaled)))
             ]
         )
-        if self.model.no_obj_embed_spatial is not None:
+        if self.parts.absent_map is not None:
             absent = (masks.score <= 0).to(encoded.dtype)
-            encoded = encoded + (absent * self.model.no_obj_embed_spatial)[..., None, None]
+            encoded = encoded + (absent * self.parts.absent_map)[..., None, None]
         # The package stores them so, on every device.
         return encoded.flatten(2).transpose(1, 2).to(torch.bfloat16)
+
+    def _remembered(self, features: Tensor, masks: Tensor) -> Tensor:
+        """``(B, memory_dim, h, w)`` of masks ``(B, 1, size, size)``, scaled."""
+        encoder = self.model.memory_encoder
+        return encoder(features, masks, skip_mask_sigmoid=True)["vision_features"]
 
     def _rows(self, batch: int) -> int:
         """Objects that the decoder and the memory encoder take at once.
@@ -336,12 +310,12 @@ class Network:
         (conditioning frames have one of their own), of pointers the projected sine of their
         distance.
         """
-        model, config = self.model, self.config
+        config = self.config
         batch, dim = len(views), config.memory_dim
         first = views[0]
         maps = torch.stack([torch.cat([m.features for m in view.moments]) for view in views])
         ages = [config.memory_frames] * (len(first.moments) - len(first.ages)) + list(first.ages)
-        time = model.maskmem_tpos_enc[[age - 1 for age in ages]].reshape(len(ages), 1, dim)
+        time = self.parts.ages[[age - 1 for age in ages]].reshape(len(ages), 1, dim)
         places = (self._places + time).reshape(1, -1, dim).expand(batch, -1, -1)
 
         pointers = torch.stack([torch.stack(view.pointers) for view in views])
@@ -356,12 +330,15 @@ class Network:
         For one object at a time, as the package does: in a batch the sums round differently.
         """
         config, split = self.config, self.config.d_model // self.config.memory_dim
-        if not self.model.add_tpos_enc_to_obj_ptrs:
+        if self.parts.distance_head is None:
             return torch.zeros(len(distances) * split, config.memory_dim, device=self._device)
         relative = torch.tensor(distances, device=self._device)
         relative = relative / (min(length, config.pointers) - 1)
-        sine = sam2_module("modeling.sam2_utils").get_1d_sine_pe(relative, dim=config.d_model)
-        return self.model.obj_ptr_tpos_proj(sine).repeat_interleave(split, dim=0)
+        return self.parts.distance_head(self._sine(relative)).repeat_interleave(split, dim=0)
+
+    def _sine(self, distances: Tensor) -> Tensor:
+        """``(N, d_model)`` of N distances."""
+        return sam2_module("modeling.sam2_utils").get_1d_sine_pe(distances, dim=self.config.d_model)
 
     @cached_property
     def _places(self) -> Tensor:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adapters.base import FrameMasks, Segmenter
-from adapters.expansion import Expansion
 from adapters.sam2.config import STRIDE, Sam2Config
+from adapters.sam2.options import TrackingOptions
 from adapters.sam2.scaling import Scaling
-from adapters.shared.testtime import FrameOptions, augmented
+from adapters.shared.testtime import augmented
 from mose import InputError, Video
 from stseg.config import option
 
@@ -21,28 +21,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from adapters.sam2.network import Network
-    from adapters.sam2.tracker import TrackerOptions
-
-
-MEMORIES = ("window", "tree", "anchors", "quality", "motion")
 
 
 @dataclass(frozen=True)
-class TreeOptions:
-    """How many hypotheses there are, and how long an answer may wait for them."""
-
-    hypotheses: int = option(
-        3, doc="Hypotheses of an object; each costs a run of the network but the encoder.", least=1
-    )
-    lag: int = option(
-        15,
-        doc="Frames that an answer is held back at most, until the hypotheses agree on it.",
-        least=0,
-    )
-
-
-@dataclass(frozen=True)
-class Sam2Options(FrameOptions):
+class Sam2Options(TrackingOptions):
     """Options of SAM 2, beside those of every network."""
 
     short_side: int = option(
@@ -56,12 +38,6 @@ class Sam2Options(FrameOptions):
     )
     compile: bool = option(
         False, doc="Run the package's own optimised predictor (`torch.compile` of all parts)."
-    )
-    chunk_size: int = option(
-        -1,
-        doc="Objects times configurations in one batch; -1: as many as pay on the device.",
-        least=1,
-        also=(-1,),
     )
     network: str = option(
         "",
@@ -79,33 +55,6 @@ class Sam2Options(FrameOptions):
         doc="Several configurations instead, merged per object: mappings with "
         "sigmoid_scale, sigmoid_bias, objects (all, small, dense) and weight.",
     )
-    memory: str = option(
-        "window",
-        doc="What an object remembers: window (the latest frames, as SAM 2), tree (several "
-        "hypotheses side by side), anchors (frames that tell it from look-alikes), quality (frames "
-        "on which it was seen well) or motion (masks where it was going).",
-        choices=MEMORIES,
-    )
-    tree: TreeOptions = option(TreeOptions, doc="`TreeOptions`, also as `tree.<name>`.")
-    rcms_frames: int = option(
-        0,
-        doc="Reliable conditioned memory: frames that become conditioning frames at an "
-        "object's first disappearance; 0: none, MOSEv2's baseline has 4.",
-        least=0,
-    )
-    rcms_quality: float = option(
-        0.6, doc="Only frames above this quality become conditioning frames.", least=0, most=1
-    )
-    hole_area: int = option(
-        0, doc="Fill holes of at most this many low-resolution pixels; 0: none.", least=0
-    )
-
-    max_cond_frames_in_attn: int = option(
-        8,
-        doc="Given masks of an object, its first and corrections, that condition it, the latest "
-        "ones; beside those of `rcms_frames`.",
-        least=2,
-    )
 
     def __post_init__(self) -> None:
         if not any(scaling.objects == "all" for scaling in self.scalings()):
@@ -116,20 +65,6 @@ class Sam2Options(FrameOptions):
     def scalings(self) -> tuple[Scaling, ...]:
         """The configurations that run side by side."""
         return self.merge or (Scaling(self.sigmoid_scale, self.sigmoid_bias),)
-
-    def tracker_options(self) -> TrackerOptions:
-        from adapters.sam2.memories import MemoryKind
-        from adapters.sam2.tracker import TrackerOptions
-
-        return TrackerOptions(
-            scalings=self.scalings(),
-            chunk_size=self.chunk_size,
-            rcms_frames=self.rcms_frames,
-            rcms_quality=self.rcms_quality,
-            hole_area=self.hole_area,
-            conditioning=self.max_cond_frames_in_attn,
-            memory=MemoryKind(self.memory, self.tree.hypotheses, self.tree.lag),
-        )
 
 
 class Sam2Segmenter(Segmenter):
@@ -185,25 +120,11 @@ class Sam2Segmenter(Segmenter):
 
     def _segment(self, video: Video, scale: float) -> Iterator[FrameMasks]:
         """One run, at a multiple of the working size."""
-        from adapters.sam2.tracker import Tracker
+        from adapters.sam2.tracker import follow_video
 
         video.check_prompts()
         network = self._at_scale(scale, self.options.side_for(video.height, video.width))
-        tracker = Tracker(network, self.options.tracker_options(), len(video))
-        first = min(video.prompts)
-        side = network.config.image_size // 4
-        for index in range(len(video)):
-            if index < first:
-                yield _nothing(index, side)
-                continue
-            features = network.encode(video[index])
-            given = video.given(index)
-            tracker.follow(index, features, given.corrected if given else ())
-            if given:
-                tracker.correct(index, features, {i: given.mask == i for i in given.corrected})
-                tracker.add(index, features, {i: given.mask == i for i in given.new})
-            yield from tracker.decided()
-        yield from tracker.rest()
+        return follow_video(video, network, self.options.tracker_options(self.options.scalings()))
 
     def _at_scale(self, scale: float, side: int = -1) -> Network:
         """The network at a multiple of a working size, on the same weights; -1: its own."""
@@ -228,10 +149,3 @@ class Sam2Segmenter(Segmenter):
             optimised=self.options.compile,
             notes=self.notes,
         )
-
-
-def _nothing(index: int, side: int) -> FrameMasks:
-    """A frame before the first given mask."""
-    none = np.zeros(0, dtype=np.float32)
-    native = np.zeros((0, side, side), dtype=np.float32)
-    return FrameMasks(index, (), none, none, native, Expansion("exclusive"))

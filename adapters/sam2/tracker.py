@@ -16,8 +16,10 @@ from adapters.expansion import Expansion, sigmoid
 from adapters.sam2.holes import fill_holes
 from adapters.sam2.memories import MemoryKind, MemoryLimits, ObjectMemory
 from adapters.sam2.memories.record import Moment, Proposal, Taken, View
-from adapters.sam2.network import Features, MaskBatch, Network
+from adapters.sam2.network import Network
 from adapters.sam2.scaling import ObjectMask, Scaling, merged
+from adapters.sam2.steps import Features, MaskBatch
+from mose import Video
 
 Item = TypeVar("Item")
 
@@ -140,7 +142,7 @@ class Tracker:
             weights = [track.scaling.weight for track in own]
             ids.append(object_id)
             answers.append(merged([track.decided.popleft() for track in own], weights))
-        side = self._network.config.image_size // 4
+        side = self._network.mask_side
         native = np.array([answer.logits for answer in answers], dtype=np.float32)
         return FrameMasks(
             index=index,
@@ -226,6 +228,31 @@ class Tracker:
         size = self._options.chunk_size if self._options.chunk_size > 0 else self._network.batch
         for start in range(0, len(waiting), size):
             yield waiting[start : start + size]
+
+
+def follow_video(video: Video, network: Network, options: TrackerOptions) -> Iterator[FrameMasks]:
+    """The masks of a video's objects, frame by frame."""
+    tracker = Tracker(network, options, len(video))
+    first = min(video.prompts)
+    for index in range(len(video)):
+        if index < first:
+            yield _nothing(index, network.mask_side)
+            continue
+        features = network.encode(video[index])
+        given = video.given(index)
+        tracker.follow(index, features, given.corrected if given else ())
+        if given:
+            tracker.correct(index, features, {i: given.mask == i for i in given.corrected})
+            tracker.add(index, features, {i: given.mask == i for i in given.new})
+        yield from tracker.decided()
+    yield from tracker.rest()
+
+
+def _nothing(index: int, side: int) -> FrameMasks:
+    """A frame before the first given mask."""
+    none = np.zeros(0, dtype=np.float32)
+    native = np.zeros((0, side, side), dtype=np.float32)
+    return FrameMasks(index, (), none, none, native, Expansion("exclusive"))
 
 
 def _answers(masks: MaskBatch, logits: np.ndarray) -> list[ObjectMask]:

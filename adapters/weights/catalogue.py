@@ -24,6 +24,7 @@ class Checkpoint:
     licence: str
     url: str = ""
     drive: str = ""
+    hub: str = ""
     page: str = ""
     bytes: int | None = None
     sha256: str = ""
@@ -33,8 +34,13 @@ class Checkpoint:
 
     @property
     def address(self) -> Address | None:
-        """Where it can be fetched from; None where only a page for people is known."""
+        """Where it can be fetched from; None where only a page for people, or the hub, is known."""
         return Address(self.url, self.drive) if self.url or self.drive else None
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether a command brings it."""
+        return self.address is not None or bool(self.hub)
 
 
 def read_catalogue(path: str | Path = CATALOGUE) -> dict[str, Checkpoint]:
@@ -63,11 +69,11 @@ def needed_by(config: str | Path) -> list[str]:
 
 def how_to_get(checkpoints: Sequence[Checkpoint]) -> list[str]:
     """Sentences that say how to bring checkpoints here: one command, and pages for people."""
-    direct = [c.name for c in checkpoints if c.address]
+    direct = [c.name for c in checkpoints if c.fetchable]
     lines = [f"python -m adapters.weights fetch {' '.join(direct)}"] if direct else []
     return lines + [
         f"get {c.name} by hand from {c.page}, then run python -m adapters.weights import FILE"
         f" {c.name}"
         for c in checkpoints
-        if not c.address
+        if not c.fetchable
     ]

@@ -94,6 +94,10 @@ FAMILIES = {
         "adapters.networks.tmo:TMO",
     ),
     "sam2": Family("SAM 2", ("maskmem_tpos_enc", "memory_encoder.out_proj.weight")),
+    "transformers": Family(
+        "SAM in the format of transformers",
+        ("memory_temporal_positional_encoding", "no_object_pointer"),
+    ),
     "stcn": Family("STCN", ("key_comp.weight", "key_encoder.res2.0.conv1.weight")),
     "resnet": Family("a plain ResNet classifier", ("layer1.0.conv1.weight", "fc.weight")),
 }

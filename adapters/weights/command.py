@@ -30,7 +30,7 @@ def _list(known: Mapping[str, Checkpoint]) -> int:
     rows = []
     for name, checkpoint in known.items():
         target = store.cache_folder() / checkpoint.file
-        here = "yes" if target.is_file() else "no" if checkpoint.address else "no (by hand)"
+        here = "yes" if target.is_file() else "no" if checkpoint.fetchable else "no (by hand)"
         size = target.stat().st_size if target.is_file() else checkpoint.bytes
         megabytes = f"{size / MEGABYTE:.0f}" if size else "?"
         published = "sha256" if checkpoint.sha256 else "md5" if checkpoint.md5 else "none: pinned"
@@ -41,7 +41,7 @@ def _list(known: Mapping[str, Checkpoint]) -> int:
 
 def _fetch(checkpoint: Checkpoint) -> None:
     """Bring one checkpoint here, with a line of its progress."""
-    if checkpoint.non_commercial:
+    if checkpoint.non_commercial or checkpoint.hub:
         say(f"{checkpoint.name}: licence: {checkpoint.licence}")
     bar: Progress | None = None
 
@@ -70,7 +70,7 @@ def _fetch_all(names: Sequence[str], config: str | None) -> int:
     needed = store.missing(catalogue.needed_by(config)) if config else []
     if config and not needed:
         say(f"all weights of configuration {config} are here")
-    wanted = [*map(catalogue.find, names), *(c for c in needed if c.address)]
+    wanted = [*map(catalogue.find, names), *(c for c in needed if c.fetchable)]
     failures: list[InputError] = []
     for checkpoint in dict.fromkeys(wanted):
         try:
@@ -79,7 +79,7 @@ def _fetch_all(names: Sequence[str], config: str | None) -> int:
             failures.append(error)
     if len(wanted) == 1 and failures:
         raise failures[0]
-    by_hand = catalogue.how_to_get([c for c in needed if not c.address])
+    by_hand = catalogue.how_to_get([c for c in needed if not c.fetchable])
     for sentence in (*by_hand, *(f"not fetched: {error}" for error in failures)):
         say(sentence)
     return EXIT_INCOMPLETE if by_hand or failures else EXIT_OK

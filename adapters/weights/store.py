@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.weights import catalogue
+from adapters.weights import catalogue, hub
 from adapters.weights.catalogue import Checkpoint
 from adapters.weights.download import Report, download
 from stseg.errors import InputError, unknown
@@ -68,6 +68,8 @@ def resolve(name_or_path: str | Path) -> Path:
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path
+    if (path / hub.FILES[1]).is_file():  # a folder in the format of transformers
+        return path / hub.FILES[1]
     known = catalogue.read_catalogue()
     name = str(name_or_path)
     shipped = {file.stem: file for file in PRETRAINED.glob("*.safetensors")}
@@ -94,6 +96,8 @@ def fetch(checkpoint: Checkpoint, report: Report | None = None) -> Path:
     target = cache_folder() / checkpoint.file
     if target.is_file():
         return target
+    if checkpoint.hub:
+        return _fetch_from_hub(checkpoint, target)
     if checkpoint.address is None:
         raise InputError(
             f"checkpoint '{checkpoint.name}' has no direct address: get it from"
@@ -110,6 +114,17 @@ def fetch(checkpoint: Checkpoint, report: Report | None = None) -> Path:
         except InputError:
             partial.unlink()
             raise
+    return target
+
+
+def _fetch_from_hub(checkpoint: Checkpoint, target: Path) -> Path:
+    with locked(target):
+        if not target.is_file():
+            partial = target.with_name(f".{target.name}.hub")
+            tensors = hub.bring(checkpoint.hub, partial)
+            os.replace(partial / hub.FILES[0], target.with_name(hub.FILES[0]))
+            _accept(checkpoint, tensors, target, f"the hub, {checkpoint.hub}")
+            shutil.rmtree(partial)
     return target
 
 
@@ -145,7 +160,7 @@ def _accept(checkpoint: Checkpoint, candidate: Path, target: Path, source: str) 
         raise InputError(
             f"the file from {source} is not checkpoint '{checkpoint.name}': {difference}"
         )
-    if not known and not (checkpoint.sha256 or checkpoint.md5):
+    if not known and not (checkpoint.sha256 or checkpoint.md5 or checkpoint.hub):
         _check_content(checkpoint, candidate, source)
     if not known:
         write_json(_pin_path(target), dataclasses.asdict(pin), indent=2)

@@ -23,6 +23,7 @@ TITLES = {
     "livos": "LiVOS",
     "sam2": r"SAM 2(\.1)?",
     "tmo": "TMO",
+    "transformers": "SAM in the format of transformers",
     "xmem": "XMem",
 }
 

@@ -1,0 +1,10 @@
+"""Networks of SAM 2's kind in the format of package ``transformers``: SAM 3's tracker, SAM 2.
+
+network     the steps of `adapters.sam2.network` on the modules of ``transformers``
+loading     a folder of weights, and what is said where it does not fit
+segmenter   the adapter; how objects are followed is in `adapters.sam2`
+"""
+
+from adapters.transformers.segmenter import TransformersSegmenter
+
+__all__ = ["TransformersSegmenter"]

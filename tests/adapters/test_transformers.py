@@ -1,0 +1,170 @@
+"""SAM 3 and SAM 2 of package ``transformers`` against the package's own loop over a video."""
+
+from __future__ import annotations
+
+import gc
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_sam2
+import tiny_transformers
+import torch
+
+import adapters
+from adapters.transformers.loading import load as load_model
+from adapters.transformers.network import TransformersConfig
+from mose import InputError, Video
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+FRAMES = 17
+"""Longer than memory and the window of object pointers."""
+
+PICTURES, MASKS = tiny_sam2.discs(FRAMES)
+FIRST = np.where(MASKS[0] == 4, 4, 0).astype(np.uint8)
+LATER = np.where(MASKS[3] != 4, MASKS[3], 0).astype(np.uint8)
+CASES = {"one": {0: FIRST}, "three": {0: MASKS[0]}, "late": {0: FIRST, 3: LATER}}
+IMAGENET = [torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
+HALF = [torch.tensor(0.5)] * 2
+
+
+@pytest.fixture(scope="module", params=["sam3", "sam2"])
+def network(request, tmp_path_factory) -> tuple[Any, Path, list[torch.Tensor]]:
+    """A network whose objects come and go, its file, and its mean and deviation."""
+    is_sam3 = request.param == "sam3"
+    model = tiny_transformers.sam3(-2.7) if is_sam3 else tiny_transformers.sam2(-0.66)
+    path = tiny_transformers.save(model, tmp_path_factory.mktemp(request.param))
+    return model, path, HALF if is_sam3 else IMAGENET
+
+
+@pytest.fixture(scope="module")
+def sam3(tmp_path_factory) -> Path:
+    model = tiny_transformers.sam3(-2.7)
+    return tiny_transformers.save(model, tmp_path_factory.mktemp("sam3"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_equals_the_package(network, case):
+    model, path, normal = network
+    video = Video.from_arrays(np.stack(PICTURES), CASES[case])
+    expected = tiny_transformers.package_run(model, PICTURES, CASES[case], *normal)
+    there = []
+    for frame in adapters.load("transformers", weights=path).segment(video):
+        theirs = [expected[frame.index, object_id] for object_id in frame.object_ids]
+        np.testing.assert_allclose(
+            frame.native, [logits for logits, _ in theirs], atol=1e-4, rtol=0
+        )
+        presence = [1 / (1 + np.exp(-score)) for _, score in theirs]
+        np.testing.assert_allclose(frame.presence, presence, atol=1e-5)
+        assert ((frame.confidence >= 0) & (frame.confidence <= 1)).all()
+        there += [score > 0 for _, score in theirs]
+    assert len(video.object_ids) < sum(there) < len(there)  # objects come and go
+
+
+def test_has_the_memories_of_sam_2(sam3):
+    video = Video.from_arrays(np.stack(PICTURES[:5]), {0: MASKS[0]})
+    plain, other = (
+        list(adapters.load("transformers", weights=sam3, memory=name).segment(video))
+        for name in ("window", "tree")
+    )
+    assert any(not np.array_equal(a.native, b.native) for a, b in zip(plain, other, strict=True))
+
+
+def test_a_correction_changes_what_follows(sam3):
+    video = Video.from_arrays(np.stack(PICTURES[:6]), {0: MASKS[0]})
+    segmenter = adapters.load("transformers", weights=sam3)
+    corrected = video.with_corrections({3: (MASKS[3] * (MASKS[3] == 4)).astype(np.uint8)})
+    plain, other = (list(segmenter.segment(each)) for each in (video, corrected))
+    assert other[3].presence[other[3].object_ids.index(4)] > 0.99
+    assert not np.array_equal(plain[4].native, other[4].native)
+    np.testing.assert_array_equal(plain[2].native, other[2].native)
+
+
+class Endless:
+    """Frames that are made when they are asked for."""
+
+    def __init__(self, frames: int):
+        self._frames = frames
+
+    def __len__(self) -> int:
+        return self._frames
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return PICTURES[index % FRAMES]
+
+
+def tensors_held(segmenter: adapters.Segmenter, frames: int) -> int:
+    """Bytes of all tensors there are before the last frame."""
+    one = Video.from_arrays(np.stack(PICTURES[:1]), {0: FIRST})
+    answers = segmenter.segment(one.over(Endless(frames)))
+    for _ in range(frames - 1):
+        next(answers)
+    gc.collect()
+    held = [each for each in gc.get_objects() if type(each) is torch.Tensor]
+    return sum(each.untyped_storage().nbytes() for each in held)
+
+
+def test_memory_does_not_grow(sam3):
+    segmenter = adapters.load("transformers", weights=sam3)
+    few, many = (tensors_held(segmenter, frames) for frames in (17, 25))
+    assert many <= 1.1 * few
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("memory", ["window", "tree", "anchors", "quality", "motion"])
+def test_memory_does_not_grow_in_long_videos(sam3, memory):
+    segmenter = adapters.load("transformers", weights=sam3, memory=memory)
+    few, many = (tensors_held(segmenter, frames) for frames in (150, 1500))
+    assert many <= 1.1 * few
+
+
+class TestWhatDoesNotFit:
+    def sentence(self, weights: Path, **options: Any) -> str:
+        with pytest.raises(InputError) as caught:
+            adapters.load("transformers", weights=weights, **options)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    def copy(self, sam3: Path, folder: Path) -> Path:
+        for file in sam3.parent.iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        return folder / sam3.name
+
+    def test_the_configuration(self, sam3, tmp_path):
+        weights = self.copy(sam3, tmp_path)
+        config = tmp_path / "config.json"
+        values = json.loads(config.read_text())
+        for kind, said in (("sam3_tracker_vide", "did you mean"), ("edgetam_video", "torchvision")):
+            config.write_text(json.dumps(values | {"model_type": kind}))
+            assert said in self.sentence(weights)
+        config.write_text("{")
+        assert "no configuration of transformers" in self.sentence(weights)
+        config.unlink()
+        assert "config.json is missing" in self.sentence(weights)
+
+    def test_weights_that_are_missing(self, sam3, tmp_path):
+        from safetensors.torch import load_file, save_file
+
+        weights = self.copy(sam3, tmp_path)
+        state = load_file(weights)
+        del state["mask_downsample.bias"]
+        save_file(state, weights, metadata={"format": "pt"})
+        assert "1 weights are missing, the first is mask_downsample.bias" in self.sentence(weights)
+
+    def test_the_package(self, sam3, monkeypatch):
+        import sys
+
+        monkeypatch.setitem(sys.modules, "transformers", None)
+        assert "pip install transformers==5.24.0" in self.sentence(sam3)
+
+    def test_another_working_size(self, sam3):
+        assert "own size" in self.sentence(sam3, short_side=480)
+
+
+def test_the_configuration_is_read_off_the_model(sam3):
+    config = TransformersConfig.of(load_model(sam3))
+    assert (config.image_size, config.patch_size, config.half) == (112, 14, True)
+    assert (config.sigmoid_scale, config.sigmoid_bias) == (20.0, -10.0)
