@@ -41,13 +41,13 @@ def load(weights: Path) -> Any:
     package.logging.set_verbosity_error()
     package.logging.disable_progress_bar()
     try:
-        model, found = model_class.from_pretrained(
+        model, report = model_class.from_pretrained(
             weights.parent, local_files_only=True, output_loading_info=True, dtype="float32"
         )
     except Exception as error:  # of many kinds: not safetensors, other shapes, half a file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"checkpoint {weights} cannot be read as {kind}: {reason}") from None
-    missing = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
+    missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if missing:
         raise InputError(
             f"checkpoint {weights} does not fit {weights.parent / 'config.json'}:"

@@ -16,6 +16,7 @@ import torch
 import adapters
 from adapters.transformers.loading import load as load_model
 from adapters.transformers.network import TransformersConfig
+from adapters.transformers.segmenter import TransformersSegmenter
 from mose import InputError, Video
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -162,6 +163,11 @@ class TestWhatDoesNotFit:
 
     def test_another_working_size(self, sam3):
         assert "own size" in self.sentence(sam3, short_side=480)
+
+
+def test_works_at_no_other_size():
+    with pytest.raises(InputError, match="own size"):
+        TransformersSegmenter.parse_options({"scales": [1.0, 1.5]})
 
 
 def test_the_configuration_is_read_off_the_model(sam3):

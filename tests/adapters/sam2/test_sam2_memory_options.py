@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_sam2
+import torch
 from tiny_sam2 import SMALLEST
 
 import adapters
 from adapters.base import FrameMasks
+from adapters.sam2.options import MEMORIES, TreeOptions
+from adapters.sam2.steps import proposals_of
 from mose import InputError, Video
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -20,7 +23,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 PICTURES, MASKS = tiny_sam2.discs(11)
 LATE = {0: MASKS[0] * (MASKS[0] != 7), 3: MASKS[3] * (MASKS[3] == 7)}
 VIDEO = Video.from_arrays(np.stack(PICTURES), LATE)
-MEMORIES = ("window", "tree", "anchors", "quality", "motion")
 
 Load = Callable[..., adapters.Segmenter]
 
@@ -159,3 +161,16 @@ def test_corrections_hold_in_each(load):
 def test_what_does_not_fit_is_said(load, options, part):
     with pytest.raises(InputError, match=part):
         load(**options)
+
+
+def test_a_tree_is_small_unless_told_otherwise():
+    assert (TreeOptions().hypotheses, TreeOptions().lag) == (3, 15)
+
+
+def test_masks_of_an_object_that_is_not_there_are_empty():
+    there, gone = proposals_of(
+        torch.ones(2, 3, 4, 4), torch.rand(2, 3), torch.tensor([[0.1], [0.0]]), torch.zeros(2, 3, 8)
+    )
+    assert there.planes().all()
+    assert not gone.planes().any()
+    assert gone.score == 0.0
