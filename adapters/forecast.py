@@ -5,10 +5,12 @@ Both are forecasts, to be read before a run is begun. Imports no network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+
+from stseg.options import Source, build, option
 
 
 class Basis(StrEnum):
@@ -79,11 +81,9 @@ def frame_cost(
 
     Every run that is averaged counts, by the square of its scale.
     """
-    scales = options.get("scales") or (1.0,)
-    assert isinstance(scales, (tuple, list))
-    runs = sum(float(scale) ** 2 for scale in scales)
-    mirrored = any(options.get(name) for name in ("average_flip", "flip_aug"))
-    if (options.get("flip") and adapter != "xmem") or mirrored:
+    chosen = CostOptions.of(adapter, options)
+    runs = sum(scale**2 for scale in chosen.scales)
+    if (chosen.flip and adapter != "xmem") or chosen.average_flip or chosen.flip_aug:
         runs *= 2
     speeds, usual = (CPU_SPEEDS, USUAL_CPU_MS) if device == "cpu" else (GPU_SPEEDS, USUAL_MS)
     speed = speeds.get(adapter, Speed(usual, Basis.ESTIMATED))
@@ -95,6 +95,31 @@ def frame_cost(
         basis = speed.basis if stated == there else Basis.ESTIMATED
         speed = Speed(speed.ms * stated / there, basis)
     return Speed(speed.ms * runs, speed.basis)
+
+
+@dataclass(frozen=True)
+class CostOptions:
+    """The options of the adapters here on which time and memory depend. -1: as the adapter has it,
+    or all at once."""
+
+    scales: Sequence[float] = option((1.0,), doc="Sizes whose masks are averaged.")
+    flip: bool = option(False, doc="Whether the mirrored video is run as well.")
+    average_flip: bool = option(False, doc="The same, as XMem calls it.")
+    flip_aug: bool = option(False, doc="The same in one run, as Cutie calls it.")
+    short_side: int = option(-1, doc="Pixels of the shorter side.")
+    size: int = option(-1, doc="The same, as the networks call it.")
+    enlarge: float = option(0.0, doc="Bound of the size, in sizes of the video.")
+    chunk_size: int = option(-1, doc="Objects at once.")
+    max_mid_term_frames: int = option(-1, doc="Frames that XMem remembers.")
+    max_mem_frames: int = option(-1, doc="Frames that Cutie remembers.")
+
+    @classmethod
+    def of(cls, adapter: str, options: Mapping[str, object]) -> CostOptions:
+        """Those among an adapter's options; of an adapter from elsewhere, whose options may mean
+        anything, none. `InputError` for values of another type."""
+        names = [name for name in cls.__dataclass_fields__ if adapter in GPU_SPEEDS]
+        given = {name: options[name] for name in names if options.get(name) is not None}
+        return build(cls, given, Source(f" of adapter '{adapter}'", "option"))
 
 
 @dataclass(frozen=True)
@@ -137,8 +162,8 @@ four times as many. A GPU's libraries take some hundreds of MiB more."""
 
 TOKEN_STRIDE = 16
 
-MEMORY_FRAMES = {"xmem": ("max_mid_term_frames", 10), "cutie": ("max_mem_frames", 5)}
-"""The option that says how many frames are remembered, and its default."""
+MEMORY_FRAMES = {"xmem": 10, "cutie": 5}
+"""Frames that are remembered by default."""
 
 
 def device_memory(
@@ -153,34 +178,27 @@ def device_memory(
     footprint = FOOTPRINTS.get(adapter)
     if footprint is None:
         return 0 if adapter in GPU_SPEEDS else None
-    height, width = working_size(footprint, shape, options)
+    chosen = CostOptions.of(adapter, options)
+    height, width = working_size(footprint, shape, chosen)
     pixels = height * width
-    memory_option, usual = MEMORY_FRAMES.get(adapter, ("", 0))
-    remembered = min(_whole(options, memory_option, usual), shape.frames)
+    asked = {"xmem": chosen.max_mid_term_frames, "cutie": chosen.max_mem_frames}.get(adapter, -1)
+    remembered = min(asked if asked > 0 else MEMORY_FRAMES.get(adapter, 0), shape.frames)
     per_frame = -(-height // TOKEN_STRIDE) * -(-width // TOKEN_STRIDE)
     tokens = remembered * per_frame + (footprint.tokens if shape.frames > remembered else 0)
     bank = 4 * tokens * (footprint.key + footprint.value * shape.objects + per_frame)
-    batch = min(_whole(options, "chunk_size", shape.objects), shape.objects)
+    batch = min(chosen.chunk_size, shape.objects) if chosen.chunk_size > 0 else shape.objects
     activations = pixels * (footprint.frame + footprint.each * batch)
     held = footprint.weights * 2**20 if weights is None else weights
     return round(held + bank + activations)
 
 
-def working_size(
-    footprint: Footprint, shape: VideoShape, options: Mapping[str, object]
-) -> tuple[int, int]:
+def working_size(footprint: Footprint, shape: VideoShape, chosen: CostOptions) -> tuple[int, int]:
     """(height, width) at which a network works on a video."""
     short = min(shape.height, shape.width)
-    side = _whole(options, "short_side", _whole(options, "size", footprint.side))
-    enlarge = options.get("enlarge") or 0
-    if isinstance(enlarge, (int, float)) and enlarge > 0:
-        side = min(side, round(enlarge * short))
+    asked = (side for side in (chosen.short_side, chosen.size) if side > 0)
+    side = next(asked, footprint.side)
+    if chosen.enlarge > 0:
+        side = min(side, round(chosen.enlarge * short))
     if footprint.square:
         return side, side
     return round(shape.height * side / short), round(shape.width * side / short)
-
-
-def _whole(options: Mapping[str, object], name: str, usual: int) -> int:
-    """A whole number among the options; ``usual`` where it is not given, or -1."""
-    value = options.get(name)
-    return value if isinstance(value, int) and value > 0 else usual

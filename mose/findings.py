@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from stseg.errors import one_line
 from stseg.files import Json
 
 REJECTED, ZEROED, NOTE = "rejected", "zeroed", "note"
@@ -63,7 +64,7 @@ class Finding:
     """One thing that is wrong.
 
     rule       a key of `RULES`
-    sentence   what is wrong, in which file, what comes of it or what to do
+    sentence   what is wrong, in which file, what comes of it or what to do; on one line
     video      the video it is in, if it is in one
     file       the file, if it is in one; relative to what was checked
     """
@@ -72,6 +73,9 @@ class Finding:
     sentence: str
     video: str | None = None
     file: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sentence", one_line(self.sentence))
 
     @property
     def severity(self) -> str:
@@ -125,7 +129,8 @@ class Report:
             if self.accepted
             else "this would be rejected, or scored as zero without a word: mend the above"
         )
-        head = f"checked {self.videos:,} videos of {self.subject}"
+        videos = "1 video" if self.videos == 1 else f"{self.videos:,} videos"
+        head = one_line(f"checked {videos} of {self.subject}")
         return [head, *lines(self.findings), verdict]
 
     def json(self) -> Json:

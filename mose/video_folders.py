@@ -65,9 +65,9 @@ def _listed(
 ) -> tuple[tuple[str, ...], list[Finding]]:
     """The videos that a split's list names, and notes on entries in other cases."""
     names = read_names(listed, "the split's list")
-    if not names.entries:
-        raise InputError(f"the split's list {listed} names no video: complete it")
     meant = names.matched(there)
+    if not meant.names and not meant.nowhere:
+        raise InputError(f"the split's list {listed} names no video: complete it")
     if meant.nowhere:
         raise InputError(
             f"video {meant.nowhere[0]} of the split's list {listed} is not in {images}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
-from stseg.errors import InputError
+from stseg.errors import InputError, one_line
 
 EXIT_OK, EXIT_INCOMPLETE, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 """Whole; some items failed or a check found something; nothing was done; Ctrl-C."""
@@ -104,7 +104,7 @@ def wait_passively() -> None:
 
 def fail(message: str) -> int:
     """Print ``error: message`` on standard error; the exit code for bad input."""
-    print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    print(f"error: {one_line(message)}", file=sys.stderr)  # noqa: T201
     return EXIT_BAD_INPUT
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -11,8 +12,21 @@ class InputError(ValueError):
 
     The message is one clear sentence: what is wrong, in which file, what to do.
     Commands print it on standard error and exit with code 2; a run that meets one
-    inside a single video lists the video in ``failures.json`` and goes on.
+    inside a single video lists the video in ``failures.json`` and goes on. Whatever a name in
+    it holds, it stays on one line.
     """
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """A text with its control characters, line ends among them, as Python writes them."""
+    return "".join(repr(c)[1:-1] if unicodedata.category(c) in BREAKS else c for c in text)
+
+
+BREAKS = ("Cc", "Zl", "Zp")
+"""Unicode's control characters, and the ends of lines and paragraphs that are none."""
 
 
 LISTED = 20

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from stseg.errors import one_line
 from stseg.files import Json
 
 
@@ -93,6 +94,6 @@ class Failure:
         )
 
     def sentence(self) -> str:
-        """For people."""
+        """For people, on one line."""
         who = f" ({self.member})" if self.member else ""
-        return f"{self.video}{who}: {self.message}"
+        return one_line(f"{self.video}{who}: {self.message}")

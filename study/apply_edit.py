@@ -17,13 +17,15 @@ from itertools import chain
 from pathlib import Path
 
 from ensemble.config import RunConfig, load_config, selection_setup
+from ensemble.finishing.scoring import WrittenScore
 from ensemble.finishing.video import open_prediction, selected_frame
 from ensemble.pipeline import with_corrections_by_hand
 from ensemble.plan import open_data
 from ensemble.storage.run_directory import RunDirectory, existing_run
 from mose import Video
 from mose.dataset import Dataset
-from mose.masks import write_mask
+from mose.labels import NoLabels
+from mose.masks import read_mask, write_mask
 from selection.describe import describe
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.reasons import Ground, Reason
@@ -171,6 +173,8 @@ def _rewrite(
     record = opened.record(edit.video)
     choice = choice_of(record, edit)
     masks = run.masks(edit.video)
+    evidence = Evidence.load(run.evidence_path(edit.video))
+    written = written_score(opened, video) if evidence.labelled else None
     with ExitStack() as stack:
         predictions = {
             name: open_prediction(run.current_prediction(name, edit.video), stack)
@@ -185,16 +189,26 @@ def _rewrite(
                 advance()
             else:
                 os.link(old, target)
-    evidence = Evidence.load(run.evidence_path(edit.video))
+            if written and written.counts(index):
+                written.add(index, read_mask(target))
     corrected = {frame: drawn.ids for frame, drawn in state.corrections.items()}
     made = base_record(opened, edit.video, state.base)
     provenance = replace(made.provenance, corrections=corrected)
-    written = describe(selection_setup(opened.config), evidence, choice, provenance)
-    reason = record.reason if state.plan == record.plan else written.reason
-    written = replace(
-        written, reason=reason, cycle=made.cycle, disputes=made.disputes, overridden=True
-    )
-    write_json(run.record_path(edit.video), written.json())
+    scores = written.by_object() if written else None
+    told = describe(selection_setup(opened.config), evidence, choice, provenance, scores)
+    reason = record.reason if state.plan == record.plan else told.reason
+    told = replace(told, reason=reason, cycle=made.cycle, disputes=made.disputes, overridden=True)
+    write_json(run.record_path(edit.video), told.json())
+
+
+def written_score(opened: OpenRun, video: Video) -> WrittenScore | None:
+    """What scores the written masks of a video; None where its labels are there no more."""
+    if opened.dataset.labels is None:
+        return None
+    try:
+        return WrittenScore(video, opened.dataset.label_masks(video.name, video))
+    except NoLabels:
+        return None
 
 
 def base_record(opened: OpenRun, video: str, base: int) -> SelectionRecord:

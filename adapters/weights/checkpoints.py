@@ -31,6 +31,9 @@ COMPILED, PARALLEL = "_orig_mod", "module"
 """Parts of names that `torch.compile` and distributed training put in."""
 
 
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types of weights that may hold what is no number."""
+
 CORES = ("core", "_core")
 """Where numpy 1 and 2 keep what makes a scalar."""
 
@@ -109,23 +112,43 @@ def load_state(path: str | Path, notes: list[str] | None = None) -> dict[str, Te
     path   ``.safetensors``, or anything that `torch.save` wrote. A training checkpoint
            gives the network inside it, and names that training has changed become the
            official ones, see `plain_names`
-    notes  is given a sentence where names were changed
+    notes  is given a sentence where names were changed, and where the file holds several
+           networks
 
     Raises `InputError`, one sentence, for a file that is missing, cut off, damaged, that
-    holds code, or that holds no tensors.
+    holds code, or that holds no tensors, and for weights that are not finite.
     """
     path = Path(path)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"checkpoint {path} {what}: give the path of a weights file")
-    state = _network_state(_read(path))
+    inner = _network_state(_read(path))
+    state = inner.tensors
     if not state:
         raise InputError(f"checkpoint {path} holds no tensors by name: give a network's weights")
     plain, prefix = plain_names(state)
+    _check_finite(plain, path)
+    if notes is not None and inner.others:
+        others = " and ".join(f"'{key}'" for key in inner.others)
+        notes.append(
+            f"checkpoint {path} holds several networks: '{inner.key}' was taken, {others} was not"
+        )
     if notes is not None and list(plain) != list(state):
         what = f"the prefix '{prefix}'" if prefix else f"'{COMPILED}.' of compiled parts"
         notes.append(f"checkpoint {path}: {what} was taken off the names of its entries")
     return plain
+
+
+def _check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """`InputError` where weights are infinite or no numbers: every mask would be empty or noise."""
+    floats = {name: tensor for name, tensor in state.items() if tensor.dtype in FLOATS}
+    wrong = [name for name, tensor in floats.items() if not bool(torch.isfinite(tensor).all())]
+    if wrong:
+        raise InputError(
+            f"checkpoint {path} holds values that are infinite or no numbers in {len(wrong)} of"
+            f" {len(state)} entries (such as {wrong[0]}): its training broke down, give an earlier"
+            " checkpoint"
+        )
 
 
 def plain_names(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
@@ -159,17 +182,35 @@ def _without(state: dict[str, Tensor], prefix: str) -> tuple[dict[str, Tensor], 
     return {name.removeprefix(prefix): tensor for name, tensor in state.items()}, prefix
 
 
-def _network_state(content: object, depth: int = 3) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class _Inner:
+    """The tensors of the network in a checkpoint.
+
+    key      is where they lie, "" at the top
+    others   are the keys beside it that hold a network as well
+    """
+
+    tensors: dict[str, Tensor]
+    key: str = ""
+    others: tuple[str, ...] = ()
+
+
+def _network_state(content: object, depth: int = 3) -> _Inner:
     """The tensors of a state dict, or of the one that a training checkpoint holds."""
     if not isinstance(content, Mapping):
-        return {}
+        return _Inner({})
     state = _tensors(content)
     if family_of(plain_names(state)[0]) is not None or depth == 0:
-        return state
-    for key in WRAPPERS:
-        if inner := _network_state(content.get(key), depth - 1):
-            return inner
-    return state
+        return _Inner(state)
+    within = {key: _network_state(content.get(key), depth - 1) for key in WRAPPERS}
+    held = {key: inner for key, inner in within.items() if inner.tensors}
+    if not held:
+        return _Inner(state)
+    taken, *others = held
+    inner = held[taken]
+    key = f"{taken}.{inner.key}" if inner.key else taken
+    beside = [name for name in others if held[name].tensors.keys() == inner.tensors.keys()]
+    return _Inner(inner.tensors, key, (*inner.others, *beside))
 
 
 def family_of(state: Mapping[str, object]) -> str | None:

@@ -10,9 +10,10 @@ import numpy as np
 from adapters.base import FrameMasks
 from ensemble.fusion.frame import Fused
 from mose import InputError, Video
+from mose.labels import LabelMasks
 from mose.masks import VOID
 from selection.evidence import PSEUDO_LABEL, Evidence
-from selection.metrics import Regions, iou, object_score
+from selection.metrics import Regions, VideoScorer, iou, object_score
 
 SAMPLES = 9
 """Frames of a video on which colours are compared."""
@@ -211,3 +212,32 @@ def _counted(regions: Regions, truth: Regions) -> Regions:
     evaluation has it."""
     void = truth.ids == VOID
     return Regions(np.where(void, 0, regions.ids).astype(np.uint8)) if void.any() else regions
+
+
+class WrittenScore:
+    """The J&F of the masks that are written of a video, fed frame by frame in any order.
+
+    Candidates' own scores do not tell it where several share the video, and nobody knows who has
+    a pixel that two of them claim, or where somebody has drawn in it.
+    """
+
+    def __init__(self, video: Video, labels: LabelMasks):
+        self._labels, self._last = labels, len(video) - 1
+        self._scorer = VideoScorer("davis", video.object_ids)
+
+    def counts(self, index: int) -> bool:
+        """Whether a frame is scored."""
+        return index != self._last and self._labels.counts(index)
+
+    def add(self, index: int, ids: np.ndarray) -> None:
+        """Score one frame, if it counts; ``ids`` is ``(H, W) uint8``."""
+        truth = self._labels(index) if self.counts(index) else None
+        if truth is not None:
+            self._scorer.add(np.where(truth == VOID, 0, ids).astype(np.uint8), truth)
+
+    def by_object(self) -> dict[int, float] | None:
+        """Object id -> J&F in [0, 1]; None where no frame counted."""
+        if not self._scorer.frames:
+            return None
+        told = self._scorer.scores().items()
+        return {n: float(scores["J&F"] or 0) for n, scores in told if scores}

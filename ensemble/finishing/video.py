@@ -18,7 +18,7 @@ import numpy as np
 
 from ensemble.config import RunConfig, calibration_of, selection_setup
 from ensemble.finishing.objects import write_planes, write_selected_objects, writing_objects
-from ensemble.finishing.scoring import Colours, Scorer, blank_evidence
+from ensemble.finishing.scoring import Colours, Scorer, WrittenScore, blank_evidence
 from ensemble.finishing.stills import add_still, making_stills
 from ensemble.fusion.frame_loop import (
     FusedMasks,
@@ -35,11 +35,11 @@ from ensemble.storage.run_directory import RunDirectory
 from mose import InputError, Video
 from mose.dataset import Dataset
 from mose.labels import LabelMasks
-from mose.masks import VOID, read_mask, write_mask
+from mose.masks import read_mask, write_mask
 from selection.describe import describe
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.identity import IdentityWatch
-from selection.metrics import Regions, VideoScorer
+from selection.metrics import Regions
 from selection.record import Provenance, SelectionRecord
 from selection.selectors import Choice, compose, select
 from stseg.failures import CorruptPrediction
@@ -210,18 +210,14 @@ def write_selected(
     by object: the candidates' own scores do not tell who has a pixel that two of them claim.
     """
     names = {name for spans in choice.plan.values() for _, _, name in spans}
-    scorer = VideoScorer("davis", video.object_ids) if labels and len(names) > 1 else None
+    written = WrittenScore(video, labels) if labels and len(names) > 1 else None
     frames = selected_frames(run, video, choice, predictions)
     with appearing(run.masks(video.name), may_write) as folder:
         for index, (stem, ids) in enumerate(zip(video.frame_names, frames, strict=True)):
             write_mask(folder / f"{stem}.png", ids)
-            if scorer and labels and labels.counts(index) and index < len(video) - 1:
-                truth = labels(index)
-                assert truth is not None
-                scorer.add(np.where(truth == VOID, 0, ids).astype(np.uint8), truth)
-    if scorer is None or not scorer.frames:
-        return None
-    return {n: float(scores["J&F"] or 0) for n, scores in scorer.scores().items() if scores}
+            if written:
+                written.add(index, ids)
+    return written.by_object() if written else None
 
 
 def selected_frames(

@@ -18,14 +18,19 @@ def read_lines(path: str | Path, what: str = "list") -> list[str]:
 
     A comment begins with ``#`` at the start of a line, or behind a blank.
     """
-    lines = []
-    for line in read_text(path, what).splitlines():
-        text = line.strip().strip("\ufeff\0").strip()
-        if not text.startswith("#"):
-            text = text.partition(" #")[0].partition("\t#")[0].strip()
-            if text:
-                lines.append(text)
-    return lines
+    return [text for line in _lines(path, what) if (text := without_comment(line))]
+
+
+def _lines(path: str | Path, what: str) -> list[str]:
+    lines = (line.strip().strip("\ufeff\0").strip() for line in read_text(path, what).splitlines())
+    return [line for line in lines if line]
+
+
+def without_comment(line: str) -> str:
+    """What a line says before a comment; empty where it is one."""
+    if line.startswith("#"):
+        return ""
+    return line.partition(" #")[0].partition("\t#")[0].strip()
 
 
 def unquoted(text: str) -> str:
@@ -38,12 +43,17 @@ def unquoted(text: str) -> str:
 class NameList:
     """A list of videos.
 
-    path      the file
-    entries   its lines, in order
+    path    the file
+    lines   its lines, in order, with comments: a name may look like one
     """
 
     path: Path
-    entries: tuple[str, ...]
+    lines: tuple[str, ...]
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The lines without comments, as far as they then say something."""
+        return tuple(text for line in self.lines if (text := without_comment(line)))
 
     def matched(self, names: Collection[str]) -> Matched:
         """Which of ``names`` the list means, and which entries mean none of them."""
@@ -54,7 +64,8 @@ class NameList:
         meant: list[str] = []
         nowhere: list[str] = []
         otherwise: list[tuple[str, str]] = []
-        for entry in (part for whole in self.entries for part in _several(whole, known)):
+        named = (line if unquoted(line) in known else without_comment(line) for line in self.lines)
+        for entry in (part for whole in named if whole for part in _several(whole, known)):
             readings = list(candidates(entry))
             exact = next((known[r] for r in readings if r in known), None)
             if exact is None:
@@ -86,7 +97,7 @@ class Matched:
 
 def read_names(path: str | Path, what: str = "list of videos") -> NameList:
     """A list of videos; `InputError` where it cannot be read."""
-    return NameList(Path(path), tuple(read_lines(path, what)))
+    return NameList(Path(path), tuple(_lines(path, what)))
 
 
 def candidates(entry: str) -> Iterable[str]:

@@ -30,8 +30,8 @@ def unseen_objects(truth: Path, videos: Mapping[str, Collection[int]]) -> Unseen
     folders = _folders(truth)
     lists = [path for folder in folders for path in _lists(folder)]
     if lists:
-        names = set(read_names(lists[0], "list of unseen videos").entries)
-        return frozenset((video, i) for video in names & videos.keys() for i in videos[video])
+        names = read_names(lists[0], "list of unseen videos").matched(videos).names
+        return frozenset((video, i) for video in names for i in videos[video])
     for folder in folders:
         training = folder.parent / "train" / "meta.json"
         if (folder / "meta.json").is_file() and training.is_file():

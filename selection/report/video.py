@@ -16,7 +16,7 @@ from selection.report.document import COLOURS, render
 from selection.report.flags import Flag
 from selection.report.series import encode, points_per_line
 from selection.report.stills import Stills, object_colour
-from selection.run_paths import page_name
+from selection.run_paths import RunPaths, page_name
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def override_commands(root: Path, record: SelectionRecord) -> list[str]:
 
 def correction_command(root: Path) -> str:
     """The command that runs corrected videos again."""
-    run = ["python", "-m", "ensemble.run", "--config", str(root / "config.yaml")]
+    run = ["python", "-m", "ensemble.run", "--config", str(RunPaths(root).config)]
     return shlex.join([*run, "--output", str(root), "--corrections", "CORRECTIONS"])
 
 

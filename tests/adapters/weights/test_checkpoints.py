@@ -160,3 +160,22 @@ def test_a_single_object_network_gets_a_plane_of_others(state, tmp_path):
     weight = network.mask_encoder.conv1.weight
     assert torch.equal(weight[:, :4], full[:, :4])
     assert not weight[:, 4].any()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_are_refused(value, state, tmp_path):
+    name = next(name for name, tensor in state.items() if tensor.is_floating_point())
+    state[name].view(-1)[-1] = value
+    with pytest.raises(InputError, match=rf"1 of {len(state)} entries \(such as {name}\)"):
+        load_state(saved(tmp_path / "x.pth", {"model": state}))
+
+
+@pytest.mark.parametrize("outer", [lambda c: c, lambda c: {"state_dict": c}])
+def test_of_several_networks_the_note_says_which_was_taken(outer, state, tmp_path):
+    averaged = {name: tensor + 1 for name, tensor in state.items()}
+    content = {"model_ema": averaged, "ema": {"w": torch.ones(2)}, "model": state}
+    notes: list[str] = []
+    path = saved(tmp_path / "x.pth", outer(content))
+    assert equal(load_state(path, notes), state)
+    assert len(notes) == 1
+    assert "model' was taken, 'model_ema' was not" in notes[0]
