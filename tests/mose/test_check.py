@@ -327,7 +327,7 @@ class TestCommand:
         assert main([str(tmp_path / "all")]) == 0
         assert capsys.readouterr().out.count("checked") == 2
         assert main([str(tmp_path / "all"), "--split", "valid"]) == 0
-        assert "checked 1 videos" in capsys.readouterr().out
+        assert "checked 1 video of" in capsys.readouterr().out
 
     def test_folders_of_given_masks(self, root, results, capsys):
         (root / "Annotations/dog/00002.png").unlink()
