@@ -24,6 +24,7 @@ from finetune.recipe import TrainingRecipe  # noqa: E402
 from finetune.stages import Ending  # noqa: E402
 from stseg.commands import GROUPS  # noqa: E402
 from stseg.options import keys  # noqa: E402
+from study.rounds.options import RoundsConfig  # noqa: E402
 
 FIELD = re.compile(r"^(\w[\w, ]*?) {2,}(\S.*)$")
 FOLDER = ROOT / "docs" / "reference"
@@ -110,7 +111,19 @@ def recipes() -> str:
 A recipe is a YAML file in `configs/finetune/`; `--set a.b=c` changes a value.
 [Fine-tune a model](../how-to/fine-tune.md) says how recipes are used.
 """
-    return NOTE + intro + tables(TrainingRecipe) + stage_section()
+    return NOTE + intro + tables(TrainingRecipe) + stage_section() + rounds_section()
+
+
+def rounds_section() -> str:
+    """The keys of a configuration of rounds."""
+    intro = """
+## Rounds
+
+`configs/rounds.yaml` holds these keys. [Adapt members to your videos](../how-to/adapt.md) says how
+they are used.
+
+"""
+    return intro + table(RoundsConfig, "", nested(RoundsConfig)) + sections(RoundsConfig, "")
 
 
 def stage_section() -> str:

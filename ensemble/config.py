@@ -106,6 +106,11 @@ class MemberConfig:
         None, doc="Bytes of memory of one worker that Ray reserves, or nothing.", least=0
     )
     max_workers: int | None = option(None, doc="Largest number of workers, or nothing.", least=1)
+    transductive: bool = option(
+        False,
+        doc="The member was trained on frames of the videos that it runs over, without their "
+        "labels; record and report say so, because some challenges forbid it.",
+    )
 
     @classmethod
     def parse(cls, value: Any, where: str) -> MemberConfig:

@@ -24,6 +24,7 @@ from ensemble.storage.run_directory import RunDirectory
 from mose import InputError
 from mose.dataset import Dataset
 from mose.prefetch import prefetched
+from selection.record import TRANSDUCTIVE
 from stseg.failures import CorruptPrediction
 from stseg.files import quick_digest
 
@@ -133,6 +134,10 @@ class MemberWorker:
         options, words = lighter(self.member.options, known, step, short_side)
         return (self._load(options) if words else self.segmenter), words
 
+    def _notes(self, segmenter: Segmenter) -> list[str]:
+        """What is to be said of the member, in sentences."""
+        return [*segmenter.notes, *([TRANSDUCTIVE] if self.member.transductive else [])]
+
     def run(self, video: str, attempt: Attempt) -> JobRecord:
         """Segment ``video`` and store the prediction; returns a small record."""
         opened = self.job.dataset.video(video)
@@ -158,7 +163,7 @@ class MemberWorker:
                     "weights_sha256": self.job.hashes.get(self.member.name),
                     "options": dict(self.member.options),
                     "reduced": reduced,
-                    "notes": list(segmenter.notes),
+                    "notes": self._notes(segmenter),
                     "video": video,
                     "objects": list(opened.object_ids),
                     "seconds": round(seconds, 3),

@@ -22,6 +22,7 @@ from finetune.averaging import average_checkpoints
 from finetune.failures import STATE
 from finetune.holdout import VideoScore
 from finetune.launch import TrainingJob
+from finetune.recipe import TrainingRecipe
 from finetune.ship import ship_stage, stored_metadata
 from finetune.stages import Stage, StageFolders, missing_stages, parse_stage_name
 from finetune.trainer import read_state
@@ -61,7 +62,7 @@ def train_stages(
             )
         title = f"stage {position} of {len(stages)}, {stage.name}"
         folder = folders.folder(stage.name)
-        done = steps_done(stage, folder)
+        done = steps_done(stage.recipe, folder)
         if done == stage.recipe.steps and folders.trained(stage.name).is_file():
             say(f"{title}: trained")
         else:
@@ -70,11 +71,11 @@ def train_stages(
         finish_stage(stage, folders)
 
 
-def steps_done(stage: Stage, folder: Path) -> int:
-    """How many steps of a stage its last checkpoint has; 0 without one."""
+def steps_done(recipe: TrainingRecipe, folder: Path) -> int:
+    """How many steps of a training its last checkpoint has; 0 without one."""
     if not (folder / STATE).is_file():
         return 0
-    return int(read_state(folder, stage.recipe)["step"])
+    return int(read_state(folder, recipe)["step"])
 
 
 def finish_stage(stage: Stage, folders: StageFolders) -> None:

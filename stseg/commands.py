@@ -72,6 +72,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "make data and train": (
         Command("finetune", "adapters.finetune", "finetune.command:main",
                 "fine-tune a network, or train a small one from nothing"),
+        Command("rounds", "ensemble.rounds", "study.rounds.command:main",
+                "let members of a run learn from its masks, and run them again beside it"),
         Command("synthetic", "mose.synthetic", "mose.synthetic.__main__:main",
                 "make a procedural data set with labels on every frame"),
         Command("compose", "mose.compose", "mose.compose:main",

@@ -88,7 +88,8 @@ def at_size(frame: StoredFrame, size: tuple[int, int]) -> StoredFrame:
     rule, padded, window = frame.expansion.rule, frame.expansion.padded, frame.expansion.window
     if rule == "labels":
         return hard(dataclasses.replace(frame, ids=ids))
-    if padded is not None:
+    # Probabilities are stored at the padded size, which does not shrink without them.
+    if padded is not None and rule != "probability":
         top, left, height, width = window or (0, 0, *padded)
         down, across = size[0] / height, size[1] / width
         window = (round(top * down), round(left * across), *size)

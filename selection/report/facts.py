@@ -25,6 +25,7 @@ class ReportedRun:
     images            is where the frames of the data set are, or were
     dataset_name, split   say of which videos
     priors            are the members' expected J&F in percent, None where not given
+    transductive      are the members that were trained on unlabelled frames of these videos
     versions          are those of what the numbers depend on
     videos, chosen, agreement, truth, failures, seconds, lost   are as in summary.json
     """
@@ -34,6 +35,7 @@ class ReportedRun:
     dataset_name: str
     split: str
     priors: Mapping[str, float | None]
+    transductive: tuple[str, ...]
     versions: Mapping[str, str]
     videos: int
     chosen: Mapping[str, int]
@@ -61,6 +63,7 @@ def read_run(root: Path) -> ReportedRun:
             Path(data["dataset"]).name or data["dataset"],
             data["split"],
             {member["name"]: member.get("prior") for member in config["members"]},
+            tuple(m["name"] for m in config["members"] if m.get("transductive")),
             environment.get("versions", {}),
             summary["videos"],
             summary["chosen"],

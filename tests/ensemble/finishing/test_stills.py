@@ -37,6 +37,7 @@ def stored(rule, expansion):
     [
         ("exclusive", None, None),
         ("probability", None, None),
+        ("probability", (72, 128), (4, 8, 64, 112)),
         ("upsample-aggregate", (288, 512), (9, 16, 270, 480)),
         ("aggregate-upsample", (288, 512), (9, 16, 270, 480)),
     ],
