@@ -24,13 +24,15 @@ from ensemble.storage.run_directory import RunDirectory
 from mose import InputError
 from mose.dataset import Dataset
 from mose.prefetch import prefetched
-from selection.record import TRANSDUCTIVE
 from stseg.failures import CorruptPrediction
 from stseg.files import quick_digest
 
 if TYPE_CHECKING:
     from adapters.base import Segmenter
     from ensemble.scheduling.messages import Attempt, JobRecord
+
+TRANSDUCTIVE = "it was trained on unlabelled frames of these videos (transductive)"
+"""What a record notes of a member that has learnt from the videos at hand."""
 
 DECODE_AHEAD = 4
 """Frames decoded ahead of a model on a GPU."""

@@ -22,9 +22,6 @@ VERSION = 2
 """The version of the form on disk. A record without a version has the first form, which lacks only
 that number."""
 
-TRANSDUCTIVE = "it was trained on unlabelled frames of these videos (transductive)"
-"""What a record notes of a member that has learnt from the videos at hand."""
-
 ScoreByObject: TypeAlias = Mapping[int, float | None]
 """Object id -> score in [0, 1], None where the object was nowhere scored."""
 

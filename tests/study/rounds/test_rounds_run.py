@@ -10,12 +10,13 @@ from small_recipes import SIZES, write_videos
 
 from ensemble import rounds
 from ensemble.config import load_config
+from ensemble.job import TRANSDUCTIVE
 from ensemble.run import main as run_main
 from finetune import command as training
 from finetune.command import train
 from finetune.recipe import TrainingRecipe
 from mose.masks import VOID, read_mask
-from selection.record import TRANSDUCTIVE, read_record
+from selection.record import read_record
 from stseg.errors import InputError
 from stseg.options import build
 from study.rounds import forecast, stages
