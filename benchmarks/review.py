@@ -71,8 +71,10 @@ def make_video(base: Path, frames: int) -> None:
         cv2.imwrite(str(folders[0] / f"{name}.jpg"), image)
         for folder in folders[2:] if index else folders[1:]:
             write_mask(folder / f"{name}.png", ids_at(index, 0))
-    for k, member in enumerate(MEMBERS):
-        predict(run / "predictions" / member / "big", frames, 4.0 * k)
+    first = run / "predictions" / MEMBERS[0] / "big"
+    predict(first, frames)
+    for member in MEMBERS[1:]:
+        shutil.copytree(first, run / "predictions" / member / "big", copy_function=os.link)
     names = (*MEMBERS, PSEUDO_LABEL)
     stems = tuple(f"{t:05d}" for t in range(frames))
     evidence = Evidence.blank("big", names, np.full(6, 0.6), OBJECTS, stems)
@@ -83,25 +85,25 @@ def make_video(base: Path, frames: int) -> None:
     evidence.save(run / "selection/timelines/big.npz")
 
 
-def predict(folder: Path, frames: int, shift: float) -> None:
+def predict(folder: Path, frames: int) -> None:
     """Store a prediction as a network's at stride 4 would be."""
-    from adapters.base import FrameMasks
     from adapters.expansion import Expansion
-    from ensemble.storage.predictions import PredictionWriter
+    from ensemble.storage.predictions import PredictionWriter, StoredFrame
 
     ones = np.ones(len(OBJECTS), np.float32)
     kept = []
     for index in range(DISTINCT):
-        ids = ids_at(index, shift)
+        ids = ids_at(index, 4.0)
         planes = [
             cv2.resize((ids == n).astype(np.float32), (480, 270), interpolation=cv2.INTER_AREA)
             for n in OBJECTS
         ]
-        kept.append(np.stack(planes))
+        kept.append((np.stack(planes), ids))
     with PredictionWriter(folder, HEIGHT, WIDTH) as writer:
         for index in range(frames):
-            native = kept[index % DISTINCT]
-            writer.add(FrameMasks(index, OBJECTS, ones, ones, native, Expansion("probability")))
+            native, ids = kept[index % DISTINCT]
+            how = Expansion("probability")
+            writer.add(StoredFrame(index, OBJECTS, ones, ones, native, how, ids=ids))
         writer.commit({"key": "made up"})
 
 
