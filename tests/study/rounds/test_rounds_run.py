@@ -24,6 +24,7 @@ from study.rounds.command import main
 from study.rounds.options import RoundsOptions
 from study.rounds.source import held_out_videos, open_finished
 from study.rounds.training_set import training_frames, write_training_set
+from study.rounds.verdict import Difference
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -146,6 +147,22 @@ def test_a_trained_member_is_not_trained_again(run, after, tmp_path, monkeypatch
     assert ask(run, after) == 0
     assert "round 1, tiny: trained" in capsys.readouterr().out
     assert (after / "r1/verdict.json").read_text() == (tmp_path / "verdict.json").read_text()
+
+
+def test_a_second_round_goes_on_from_an_adopted_first_one(run, tmp_path, monkeypatch, capsys):
+    better = [Difference("quality", 1.0, 0.5, 1.5)]
+    worse = [Difference("quality", -1.0, -1.5, -0.5)]
+    verdicts = iter([better, worse])
+    monkeypatch.setattr(stages, "judge_round", lambda *_: tuple(next(verdicts)))
+    output = tmp_path / "out"
+    assert ask(run, output, "--rounds", "3") == 0
+    told = capsys.readouterr().out
+    assert f"the masks to use: {output / 'r1/run/masks'}" in told
+    assert not (output / "r3").exists()
+    members = load_config(output / "r2/run/config.yaml").members
+    assert [m.name for m in members] == ["flow", "hold", "tiny", "tiny@r1", "tiny@r2"]
+    first, second = (json.loads((output / f"r{n}/verdict.json").read_text()) for n in (1, 2))
+    assert first["videos"] == second["videos"]
 
 
 def test_a_dry_run_says_what_it_costs_and_writes_nothing(run, tmp_path, monkeypatch, capsys):
