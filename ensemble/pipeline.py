@@ -27,7 +27,7 @@ from mose.dataset import Dataset
 from mose.findings import lines
 from mose.layout import canonical_split
 from selection.calibration import find_calibration
-from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, say, tell
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, counted, say, tell
 from stseg.config import to_dict
 from stseg.failures import FailureKind
 
@@ -96,11 +96,11 @@ def announce(plan: Plan, directory: RunDirectory) -> None:
     names = ", ".join(member.name for member in config.members)
     data = config.data
     tell(board_of(config)[1])
-    whole = f"{len(plan.videos)} videos of {data.dataset}, split {data.split}"
+    whole = f"{counted(len(plan.videos), 'video')} of {data.dataset}, split {data.split}"
     tell(f"{f'video {data.dataset}' if data.single else whole}, into {directory.root}")
-    tell(f"{len(config.members)} members on {config.execution.device}: {names}")
+    tell(f"{counted(len(config.members), 'member')} on {config.execution.device}: {names}")
     if plan.finished:
-        tell(f"{len(plan.finished)} videos are finished already, and are kept")
+        tell(f"kept as finished: {counted(len(plan.finished), 'video')}")
     for line in lines(plan.notes):
         say(line)
     for sentence in calibration_notes(plan.job):

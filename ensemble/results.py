@@ -14,7 +14,7 @@ from mose.boards.packing import MaskFolders, pack
 from selection.record import SelectionRecord
 from selection.report import write_report
 from selection.summary import Summary, selection_csv, summarise
-from stseg.cli import say
+from stseg.cli import counted, say
 from stseg.failures import Failure, FailureKind
 from stseg.files import write_json, write_text
 
@@ -74,12 +74,12 @@ def say_results(config: RunConfig, summary: Summary, directory: RunDirectory) ->
     """Print where the results are, what there is to know of the table, and what failed."""
     if summary.note:
         say(f"note: {summary.note}")
-    say(f"{summary.videos} videos in {summary.seconds:.1f} s: {directory.all_masks}")
+    say(f"{counted(summary.videos, 'video')} in {summary.seconds:.1f} s: {directory.all_masks}")
     if config.output.submission and summary.videos:
         say(f"submission: {directory.submission}")
     if config.output.report and summary.videos:
         say(f"report: {directory.report}")
     if summary.failures:
-        say(f"{len(summary.failures)} failures, see {directory.failures}:")
+        say(f"{counted(len(summary.failures), 'failure')}, see {directory.failures}:")
         for failure in summary.failures[:5]:
             say(f"  {failure.sentence()}")

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from stseg.cli import counted
 from stseg.errors import one_line
 from stseg.files import Json
 
@@ -129,8 +130,7 @@ class Report:
             if self.accepted
             else "this would be rejected, or scored as zero without a word: mend the above"
         )
-        videos = "1 video" if self.videos == 1 else f"{self.videos:,} videos"
-        head = one_line(f"checked {videos} of {self.subject}")
+        head = one_line(f"checked {counted(self.videos, 'video')} of {self.subject}")
         return [head, *lines(self.findings), verdict]
 
     def json(self) -> Json:

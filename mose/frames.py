@@ -166,7 +166,7 @@ def _what_is_there(listing: Listing, movies: Sequence[Path]) -> str:
     if listing.folders:
         below = listing.folders[0]
         return (
-            f"it holds folders ({below}), so frames may lie one level deeper; give"
-            f" {listing.folder} itself as the folder of videos, or move them up"
+            f"it holds folders ({below}), so frames may lie one level deeper; move these up into"
+            f" {listing.folder.parent}, where folders of videos are looked for"
         )
     return "expected 00000.jpg, 00001.jpg, ..."

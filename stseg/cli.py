@@ -121,6 +121,11 @@ def describe_os_error(error: OSError) -> str:
     return f"{where}: {error.strerror or error}"
 
 
+def counted(number: int, noun: str) -> str:
+    """ "1 video", "2,000 videos": of nouns that take an s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def tell(text: str) -> None:
     """A line on standard error: what a command is doing."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201

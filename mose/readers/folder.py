@@ -113,10 +113,12 @@ class Listing:
         return tuple(finding for finding in self.findings if finding.severity == NOTE)
 
     def check(self) -> Listing:
-        """Itself; `InputError` for the first finding that forbids using the folder."""
-        for finding in self.findings:
-            if finding.severity != NOTE:
-                raise InputError(finding.sentence)
+        """Itself; `InputError` for the first finding that forbids using the folder, with how many
+        more there are."""
+        wrong = [finding.sentence for finding in self.findings if finding.severity != NOTE]
+        if wrong:
+            more = f"; {len(wrong) - 1} more there are to be mended" if wrong[1:] else ""
+            raise InputError(f"{wrong[0]}{more}")
         return self
 
 
@@ -196,7 +198,7 @@ class _Lister:
     def _entries(self) -> Iterable[os.DirEntry[str]]:
         try:
             with os.scandir(self.folder) as entries:
-                return list(entries)
+                return sorted(entries, key=lambda entry: entry.name)
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(f"folder {self.folder} does not exist") from None
 

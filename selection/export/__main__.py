@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from stseg.cli import EXIT_OK, CommandParser, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, counted, run_command, say
 from stseg.errors import InputError
 from stseg.files import write_json
 
@@ -68,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         content = to_file[arguments.format](run)
         write_json(target, content, indent=None)
-        say(f"{len(content['annotations'])} annotations of {len(run.videos)} videos: {target}")
+        made = counted(len(content["annotations"]), "annotation")
+        say(f"{made} of {counted(len(run.videos), 'video')}: {target}")
         return EXIT_OK
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"output {target} is not an empty folder: choose a new one")
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         folders = {"cvat": write_cvat, "labelstudio": write_labelstudio, "davis": write_davis}
         count = folders[arguments.format](run, target)
-    say(f"{count} frames of {len(run.videos)} videos: {target}")
+    say(f"{count} frames of {counted(len(run.videos), 'video')}: {target}")
     return EXIT_OK
 
 

@@ -51,7 +51,7 @@ def test_a_run_of_the_first_form_is_continued(run, capsys):
     before = contents(directory.root)
     capsys.readouterr()
     assert command.main(given) == 0
-    assert "2 videos are finished already" in capsys.readouterr().err
+    assert "kept as finished: 2 videos" in capsys.readouterr().err
     assert contents(directory.root) == before
 
 

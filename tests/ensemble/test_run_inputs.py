@@ -65,4 +65,4 @@ def test_a_data_set_that_is_spelt_otherwise_is_resumed(config, tmp_path, capsys,
     for spelling in spellings:
         capsys.readouterr()
         assert run(config, spelling, tmp_path / "out", "VAL") == 0
-        assert "1 videos are finished already" in capsys.readouterr().err, spelling
+        assert "kept as finished: 1 video\n" in capsys.readouterr().err, spelling

@@ -70,7 +70,7 @@ def test_several_objects_0_and_255_and_resuming(clip, config, capsys):
     assert set(np.unique(read_mask(clip / "2/masks/clip/00001.png"))) == {0, 1}
     capsys.readouterr()
     assert run(config, clip / "1", *video, "--mask", clip / "many.png") == 0
-    assert "1 videos are finished already" in capsys.readouterr().err
+    assert "kept as finished: 1 video\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -253,3 +253,11 @@ def test_a_broken_movie_is_one_sentence(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"not a movie")
     with pytest.raises(InputError, match=r"a\.mp4 cannot be decoded"):
         open_video(tmp_path / "a.mp4")
+
+
+def test_the_first_of_many_links_is_named_with_how_many_more(tmp_path):
+    write_video(tmp_path, "a", masks={"00000": blocks(1)})
+    for index in (5, 3, 4):
+        (tmp_path / f"JPEGImages/a/{index:05d}.jpg").symlink_to("gone.jpg")
+    with pytest.raises(InputError, match=r"00003\.jpg is a link .*; 2 more there are to be mended"):
+        open_dataset(tmp_path).video("a")
