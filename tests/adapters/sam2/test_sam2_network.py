@@ -60,15 +60,15 @@ def test_objects_are_followed_from_where_they_are_added(model):
     tracker.follow(1, features[1])
     tracker.add(1, features[1], {1: MASKS[1] == 1})
     tracker.follow(2, features[2])
-    frame = tracker.frame(2)
-    assert frame.object_ids == (4, 1)
+    first, second, frame = tracker.decided()
+    assert (first.object_ids, second.object_ids, frame.object_ids) == ((4,), (4, 1), (4, 1))
     assert frame.native.shape == (2, SMALLEST.image_size // 4, SMALLEST.image_size // 4)
     assert ((frame.presence >= 0) & (frame.presence <= 1)).all()
 
 
 def test_options_of_the_member_are_those_of_the_tracker():
     options = build_options(Sam2Options, {"sigmoid_scale": 7.5, "sigmoid_bias": -4}, "a test")
-    tracker = options.tracker_options()
+    tracker = options.tracker_options(options.scalings())
     assert tracker.scalings == (Scaling(7.5, -4),)
     assert tracker.conditioning == options.max_cond_frames_in_attn
     with pytest.raises(InputError, match="leaves objects without a configuration"):
