@@ -97,7 +97,7 @@ def find_command(name: str) -> Command:
 def overview() -> str:
     """All commands on one screen."""
     width = max(map(len, COMMANDS))
-    lines = ["usage: stseg COMMAND ...", "", "The best mask of every object in every frame."]
+    lines = ["usage: stseg COMMAND ...", "The best mask of every object in every frame."]
     for title, group in GROUPS.items():
         lines += ["", f"{title}:"]
         lines += [f"  {command.name:<{width}}  {command.summary}" for command in group]
