@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ class SettleJob(RefinementJob):
         return record.json()
 
 
-class RefiningWorker(MemberWorker):
+class RefiningWorker(MemberWorker, ABC):
     """One member's model, asked about disputes."""
 
     job: RefinementJob
@@ -118,11 +119,11 @@ class RefiningWorker(MemberWorker):
             self.work(opened, segmenter, self.job.predictions(video, stack))
         return {"seconds": time.monotonic() - start, "frames": len(opened), "bytes": 0}
 
+    @abstractmethod
     def work(
         self, video: Video, segmenter: Segmenter, predictions: Mapping[str, Prediction]
     ) -> None:
         """Do what there is to do about a video, and store it."""
-        raise NotImplementedError
 
 
 class LookWorker(RefiningWorker):
