@@ -73,7 +73,7 @@ class Dispute:
     start, stop   are the frames, half open
     frame         is the one among them on which the claims are taken
     sure          is the last frame before on which most of the say agreed
-    claims    are in the order of their shares, the largest first
+    claims        are in the order of their shares, the largest first
     corrected     are the members that were corrected by the one that is taken
     """
 
@@ -108,7 +108,9 @@ class Dispute:
         judged = zip(self.claims, met, strict=True)
         return replace(
             self,
-            claims=tuple(replace(h, returned=back, standing=at) for h, (back, at) in judged),
+            claims=tuple(
+                replace(claim, returned=back, standing=at) for claim, (back, at) in judged
+            ),
         )
 
     def json(self) -> Json:

@@ -1,4 +1,4 @@
-"""What the members say of a video, reduced to numbers: what `anchors` looks for mistakes in."""
+"""What the members say of a video, reduced to numbers, in which `disputes` are searched for."""
 
 from __future__ import annotations
 
