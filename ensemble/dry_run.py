@@ -12,6 +12,7 @@ from ensemble.execution.setup import member_speed
 from ensemble.plan import Plan, calibration_notes
 from mose import InputError
 from mose.findings import lines as finding_lines
+from stseg.cli import counted
 from stseg.tables import format_table
 
 HEADS = ["member", "adapter", "to run", "whole", "% of cost", "by", "GiB", "by"]
@@ -50,9 +51,10 @@ def describe_plan(plan: Plan) -> str:
     # Per member: ids, soft masks and scoring maps of one frame; nothing grows with length.
     finish = largest[0] * (len(members) + 1) * 12 / 2**20
     lines = [
-        f"{len(plan.videos)} videos: {len(plan.finished)} finished,"
+        f"{counted(len(plan.videos), 'video')}: {len(plan.finished)} finished,"
         f" {len(plan.inputs) - len(plan.finished)} to do, {len(plan.broken)} unusable",
-        f"{len(plan.pairs)} pairs to run, {units / 1e9:.2f} Gpx (frames x objects x pixels)",
+        f"{counted(len(plan.pairs), 'pair')} to run,"
+        f" {units / 1e9:.2f} Gpx (frames x objects x pixels)",
         table,
         LEGEND.format(
             device="two cores" if device == "cpu" else "a GPU (A100)",

@@ -26,7 +26,7 @@ from mose.dataset import Dataset, open_dataset
 from mose.labels import LabelMasks
 from mose.masks import object_ids, write_mask
 from mose.video import Video
-from stseg.cli import EXIT_OK, CommandParser, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, counted, run_command, say
 from stseg.errors import InputError
 from stseg.files import appearing_in, write_json
 from stseg.progress import progress
@@ -71,8 +71,8 @@ def draw_recipe(dataset: Dataset, rng: np.random.Generator, objects: int, frames
     names = rng.permutation(dataset.videos)[: objects + 1]
     if len(names) < objects + 1:
         raise InputError(
-            f"data set {dataset.root} has {len(dataset.videos)} videos, {objects} pasted objects"
-            f" need {objects + 1}: ask for fewer --objects"
+            f"data set {dataset.root} has {counted(len(dataset.videos), 'video')},"
+            f" {counted(objects, 'pasted object')} need {objects + 1}: ask for fewer --objects"
         )
     pastes = []
     for n, name in enumerate(names[1:]):

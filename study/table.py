@@ -13,6 +13,7 @@ import numpy as np
 from selection.policies import SelectionOptions
 from selection.statistics import mean_score, paired_interval
 from selection.sureness import BEST_WITHIN
+from stseg.cli import counted
 from stseg.files import Json, write_json, write_text
 from stseg.tables import format_table
 from study import plots
@@ -208,8 +209,8 @@ def compare(
     objects = sum(len(scores) for scores in base.oracle_video)
     source = f"calibration {fitted}" if fitted else "cross-validation over the videos"
     about = (
-        f"{videos} videos, {objects} objects; best single: {base.best}; recommender and"
-        f" probabilities by {source}"
+        f"{counted(videos, 'video')}, {counted(objects, 'object')}; best single: {base.best};"
+        f" recommender and probabilities by {source}"
     )
     reliability = {}
     for result in results:

@@ -25,7 +25,7 @@ from ensemble.scheduling.messages import (
 from ensemble.storage.journal import open_log
 from ensemble.storage.predictions import frames_so_far
 from selection.run_paths import RunPaths
-from stseg.cli import tell
+from stseg.cli import counted, tell
 from stseg.progress import Progress
 
 LOOK_INTERVAL = 1.0
@@ -56,7 +56,9 @@ class RunLog:
         self._frames = frames
         counts = Counter(pair.member for pair in pairs)
         total = sum(frames[pair.video] for pair in pairs) + sum(frames.values())
-        self._bar = Progress(total, f"frames of {len(pairs)} pairs and {len(frames)} videos:")
+        self._bar = Progress(
+            total, f"frames of {counted(len(pairs), 'pair')} and {counted(len(frames), 'video')}:"
+        )
         self._told: set[type] = set()
         self._running: dict[int, Run] = {}
         self._settled = 0

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import closing
 
-from stseg.cli import EXIT_OK, CommandParser, say, tell
+from stseg.cli import EXIT_OK, CommandParser, counted, say, tell
 from stseg.errors import InputError
 
 PORT = 8400
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "warning: others on the network reach this server, and the address travels"
                 " unencrypted: whoever sees it can change the run"
             )
-        tell(f"{len(desk.rows)} videos; stop with Ctrl-C")
+        tell(f"{counted(len(desk.rows), 'video')}; stop with Ctrl-C")
         app = make_app(desk, token, frozenset(names))
         config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off",
                                 timeout_graceful_shutdown=5, server_header=False)  # fmt: skip
