@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from adapters.sam2.config import Sam2Config
-from adapters.weights.checkpoints import describe, family_of, load_state
+from adapters.weights.checkpoints import load_state
+from adapters.weights.families import describe, family_of
 from adapters.weights.store import resolve
 from finetune.data.batches import BatchMaker
 from finetune.data.sources import open_clips

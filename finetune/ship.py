@@ -104,7 +104,8 @@ def write_half(
     """
     from safetensors.torch import save
 
-    from adapters.weights.checkpoints import describe, family_of, load_state
+    from adapters.weights.checkpoints import load_state
+    from adapters.weights.families import describe, family_of
     from finetune.averaging import average_checkpoints
 
     state = load_state(source)

@@ -17,14 +17,8 @@ from torch import Tensor, nn
 from adapters.networks.resnet import ResNet
 from adapters.sam2.config import Sam2Config, discover
 from adapters.sam2.package import sam2_module
-from adapters.weights.checkpoints import (
-    describe,
-    family_of,
-    fill,
-    load_state,
-    plain_names,
-    stored_config,
-)
+from adapters.weights.checkpoints import fill, load_state, stored_config
+from adapters.weights.families import describe, family_of, plain_names
 from mose import InputError
 
 STOCK_SCALE, STOCK_BIAS = 20.0, -10.0

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from adapters.weights.checkpoints import describe, family_of, load_state
+from adapters.weights.checkpoints import load_state
+from adapters.weights.families import describe, family_of
 from mose import InputError
 from stseg.errors import unknown
 

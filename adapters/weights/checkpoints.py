@@ -11,7 +11,6 @@ import importlib
 import json
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from adapters.weights.families import (
+    COMPILED,
+    FAMILIES,
+    describe,
+    family_of,
+    network_of,
+    plain_names,
+)
 from mose import InputError
-
-WRAPPERS = (
-    "model", "network", "state_dict", "weights", "model_state_dict", "net", "module",
-    "ema", "model_ema", "ema_state_dict",
-)  # fmt: skip
-"""Keys under which training checkpoints keep the network's state, also one within another."""
-
-COMPILED, PARALLEL = "_orig_mod", "module"
-"""Parts of names that `torch.compile` and distributed training put in."""
-
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types of weights that may hold what is no number."""
@@ -60,52 +57,6 @@ made of a type and of bytes, whose number numpy checks; `number_type` makes the 
 file names one that holds Python objects. None of it calls what a file names."""
 
 
-@dataclass(frozen=True)
-class Family:
-    """One kind of network.
-
-    title     how messages call it
-    names     entries that together only its official checkpoints have; the first alone
-              is enough for one that is incomplete
-    network   ``module:class`` of the project's network; None where it is not built here
-    """
-
-    title: str
-    names: tuple[str, ...]
-    network: str | None = None
-
-
-FAMILIES = {
-    "xmem": Family(
-        "XMem",
-        ("key_encoder.res2.0.conv1.weight", "value_encoder.fuser.block1.conv1.weight"),
-        "adapters.networks.xmem:XMem",
-    ),
-    "cutie": Family(
-        "Cutie",
-        ("pixel_encoder.res2.0.conv1.weight", "object_transformer.query_init.weight"),
-        "adapters.networks.cutie:Cutie",
-    ),
-    "livos": Family(
-        "LiVOS",
-        ("gate_projector.layer.weight", "object_transformer.query_init.weight"),
-        "adapters.networks.livos:LiVOS",
-    ),
-    "tmo": Family(
-        "TMO",
-        ("vos.app_encoder.mean", "vos.decoder.predictor.conv.weight"),
-        "adapters.networks.tmo:TMO",
-    ),
-    "sam2": Family("SAM 2", ("maskmem_tpos_enc", "memory_encoder.out_proj.weight")),
-    "transformers": Family(
-        "SAM in the format of transformers",
-        ("memory_temporal_positional_encoding", "no_object_pointer"),
-    ),
-    "stcn": Family("STCN", ("key_comp.weight", "key_encoder.res2.0.conv1.weight")),
-    "resnet": Family("a plain ResNet classifier", ("layer1.0.conv1.weight", "fc.weight")),
-}
-
-
 def load_state(path: str | Path, notes: list[str] | None = None) -> dict[str, Tensor]:
     """The tensors of a checkpoint, by their official names, on the CPU.
 
@@ -122,18 +73,22 @@ def load_state(path: str | Path, notes: list[str] | None = None) -> dict[str, Te
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"checkpoint {path} {what}: give the path of a weights file")
-    inner = _network_state(_read(path))
-    state = inner.tensors
+    network = network_of(_read(path))
+    state = network.tensors
     if not state:
         raise InputError(f"checkpoint {path} holds no tensors by name: give a network's weights")
+    if network.undecided:
+        several = " and ".join(f"'{place}'" for place in (network.place, *network.others))
+        raise InputError(
+            f"checkpoint {path} holds several networks, {several}, and nothing says which is meant"
+            " for use: save that one alone"
+        )
     plain, prefix = plain_names(state)
     _check_finite(plain, path)
-    if notes is not None and inner.others:
-        others = " and ".join(f"'{key}'" for key in inner.others)
-        notes.append(
-            f"checkpoint {path} holds several networks: '{inner.key}' was taken, {others} was not"
-        )
-    if notes is not None and list(plain) != list(state):
+    if notes is not None and network.others:
+        notes.append(f"checkpoint {path} holds several networks: {network.describe()}")
+    prefix = network.prefix + prefix
+    if notes is not None and (prefix or list(plain) != list(state)):
         what = f"the prefix '{prefix}'" if prefix else f"'{COMPILED}.' of compiled parts"
         notes.append(f"checkpoint {path}: {what} was taken off the names of its entries")
     return plain
@@ -149,88 +104,6 @@ def _check_finite(state: Mapping[str, Tensor], path: Path) -> None:
             f" {len(state)} entries (such as {wrong[0]}): its training broke down, give an earlier"
             " checkpoint"
         )
-
-
-def plain_names(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """A state dict by the names of its model, and the prefix that was taken off all of them.
-
-    `torch.compile` and trainers put prefixes before all names (``_orig_mod.``, ``module.``,
-    ``model.``, ``ema.``, one after the other). As many are taken off as it takes to tell the
-    model; of a model that is not known here, those of compiling and distributed training.
-    """
-    plain = {
-        ".".join(part for part in name.split(".") if part != COMPILED): tensor
-        for name, tensor in state.items()
-    }
-    if len(plain) < len(state):  # two names have become one
-        return dict(state), ""
-    prefix = ""
-    known = plain
-    while family_of(known) is None:
-        shared = {name.partition(".")[0] for name in known}
-        if len(shared) != 1 or any("." not in name for name in known):
-            return _without(plain, f"{PARALLEL}.")
-        part = f"{shared.pop()}."
-        prefix += part
-        known = {name.removeprefix(part): tensor for name, tensor in known.items()}
-    return known, prefix
-
-
-def _without(state: dict[str, Tensor], prefix: str) -> tuple[dict[str, Tensor], str]:
-    if not all(name.startswith(prefix) for name in state):
-        return state, ""
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}, prefix
-
-
-@dataclass(frozen=True)
-class _Inner:
-    """The tensors of the network in a checkpoint.
-
-    key      is where they lie, "" at the top
-    others   are the keys beside it that hold a network as well
-    """
-
-    tensors: dict[str, Tensor]
-    key: str = ""
-    others: tuple[str, ...] = ()
-
-
-def _network_state(content: object, depth: int = 3) -> _Inner:
-    """The tensors of a state dict, or of the one that a training checkpoint holds."""
-    if not isinstance(content, Mapping):
-        return _Inner({})
-    state = _tensors(content)
-    if family_of(plain_names(state)[0]) is not None or depth == 0:
-        return _Inner(state)
-    within = {key: _network_state(content.get(key), depth - 1) for key in WRAPPERS}
-    held = {key: inner for key, inner in within.items() if inner.tensors}
-    if not held:
-        return _Inner(state)
-    taken, *others = held
-    inner = held[taken]
-    key = f"{taken}.{inner.key}" if inner.key else taken
-    beside = [name for name in others if held[name].tensors.keys() == inner.tensors.keys()]
-    return _Inner(inner.tensors, key, (*inner.others, *beside))
-
-
-def family_of(state: Mapping[str, object]) -> str | None:
-    """The key in `FAMILIES` of a state dict with official names, or None."""
-    for name, family in FAMILIES.items():
-        if all(entry in state for entry in family.names):
-            return name
-    for name, family in FAMILIES.items():
-        if family.names[0] in state:
-            return name
-    return None
-
-
-def describe(state: Mapping[str, object]) -> str:
-    """In words what a state dict looks like, for messages: "looks like XMem"."""
-    name = family_of(state)
-    if name is not None:
-        return f"looks like {FAMILIES[name].title}"
-    first = next(iter(state), "nothing")
-    return f"looks like no model known here ({len(state)} entries, the first is {first})"
 
 
 def load_network(path: str | Path, family: str, notes: list[str] | None = None) -> Any:
@@ -327,10 +200,6 @@ def with_others_plane(state: dict[str, Tensor], names: tuple[str, ...]) -> dict[
         weight = state[name]
         state[name] = torch.cat([weight, torch.zeros_like(weight[:, :1])], 1)
     return state
-
-
-def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
-    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
 
 
 def _read(path: Path) -> Any:

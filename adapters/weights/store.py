@@ -186,7 +186,8 @@ def _difference(checkpoint: Checkpoint, there: Pin, pinned: Pin | None) -> str:
 
 def _check_content(checkpoint: Checkpoint, path: Path, source: str) -> None:
     """Before an unpublished hash is pinned: the file holds tensors and no code, of its model."""
-    from adapters.weights.checkpoints import describe, family_of, load_state
+    from adapters.weights.checkpoints import load_state
+    from adapters.weights.families import describe, family_of
 
     try:
         state = load_state(path)

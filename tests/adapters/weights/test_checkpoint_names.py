@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from adapters.weights.checkpoints import FAMILIES, WRAPPERS, load_network, load_state
+from adapters.weights.checkpoints import load_network, load_state
+from adapters.weights.families import FAMILIES, WRAPPERS
 from adapters.weights.store import PRETRAINED
 from mose import InputError
 
@@ -121,4 +122,65 @@ def test_numpy_types_that_are_no_numbers_are_refused(tmp_path, kind):
     path = tmp_path / "other.pth"
     torch.save({"model": {"weight": torch.ones(2)}, "type": np.dtype(kind)}, path)
     with pytest.raises(InputError, match=r"other\.pth"):
+        load_state(path)
+
+
+def two_networks(first: str, second: str, **beside: torch.Tensor) -> dict[str, torch.Tensor]:
+    """XMem's entries under two prefixes, those of the second one larger."""
+    state = weights("xmem")
+    return {
+        **{f"{first}{name}": tensor for name, tensor in state.items()},
+        **{f"{second}{name}": tensor + 1 for name, tensor in state.items()},
+        **beside,
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "larger", "averaged"),
+    [
+        (two_networks("model.", "ema."), True, True),
+        (two_networks("ema.", "model."), False, True),
+        (two_networks("", "ema."), True, True),
+        (two_networks("module.model.", "module.model_ema."), True, True),
+        (two_networks("online_model.", "ema_model.", step=torch.tensor(3)), True, True),
+        (two_networks("model.", "student."), False, False),
+        ({"state_dict": two_networks("model._orig_mod.", "ema.module.")}, True, True),
+    ],
+)
+def test_of_two_networks_in_one_dictionary_the_moving_average_is_used(
+    content, larger, averaged, tmp_path
+):
+    path = tmp_path / "two.pth"
+    torch.save(content, path)
+    notes: list[str] = []
+    loaded, state = load_state(path, notes), weights("xmem")
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[name], state[name] + int(larger)) for name in state)
+    assert "holds several networks" in notes[0]
+    assert ("moving average" in notes[0]) == averaged
+
+
+def test_a_moving_average_that_lacks_entries_is_not_used(tmp_path):
+    content = two_networks("model.", "ema.", **{"model.mean": torch.ones(1)})
+    path = tmp_path / "two.pth"
+    torch.save(content, path)
+    notes: list[str] = []
+    loaded = load_state(path, notes)
+    assert loaded.keys() == {*weights("xmem"), "mean"}
+    assert "'model' was taken; 'ema' was not" in notes[0]
+
+
+def test_what_averaging_adds_to_a_network_is_left_out(tmp_path):
+    path = tmp_path / "swa.pth"
+    averaged = {f"module.{name}": tensor for name, tensor in weights("xmem").items()}
+    torch.save({"n_averaged": torch.tensor(4), **averaged}, path)
+    notes: list[str] = []
+    assert load_state(path, notes).keys() == weights("xmem").keys()
+    assert "the prefix 'module.' was taken off" in notes[0]
+
+
+def test_two_networks_that_nothing_tells_apart_are_refused(tmp_path):
+    path = tmp_path / "two.pth"
+    torch.save(two_networks("student.", "teacher."), path)
+    with pytest.raises(InputError, match="two.pth holds several networks, 'student' and"):
         load_state(path)
