@@ -61,20 +61,26 @@ def video_findings(dataset: Dataset, name: str) -> list[Finding]:
         for path in list_folder(dataset.images / name, "frame", name).paths:
             findings += _frame_findings(path, name, size)
     ids: set[int] = set()
+    unusable = False
     for path in video.prompts.paths():
         binary = video.prompts.per_object
         mask, wrong = judge_mask(path.read_bytes(), str(path), name, size, binary=binary)
         findings += wrong
+        unusable = unusable or mask is None
         ids |= set(values(mask)) - {0} if mask is not None else set()
-    findings += _prompt_findings(video, ids, readable=len(findings) == passed)
+    findings += _prompt_findings(video, bool(ids) or unusable, len(findings) == passed)
     return [*findings, *_meta_findings(dataset, video)]
 
 
-def _prompt_findings(video: Video, ids: set[int], readable: bool) -> Iterator[Finding]:
-    """What the given masks come to, where all of them can be read."""
+def _prompt_findings(video: Video, objects: bool, readable: bool) -> Iterator[Finding]:
+    """What the given masks come to.
+
+    objects   whether some mask holds an object, or may hold one and has a finding of its own
+    readable  whether all of the video can be read
+    """
     name = video.name
     if not readable:
-        if not ids:
+        if not objects:
             sentence = f"video {name} has no object to follow: no given mask holds one"
             yield Finding("video", sentence, name)
         return

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mose.readers.lists import read_names as read_list
-from mose.readers.lists import unquoted
+from mose.readers.lists import NameList, read_names
 from selection.calibration import FOLDER, Calibration
 from selection.evidence import Evidence, mean_over_objects
 from selection.fitting import LEVEL, fit_curve, fit_prior, fit_recommender, fit_sureness
@@ -63,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, measure, fit, write; returns the exit code."""
     a = parser().parse_args(argv)
-    videos = read_names(Path(a.videos)) if a.videos else ()
+    videos = read_names(a.videos) if a.videos else ()
     name = (a.name or Path(a.run).resolve().name).removesuffix(".json")
     path = Path(a.output) if a.output else FOLDER / f"{name}.json"
     made, lines = calibrate(a.run, a.labels, videos, path.stem, a.processes)
@@ -74,18 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
-def read_names(path: Path) -> tuple[str, ...]:
-    """Names of videos, one per line."""
-    names = read_list(path).entries
-    if not names:
-        raise InputError(f"list of videos {path} is empty: write a name per line")
-    return tuple(unquoted(name) for name in names)
-
-
 def calibrate(
     root: str | Path,
     labels: str | None = None,
-    videos: Sequence[str] = (),
+    videos: Sequence[str] | NameList = (),
     name: str = "calibration",
     processes: int | None = None,
 ) -> tuple[Calibration, list[str]]:

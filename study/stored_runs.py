@@ -19,11 +19,12 @@ from ensemble.refinement.follow_back import read_scores
 from ensemble.storage.predictions import Prediction, read_manifest
 from ensemble.storage.run_directory import RunDirectory, existing_run
 from mose.dataset import Dataset
+from mose.readers.lists import NameList
 from selection.calibration import Calibration
 from selection.evidence import Evidence
 from selection.models import Curve
 from stseg.config import to_dict
-from stseg.errors import InputError
+from stseg.errors import InputError, unknown
 from stseg.files import digest
 from stseg.progress import Progress
 from study.replay import evidence_of
@@ -52,8 +53,16 @@ class Study:
     left_out: dict[str, str]
 
 
-def open_study(root: str | Path, labels: str | None, videos: Sequence[str] = ()) -> Study:
-    """A run with labels. Raises `InputError` where it has no stored predictions or labels."""
+def open_study(
+    root: str | Path, labels: str | None, videos: Sequence[str] | NameList = ()
+) -> Study:
+    """A run with labels.
+
+    videos  the names or patterns of those to take, or a list of names; empty: those of the run
+
+    Raises `InputError` where it has no stored predictions or labels, and where a name means no
+    video of its data set.
+    """
     root = Path(root)
     run = existing_run(root)
     config = load_config(run.config)
@@ -62,6 +71,8 @@ def open_study(root: str | Path, labels: str | None, videos: Sequence[str] = ())
     if config.data.labels is None:
         raise InputError(f"run {root} was made without labels: name their folder with --labels")
     dataset = open_data(config, Path("runs"))
+    if isinstance(videos, NameList):
+        videos = listed_videos(videos, dataset)
     names = choose_videos(dataset, tuple(videos) or config.data.videos)
     members = tuple(member.name for member in config.members)
     kept, left_out = [], {}
@@ -77,6 +88,17 @@ def open_study(root: str | Path, labels: str | None, videos: Sequence[str] = ())
             " --keep-soft"
         )
     return Study(config, dataset, run, members, tuple(kept), left_out)
+
+
+def listed_videos(names: NameList, dataset: Dataset) -> tuple[str, ...]:
+    """The videos of a data set that a list names; `InputError` for an entry that means none, and
+    for an empty list."""
+    matched = names.matched(dataset.videos)
+    if matched.nowhere:
+        raise unknown("video", matched.nowhere[0], dataset.videos, f", which {names.path} lists")
+    if not matched.names:
+        raise InputError(f"list of videos {names.path} is empty: write a name per line")
+    return matched.names
 
 
 def priors_of(study: Study, calibration: Calibration | None) -> dict[str, float]:

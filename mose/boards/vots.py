@@ -23,7 +23,7 @@ import numpy as np
 from mose.boards.board import Board, MaskForm
 from mose.masks import write_mask
 from mose.readers.images import image_size
-from mose.readers.lists import read_lines
+from mose.readers.lists import read_lines, read_names
 from mose.readers.regions import Trajectory, read_trajectory
 from stseg.errors import InputError
 from stseg.files import write_json
@@ -42,7 +42,7 @@ def shown_by(root: Path) -> str | None:
     """A list of sequences, of which the first has its description."""
     for place in (root, root / "sequences"):
         if (place / LIST).is_file():
-            names = read_lines(place / LIST)
+            names = read_names(place / LIST).matched(_folders(place)).names
             if names and (place / names[0] / SEQUENCE).is_file():
                 return LIST
     return None
@@ -51,7 +51,8 @@ def shown_by(root: Path) -> str | None:
 def sequences(root: Path) -> dict[str, Path]:
     """Name -> folder of every sequence of a data set or of a workspace of the toolkit."""
     place = root if (root / LIST).is_file() else root / "sequences"
-    folders = {name: place / name for name in read_lines(place / LIST, "list of sequences")}
+    listed = read_names(place / LIST, "list of sequences").matched(_folders(place))
+    folders = {name: place / name for name in (*listed.names, *listed.nowhere)}
     for name, folder in folders.items():
         if not (folder / SEQUENCE).is_file():
             raise InputError(
@@ -59,6 +60,10 @@ def sequences(root: Path) -> dict[str, Path]:
                 " download the data set again"
             )
     return folders
+
+
+def _folders(place: Path) -> list[str]:
+    return [entry.name for entry in place.iterdir() if entry.is_dir()]
 
 
 def object_files(folder: Path) -> dict[int, Path]:

@@ -26,6 +26,7 @@ from mose.plus.clip import MAX_OBJECTS, BrokenClip, ClipFrames, PngMasks, Source
 from mose.prompts import read_given
 from mose.readers.images import image_size
 from mose.readers.meaning import undecided
+from stseg.cli import counted
 from stseg.errors import InputError
 from stseg.files import Json
 from stseg.text import read_json
@@ -61,6 +62,12 @@ def _png_clip(source: str, dataset: Dataset, name: str) -> SourceClip:
     numbers = sorted(stored.numbers.values())
     run = steady_run([index for index, number in enumerate(numbers) if number in masks])
     notes = [note.sentence for note in stored.notes if note.rule in ("gap", "frame-kinds")]
+    unmatched = [given[0].path for number, given in masks.items() if number not in set(numbers)]
+    if unmatched:
+        notes.append(
+            f"{counted(len(unmatched), 'mask')} without a frame of the same number, such as"
+            f" {unmatched[0]}: not used"
+        )
     if len(run) < len(numbers):
         every = f", every {run.step}th one" if run.step > 1 else ""
         last = run[-1] if run else -1

@@ -112,6 +112,14 @@ def test_a_missing_meta_file_is_one_sentence(laid, board):
         chosen_board(board, root)
 
 
+def test_a_sequence_whose_name_looks_like_a_comment_is_listed(laid):
+    data = laid("vots")
+    (data.root / "aa").rename(data.root / "#aa")
+    (data.root / "list.txt").write_text("# sequences\n#aa\nbb\n")
+    assert vots.shown_by(data.root)
+    assert list(vots.sequences(data.root)) == ["#aa", "bb"]
+
+
 def test_half_a_tree_is_one_sentence(laid, tmp_path):
     half = laid("visor")
     shutil.rmtree(half.root / "JPEGImages" / "480p" / "bb")

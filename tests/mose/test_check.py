@@ -14,7 +14,7 @@ from layouts import SIZE, blocks, write_masks, write_video
 from PIL import Image
 
 from mose import InputError
-from mose.check import check_results, main
+from mose.check import check_dataset, check_results, main
 from mose.dataset import open_dataset
 from mose.findings import NOTE, RULES, SEVERITIES, Finding, lines
 from mose.masks import write_mask
@@ -184,6 +184,27 @@ class TestZeroed:
         assert found(tmp_path / "out", tmp_path / "data") == ()
         write_mask(tmp_path / "out/x/00001.png", empty)
         found(tmp_path / "out", tmp_path / "data", "first-mask")
+
+
+class TestGivenMasks:
+    """Of a mask that cannot be used one finding is enough."""
+
+    @pytest.mark.parametrize(("kind", "rule"), [("JPEG", "mode"), ("palette", "no-ids")])
+    def test_no_second_finding_of_the_objects_it_may_hold(self, tmp_path, kind, rule):
+        write_video(tmp_path, "x", FRAMES, {"00000": blocks(1, 5)})
+        path = tmp_path / "Annotations/x/00000.png"
+        colours = Image.open(path).convert("RGB")
+        if kind == "JPEG":
+            colours.convert("L").save(path, "JPEG")
+        else:
+            colours.convert("P").save(path)
+        assert [f.rule for f in check_dataset(open_dataset(tmp_path)).findings] == [rule]
+
+    def test_no_mask_holds_an_object(self, tmp_path):
+        write_video(tmp_path, "x", FRAMES, {"00000": blocks(0)})
+        (tmp_path / "JPEGImages/x/00001.jpg").write_bytes(b"")
+        sentences = [f.sentence for f in check_dataset(open_dataset(tmp_path)).findings]
+        assert "video x has no object to follow: no given mask holds one" in sentences
 
 
 class TestNotes:

@@ -6,17 +6,20 @@ import sys
 
 import numpy as np
 import pytest
+from layouts import blocks, write_video
 from simulated import MEMBERS, make_run
 
 from ensemble.config import load_config, prior_of
+from mose.dataset import open_dataset
+from mose.readers.lists import read_names
 from selection.calibration import Calibration, load_calibration
 from selection.fitting import fit_curve, fit_sureness, folds
 from selection.models import Curve, Linear
 from selection.selectors import SelectionOptions, select
 from selection.sureness import SURE_FEATURES, how_sure, state
 from stseg.errors import InputError
-from study.calibrate import main, read_names
-from study.stored_runs import gather, open_study
+from study.calibrate import main
+from study.stored_runs import gather, listed_videos, open_study
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +156,19 @@ def test_what_cannot_be_calibrated_is_said(run, tmp_path):
     with pytest.raises(InputError, match="make it again"):
         load_calibration(str(bad))
     (tmp_path / "none.txt").write_text("\n")
-    with pytest.raises(InputError, match="empty"):
-        read_names(tmp_path / "none.txt")
+    with pytest.raises(InputError, match=r"none\.txt is empty"):
+        open_study(run, None, read_names(tmp_path / "none.txt"))
+    (tmp_path / "none.txt").write_text("v00\nv99\n")
+    with pytest.raises(InputError, match=r"unknown video 'v99', which .*none\.txt lists"):
+        open_study(run, None, read_names(tmp_path / "none.txt"))
+
+
+def test_names_in_a_list_may_look_like_comments(tmp_path):
+    for name in ("#1", "b # c", "d"):
+        write_video(tmp_path / "data", name, ["00000"], {"00000": blocks(1)})
+    (tmp_path / "list.txt").write_text("# the hold-out\n#1\nb # c\nd # the third\n")
+    dataset = open_dataset(tmp_path / "data")
+    assert listed_videos(read_names(tmp_path / "list.txt"), dataset) == ("#1", "b # c", "d")
 
 
 def test_a_name_with_its_suffix_is_the_same_name(run, tmp_path, monkeypatch):

@@ -182,5 +182,5 @@ def test_what_averaging_adds_to_a_network_is_left_out(tmp_path):
 def test_two_networks_that_nothing_tells_apart_are_refused(tmp_path):
     path = tmp_path / "two.pth"
     torch.save(two_networks("student.", "teacher."), path)
-    with pytest.raises(InputError, match="two.pth holds several networks, 'student' and"):
+    with pytest.raises(InputError, match=r"two\.pth holds several networks, 'student' and"):
         load_state(path)

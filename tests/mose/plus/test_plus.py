@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -262,6 +263,16 @@ def test_clips_are_cut_where_frames_or_masks_are_missing(tmp_path, config):
         read_mask(out / "Annotations/mose_a/00000.png"), expected(0, 3, (0, 2, 1))
     )
     assert "cut to frames 0..5 of 10" in rows(out)["youtube-vis/v1"]["notes"]
+
+
+def test_masks_without_a_frame_are_noted(tmp_path, config):
+    make_png(tmp_path / "m", names=("a",))
+    masks = tmp_path / "m/train/Annotations/a"
+    shutil.copy(masks / "00000.png", masks / "00099.png")
+    assert build(config, tmp_path / "out", "--mose", tmp_path / "m") == 0
+    notes = rows(tmp_path / "out")["mose/a"]["notes"]
+    assert "1 mask without a frame" in notes
+    assert "a/00099.png: not used" in notes
 
 
 def bad_rle(content):
