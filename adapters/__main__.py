@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapters.listing import Description, describe_all
-from stseg.cli import EXIT_OK, CommandParser, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, print_line, run_command
 from stseg.tables import format_table
 
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="all adapters and what each of them needs")
     parser.parse_args(arguments)
-    say(table(describe_all()))
+    print_line(table(describe_all()))
     return EXIT_OK
 
 

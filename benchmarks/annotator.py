@@ -26,7 +26,7 @@ from mose.dataset import Dataset
 from mose.masks import read_mask, write_mask
 from selection.record import read_records
 from selection.run_paths import RunPaths
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, print_line, run_command
 from stseg.files import read_json, write_json
 from stseg.tables import format_table
 
@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         table[way] = first | annotate(work, videos, arguments, a.seed)
         heads = ["corrections", *map(str, (0, *a.counts))]
         rows = [[w, *(f"{100 * s[n]:.1f}" for n in (0, *a.counts))] for w, s in table.items()]
-        say(format_table(heads, rows))
+        print_line(format_table(heads, rows))
     return EXIT_OK
 
 

@@ -39,7 +39,7 @@ from selection.outcome import selected_truth
 from selection.policies import SelectionOptions
 from selection.selectors import select
 from selection.statistics import mean_score
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, print_line, run_command
 from stseg.progress import Progress
 from stseg.tables import format_table
 from study.replay import evidence_of
@@ -260,8 +260,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows: dict[str, list[Row]] = {}
         for case, videos in zip(cases, measure(study, cases, a.processes), strict=True):
             rows.setdefault(case.group, []).append(row_of(videos))
-        say(f"{root}: {len(study.videos)} videos")
-        say(format_table(HEADS, [line for group, of in rows.items() for line in lines(group, of)]))
+        print_line(f"{root}: {len(study.videos)} videos")
+        body = [line for group, of in rows.items() for line in lines(group, of)]
+        print_line(format_table(HEADS, body))
     return EXIT_OK
 
 

@@ -29,7 +29,7 @@ import yaml
 
 from adapters.expansion import Expansion
 from ensemble.storage.predictions import Prediction, PredictionWriter, StoredFrame
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, print_line, run_command
 from stseg.errors import InputError, unknown
 
 Spoil = Callable[
@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 os.symlink(source.resolve(), target / source.name)
     (a.out / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    say(f"{a.out}: {', '.join(f'{name} {way}' for name, way in ways.items())}")
+    print_line(f"{a.out}: {', '.join(f'{name} {way}' for name, way in ways.items())}")
     return EXIT_OK
 
 

@@ -26,7 +26,7 @@ from adapters.expansion import Expansion
 from ensemble.storage.predictions import PredictionWriter
 from mose.dataset import Dataset, open_dataset
 from mose.masks import read_mask
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, print_line, run_command
 from stseg.errors import InputError
 from stseg.progress import progress
 
@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "output": {"keep_soft": True},
     }  # fmt: skip
     (a.out / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    say(f"{a.out}: {len(names)} videos, {len(MEMBERS)} made-up members")
+    print_line(f"{a.out}: {len(names)} videos, {len(MEMBERS)} made-up members")
     return EXIT_OK
 
 

@@ -46,7 +46,7 @@ from selection.record import read_records
 from selection.refined import Dispute
 from selection.run_paths import RunPaths
 from selection.summary import summarise
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, print_line, run_command
 from stseg.tables import format_table
 
 SOME = EvaluationScope(partial=True)
@@ -214,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         before = RunPaths(a.out / "plain")
         rows.append([step, *scores_of(out.root, labels, before)])
         heads = ["step", "selected", "pseudo-label", "reappear", "looked", "gained", "by", "lost"]
-        say(format_table(heads, rows))
+        print_line(format_table(heads, rows))
     return EXIT_OK
 
 

@@ -19,7 +19,7 @@ from selection.evidence import Evidence
 from selection.record import SelectionRecord, read_records
 from selection.run_paths import RunPaths
 from selection.suggestion import suggest
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, print_line, run_command
 from stseg.tables import format_table
 
 AHEAD = (1, 10, 10**6)
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             lines["random"].append([float(np.nanmean(one)) for one in lost])
             lines["best"].append([float(np.nanmax(one)) for one in lost])
     rows = [[way, *(f"{v:.2f}" for v in np.mean(told, axis=0))] for way, told in lines.items()]
-    say(format_table(["correction", "frame", "ten frames", "rest"], rows))
+    print_line(format_table(["correction", "frame", "ten frames", "rest"], rows))
     return EXIT_OK
 
 

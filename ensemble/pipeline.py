@@ -27,7 +27,7 @@ from mose.dataset import Dataset
 from mose.findings import lines
 from mose.layout import canonical_split
 from selection.calibration import find_calibration
-from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, counted, say, tell
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, counted, print_line, print_status
 from stseg.config import to_dict
 from stseg.failures import FailureKind
 
@@ -50,7 +50,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     if not overwrite:
         dataset = with_corrections_by_hand(dataset, directory)
     if dry_run:
-        say(describe_plan(make_plan(config, dataset, directory)))
+        print_line(describe_plan(make_plan(config, dataset, directory)))
         return EXIT_OK
     refuse_second(directory.root)
     open_run(directory.root, to_dict(config), dataset.images, overwrite)
@@ -67,7 +67,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
             remove_predictions(directory, plan.inputs, members)
         clear_leftovers(directory, members)
         summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
-    say(summary.table())
+    print_line(summary.table())
     say_results(config, summary, directory)
     return EXIT_INCOMPLETE if summary.failures else EXIT_OK
 
@@ -95,16 +95,16 @@ def announce(plan: Plan, directory: RunDirectory) -> None:
     config = plan.job.config
     names = ", ".join(member.name for member in config.members)
     data = config.data
-    tell(board_of(config)[1])
+    print_status(board_of(config)[1])
     whole = f"{counted(len(plan.videos), 'video')} of {data.dataset}, split {data.split}"
-    tell(f"{f'video {data.dataset}' if data.single else whole}, into {directory.root}")
-    tell(f"{counted(len(config.members), 'member')} on {config.execution.device}: {names}")
+    print_status(f"{f'video {data.dataset}' if data.single else whole}, into {directory.root}")
+    print_status(f"{counted(len(config.members), 'member')} on {config.execution.device}: {names}")
     if plan.finished:
-        tell(f"kept as finished: {counted(len(plan.finished), 'video')}")
+        print_status(f"kept as finished: {counted(len(plan.finished), 'video')}")
     for line in lines(plan.notes):
-        say(line)
+        print_line(line)
     for sentence in calibration_notes(plan.job):
-        say(sentence)
+        print_line(sentence)
 
 
 def absolute_paths(config: RunConfig) -> RunConfig:
@@ -131,7 +131,7 @@ def execute(plan: Plan, directory: RunDirectory, journal: Journal) -> RunOutcome
         return RunOutcome()
     if config.execution.executor == "ray":
         where = config.execution.address or os.environ.get("RAY_ADDRESS") or "this machine"
-        tell(f"starting Ray workers on {where}")
+        print_status(f"starting Ray workers on {where}")
     executor = executor_of(config, plan.job)
     frames = {n: f.frames for n, f in sorted(plan.inputs.items()) if n not in plan.finished}
     members = [member.name for member in config.members]

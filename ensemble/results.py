@@ -14,7 +14,7 @@ from mose.boards.packing import MaskFolders, pack
 from selection.record import SelectionRecord
 from selection.report import write_report
 from selection.summary import Summary, selection_csv, summarise
-from stseg.cli import counted, say
+from stseg.cli import counted, print_line
 from stseg.failures import Failure, FailureKind
 from stseg.files import write_json, write_text
 
@@ -73,13 +73,15 @@ def list_failures(plan: Plan, outcome: RunOutcome) -> list[Failure]:
 def say_results(config: RunConfig, summary: Summary, directory: RunDirectory) -> None:
     """Print where the results are, what there is to know of the table, and what failed."""
     if summary.note:
-        say(f"note: {summary.note}")
-    say(f"{counted(summary.videos, 'video')} in {summary.seconds:.1f} s: {directory.all_masks}")
+        print_line(f"note: {summary.note}")
+    print_line(
+        f"{counted(summary.videos, 'video')} in {summary.seconds:.1f} s: {directory.all_masks}"
+    )
     if config.output.submission and summary.videos:
-        say(f"submission: {directory.submission}")
+        print_line(f"submission: {directory.submission}")
     if config.output.report and summary.videos:
-        say(f"report: {directory.report}")
+        print_line(f"report: {directory.report}")
     if summary.failures:
-        say(f"{counted(len(summary.failures), 'failure')}, see {directory.failures}:")
+        print_line(f"{counted(len(summary.failures), 'failure')}, see {directory.failures}:")
         for failure in summary.failures[:5]:
-            say(f"  {failure.sentence()}")
+            print_line(f"  {failure.sentence()}")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stseg.cli import EXIT_OK, CommandParser, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, print_line, run_command
 from stseg.errors import InputError
 from stseg.files import Json
 
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     a = p.parse_args(argv)
     while True:
         status = read_status(a.run)
-        say(status.table())
+        print_line(status.table())
         if not a.watch or status.ended:
             return EXIT_OK
         time.sleep(a.watch)

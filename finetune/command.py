@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from finetune.recipe import TrainingRecipe
 from finetune.stages import Stage, folders_of, load_recipe, load_stages, plan_stages
-from stseg.cli import EXIT_INTERRUPTED, EXIT_OK, CommandParser, say
+from stseg.cli import EXIT_INTERRUPTED, EXIT_OK, CommandParser, print_line
 from stseg.config import SET_HELP
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def draw_clips(recipe: TrainingRecipe, path: Path) -> int:
     from finetune.data.contact_sheet import write_contact_sheet
 
     write_contact_sheet(recipe, path)
-    say(f"wrote {path}")
+    print_line(f"wrote {path}")
     return EXIT_OK
 
 
@@ -89,7 +89,7 @@ def tell_needs(recipe: TrainingRecipe, stages: Sequence[Stage]) -> int:
 
     report_precision(recipe)
     for line in estimate_stages(stages) if stages else [estimate(recipe)]:
-        say(line)
+        print_line(line)
     return EXIT_OK
 
 
@@ -110,8 +110,8 @@ def train(recipe: TrainingRecipe, output: Path, resume: bool) -> int:
         return EXIT_INTERRUPTED
     best = best_score(output)
     if best is not None:
-        say(f"best J&F on the hold-out {best:.1f}: {output / 'best.safetensors'}")
-    say(f"weights of the last step: {output / 'last.safetensors'}")
+        print_line(f"best J&F on the hold-out {best:.1f}: {output / 'best.safetensors'}")
+    print_line(f"weights of the last step: {output / 'last.safetensors'}")
     return EXIT_OK
 
 
@@ -131,7 +131,7 @@ def train_recipe(stages: Sequence[Stage], name: str, output: Path, resume: bool)
         train_stages(stages, folders, video_score, train_shown)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    say(f"weights of the last stage: {folders.left(stages[-1].name)}")
+    print_line(f"weights of the last stage: {folders.left(stages[-1].name)}")
     return EXIT_OK
 
 
@@ -159,7 +159,7 @@ def report_precision(recipe: TrainingRecipe) -> None:
     from finetune.trainer import mixed_precision
 
     if recipe.amp and not mixed_precision(recipe):
-        say("amp is off: this processor has no instructions for bfloat16")
+        print_line("amp is off: this processor has no instructions for bfloat16")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from finetune.card import Card, ShippedWeights, measure_scores
 from finetune.recipe import ValidationOptions
 from finetune.stages import Stage, load_recipe
 from mose import InputError
-from stseg.cli import EXIT_OK, CommandParser, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, print_line, run_command
 from stseg.config import SET_HELP
 from stseg.files import write_bytes, write_text
 
@@ -79,7 +79,7 @@ def ship_stage(stage: Stage, weights: Path, output: Path) -> None:
     before = target.read_bytes() if target.is_file() else None
     shipped = write_half(stage.recipe.network, weights, target)
     if target.with_suffix(".md").is_file() and before == target.read_bytes():
-        say(f"{target} and its card are there")
+        print_line(f"{target} and its card are there")
         return
     target.with_suffix(".md").unlink(missing_ok=True)
     config = f"configs/finetune/{stage.name.recipe}.yaml"
@@ -90,7 +90,7 @@ def ship_stage(stage: Stage, weights: Path, output: Path) -> None:
 def _write_card(card: Card, target: Path) -> None:
     write_text(target.with_suffix(".md"), card.text())
     told = ", ".join(f"{name} {score:.1f}" for name, score in card.scores.items())
-    say(f"wrote {target} and its card: {told}")
+    print_line(f"wrote {target} and its card: {told}")
 
 
 def write_half(

@@ -27,7 +27,7 @@ from finetune.ship import ship_stage, stored_metadata
 from finetune.stages import Stage, StageFolders, missing_stages, parse_stage_name
 from finetune.trainer import read_state
 from mose import InputError
-from stseg.cli import say
+from stseg.cli import print_line
 from stseg.files import write_bytes
 
 Train = Callable[[TrainingJob], None]
@@ -64,9 +64,11 @@ def train_stages(
         folder = folders.folder(stage.name)
         done = steps_done(stage.recipe, folder)
         if done == stage.recipe.steps and folders.trained(stage.name).is_file():
-            say(f"{title}: trained")
+            print_line(f"{title}: trained")
         else:
-            say(f"{title}: {stage.recipe.steps} steps" + (f", from step {done} on" if done else ""))
+            print_line(
+                f"{title}: {stage.recipe.steps} steps" + (f", from step {done} on" if done else "")
+            )
             train(TrainingJob(stage.recipe, folder, done > 0, score, StageLocator(folders)))
         finish_stage(stage, folders)
 

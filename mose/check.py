@@ -39,7 +39,7 @@ from mose.results import (
     name_findings,
 )
 from mose.video import Video
-from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, run_command, say
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, print_line, run_command
 from stseg.errors import InputError
 from stseg.progress import Progress
 
@@ -273,7 +273,7 @@ def _reports(args: argparse.Namespace, scratch: Path) -> list[Report]:
     else:
         board, sentence = chosen_board(args.board, root)
         if not args.json and (args.board or board is not MOSE):
-            say(sentence)
+            print_line(sentence)
     place = root or args.path
     opened = partial(open_board_dataset, board, place, scratch, annotations=args.annotations,
                      corrections=args.corrections)  # fmt: skip
@@ -292,11 +292,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     accepted = all(report.accepted for report in reports)
     if args.json:
         checks = [report.json() for report in reports]
-        say(json.dumps({"accepted": accepted, "checks": checks}, indent=2))
+        print_line(json.dumps({"accepted": accepted, "checks": checks}, indent=2))
     else:
         for report in reports:
             for line in report.table():
-                say(line)
+                print_line(line)
     return EXIT_OK if accepted else EXIT_INCOMPLETE
 
 

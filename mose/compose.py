@@ -26,7 +26,7 @@ from mose.dataset import Dataset, open_dataset
 from mose.labels import LabelMasks
 from mose.masks import object_ids, write_mask
 from mose.video import Video
-from stseg.cli import EXIT_OK, CommandParser, counted, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, counted, print_line, run_command
 from stseg.errors import InputError
 from stseg.files import appearing_in, write_json
 from stseg.progress import progress
@@ -232,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError(f"--{name} is {getattr(a, name)}, expected at least 1")
     dataset = open_dataset(a.dataset, a.split, labels=a.labels)
     write_composites(dataset, a.out, a.videos, a.objects, a.frames, a.seed)
-    say(f"{a.videos} composites of {a.objects + 1} objects in {a.out}")
+    print_line(f"{a.videos} composites of {a.objects + 1} objects in {a.out}")
     return EXIT_OK
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from stseg.cli import EXIT_OK, complete, run_command, say, started_as
+from stseg.cli import EXIT_OK, complete, print_line, run_command, started_as
 from stseg.commands import COMMANDS, find_command, overview
 
 
@@ -18,12 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:
         words = _words_to_complete()
     if not words or words[0] in ("-h", "--help", "help"):
-        say(overview())
+        print_line(overview())
         return EXIT_OK
     if words[0] == "--version":
         import importlib.metadata  # slow
 
-        say(f"stseg {importlib.metadata.version('stseg')}")
+        print_line(f"stseg {importlib.metadata.version('stseg')}")
         return EXIT_OK
     command = find_command(words[0])
     with started_as(f"stseg {command.name}"):

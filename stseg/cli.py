@@ -126,11 +126,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def tell(text: str) -> None:
+def print_status(text: str) -> None:
     """A line on standard error: what a command is doing."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def say(text: str = "") -> None:
+def print_line(text: str = "") -> None:
     """A line on standard output: what a command is asked to print."""
     print(text, flush=True)  # noqa: T201

@@ -28,7 +28,7 @@ from selection.risk import measure_risk
 from selection.selectors import GRANULARITIES, Choice, select
 from selection.statistics import mean_score
 from selection.sureness import BEST_WITHIN, keys, sure_features
-from stseg.cli import EXIT_OK, CommandParser, say
+from stseg.cli import EXIT_OK, CommandParser, print_line
 from stseg.errors import InputError
 from stseg.tables import format_table
 from study.results import MIN_VIDEOS, baselines, calibrations, evaluate
@@ -68,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     made, lines = calibrate(a.run, a.labels, videos, path.stem, a.processes)
     made.save(path)
     for line in lines:
-        say(line)
-    say(f"{path}: use it with --set calibration={a.output or name}")
+        print_line(line)
+    print_line(f"{path}: use it with --set calibration={a.output or name}")
     return EXIT_OK
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from selection.record import SelectionRecord, read_records
 from selection.run_paths import RunPaths
 from selection.spans import candidates_of
-from stseg.cli import EXIT_OK, CommandParser, say
+from stseg.cli import EXIT_OK, CommandParser, print_line
 from stseg.errors import InputError
 from stseg.files import Json, write_json
 from stseg.progress import progress
@@ -238,5 +238,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     comparison = compare_runs(arguments.first, arguments.second, arguments.same)
     if arguments.json:
         write_json(arguments.json, comparison.json())
-    say(comparison.table())
+    print_line(comparison.table())
     return EXIT_OK

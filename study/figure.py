@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from stseg.cli import EXIT_OK, CommandParser, say
+from stseg.cli import EXIT_OK, CommandParser, print_line
 from stseg.errors import InputError
 
 PANEL = 360
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     path = Path(a.output or Path(a.run) / "figures" / f"{a.video}-{a.frame}.png")
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(draw(frame, layers, a.panel)).save(path)
-    say(str(path))
+    print_line(str(path))
     return EXIT_OK
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stseg.cli import EXIT_OK, CommandParser, say
+from stseg.cli import EXIT_OK, CommandParser, print_line
 from stseg.errors import InputError
 from stseg.text import read_text
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if line.frames is not None:
             what += f", frames {line.frames[0]} to {line.frames[1] - 1}"
         chosen = line.candidate or "what the run selected"
-        say(f"{line.video}, {what}: {chosen}")
+        print_line(f"{line.video}, {what}: {chosen}")
     return EXIT_OK
 
 

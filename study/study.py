@@ -21,7 +21,7 @@ from selection.policies import (
     policies_help,
     policies_to_compare,
 )
-from stseg.cli import EXIT_OK, CommandParser, say
+from stseg.cli import EXIT_OK, CommandParser, print_line
 from stseg.errors import InputError
 from study.results import Result, baselines, calibrations, evaluate
 from study.table import StudyReport, compare
@@ -61,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = study(a.run, scope, a.processes)
     out = Path(a.output or Path(a.run) / "study")
     report.save(out)
-    say(report.table())
-    say(f"{out / 'study.txt'}, study.csv, study.json, bars.svg, calibration.svg")
+    print_line(report.table())
+    print_line(f"{out / 'study.txt'}, study.csv, study.json, bars.svg, calibration.svg")
     return EXIT_OK
 
 
@@ -93,7 +93,7 @@ def study(root: str | Path, scope: StudyScope, processes: int | None = None) -> 
 
     opened = open_study(root, scope.labels, scope.videos)
     for name in opened.left_out:
-        say(f"left out: video {name}, no stored prediction of {opened.left_out[name]}")
+        print_line(f"left out: video {name}, no stored prediction of {opened.left_out[name]}")
     for rule in scope.rules or ():
         one_of("--rules", rule, RULES)
     stored = scope.calibration or opened.config.calibration

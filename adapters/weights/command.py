@@ -9,7 +9,7 @@ from typing import Any
 
 from adapters.weights import catalogue, store
 from adapters.weights.catalogue import Checkpoint
-from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, say
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, print_line
 from stseg.errors import InputError
 from stseg.progress import Progress
 from stseg.tables import format_table
@@ -35,14 +35,14 @@ def _list(known: Mapping[str, Checkpoint]) -> int:
         megabytes = f"{size / MEGABYTE:.0f}" if size else "?"
         published = "sha256" if checkpoint.sha256 else "md5" if checkpoint.md5 else "none: pinned"
         rows.append((name, checkpoint.adapter, megabytes, published, here, checkpoint.licence))
-    say(format_table(HEADS, rows, left=len(HEADS)))
+    print_line(format_table(HEADS, rows, left=len(HEADS)))
     return EXIT_OK
 
 
 def _fetch(checkpoint: Checkpoint) -> None:
     """Bring one checkpoint here, with a line of its progress."""
     if checkpoint.non_commercial or checkpoint.hub:
-        say(f"{checkpoint.name}: licence: {checkpoint.licence}")
+        print_line(f"{checkpoint.name}: licence: {checkpoint.licence}")
     bar: Progress | None = None
 
     def report(here: int, total: int | None) -> None:
@@ -56,7 +56,7 @@ def _fetch(checkpoint: Checkpoint) -> None:
     finally:
         if bar is not None:
             bar.close()
-    say(f"{checkpoint.name}: {path}")
+    print_line(f"{checkpoint.name}: {path}")
 
 
 def _fetch_all(names: Sequence[str], config: str | None) -> int:
@@ -69,7 +69,7 @@ def _fetch_all(names: Sequence[str], config: str | None) -> int:
         raise InputError("nothing to fetch: give names, or --config FILE")
     needed = store.missing(catalogue.needed_by(config)) if config else []
     if config and not needed:
-        say(f"all weights of configuration {config} are here")
+        print_line(f"all weights of configuration {config} are here")
     wanted = [*map(catalogue.find, names), *(c for c in needed if c.fetchable)]
     failures: list[InputError] = []
     for checkpoint in dict.fromkeys(wanted):
@@ -81,7 +81,7 @@ def _fetch_all(names: Sequence[str], config: str | None) -> int:
         raise failures[0]
     by_hand = catalogue.how_to_get([c for c in needed if not c.fetchable])
     for sentence in (*by_hand, *(f"not fetched: {error}" for error in failures)):
-        say(sentence)
+        print_line(sentence)
     return EXIT_INCOMPLETE if by_hand or failures else EXIT_OK
 
 
@@ -90,10 +90,10 @@ def _verify(names: Sequence[str], known: Mapping[str, Checkpoint]) -> int:
     if not names:
         wanted = [c for c in known.values() if (store.cache_folder() / c.file).is_file()]
         if not wanted:
-            say(f"no checkpoint is in {store.cache_folder()}")
+            print_line(f"no checkpoint is in {store.cache_folder()}")
     differences = {checkpoint.name: store.verify(checkpoint) for checkpoint in wanted}
     for name, difference in differences.items():
-        say(f"{name}: {difference or 'whole'}")
+        print_line(f"{name}: {difference or 'whole'}")
     return EXIT_INCOMPLETE if any(differences.values()) else EXIT_OK
 
 
@@ -127,6 +127,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _verify(args.names, catalogue.read_catalogue())
     checkpoint = catalogue.find(args.name)
     if checkpoint.non_commercial:
-        say(f"{checkpoint.name}: licence: {checkpoint.licence}")
-    say(f"{checkpoint.name}: {store.import_file(args.file, checkpoint)}")
+        print_line(f"{checkpoint.name}: licence: {checkpoint.licence}")
+    print_line(f"{checkpoint.name}: {store.import_file(args.file, checkpoint)}")
     return EXIT_OK

@@ -25,7 +25,7 @@ from ensemble.scheduling.messages import (
 from ensemble.storage.journal import open_log
 from ensemble.storage.predictions import frames_so_far
 from selection.run_paths import RunPaths
-from stseg.cli import counted, tell
+from stseg.cli import counted, print_status
 from stseg.progress import Progress
 
 LOOK_INTERVAL = 1.0
@@ -115,9 +115,9 @@ class RunLog:
         self._told.add(type(message))
         if isinstance(message, Run):
             frames = self._frames.get(message.video, 0)
-            tell(f"{message.member} begins with video {message.video}, {frames} frames")
+            print_status(f"{message.member} begins with video {message.video}, {frames} frames")
         elif message.member:
-            tell(f"loading {message.member} into the first worker")
+            print_status(f"loading {message.member} into the first worker")
 
     def speeds(self) -> str:
         """Seconds per frame of each member, measured so far."""

@@ -34,7 +34,7 @@ from selection.metrics import Regions, object_score
 from selection.policies import SelectionOptions
 from selection.record import read_record
 from selection.selectors import select
-from stseg.cli import say
+from stseg.cli import print_line
 from stseg.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def follow_back(
         work = Workload(specs, pairs, limits=limits, fence=fence)
         outcome = run_pairs(make_executor(job), work)
         for item in (*outcome.given_up, *outcome.unfinished):
-            say(f"cycle: {item.video} ({item.member}): {item.message}")
+            print_line(f"cycle: {item.video} ({item.member}): {item.message}")
     share = sum(pair.units for pair in pairs) / max(total, 1)
-    say(
+    print_line(
         f"cycle: {len(chosen)} of {len(plan.inputs)} videos are unsure (margin below"
         f" {config.selection.cycle_margin}): {len(pairs)} extra pairs, {100 * share:.0f} % more"
         f" work, {time.monotonic() - start:.1f} s"

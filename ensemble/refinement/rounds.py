@@ -31,7 +31,7 @@ from ensemble.storage.predictions import read_manifest
 from ensemble.storage.run_directory import RunDirectory
 from selection.record import SelectionRecord
 from selection.refined import Dispute
-from stseg.cli import say
+from stseg.cli import print_line
 from stseg.files import write_json
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class Refinement:
         work = Workload(self.specs, pairs, done, limits=limits, fence=fence)
         outcome = run_pairs(self.make_executor(job), work)
         for item in (*outcome.given_up, *outcome.unfinished):
-            say(f"refinement: {item.video} ({item.member or 'finish'}): {item.message}")
+            print_line(f"refinement: {item.video} ({item.member or 'finish'}): {item.message}")
         return outcome.finished.keys()
 
 
@@ -235,7 +235,7 @@ def refine(
     before are not run again."""
     start = time.monotonic()
     refined = Refinement(plan, run, specs, make_executor).perform()
-    say(
+    print_line(
         f"refinement: {refined.looked} disputes looked into, a smaller share was right in"
         f" {refined.overruled}, members corrected in {refined.corrected}: at most"
         f" {100 * refined.share:.0f} % more work, {time.monotonic() - start:.1f} s"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, run_command, say
+from stseg.cli import EXIT_INCOMPLETE, EXIT_OK, CommandParser, print_line, run_command
 from stseg.errors import InputError
 
 LAYOUT = """\
@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mose.plus.report import read_clips, table, write_report
 
     if arguments.command == "report":
-        say(table(read_clips(arguments.output)))
-        say(f"{write_report(arguments.output)}")
+        print_line(table(read_clips(arguments.output)))
+        print_line(f"{write_report(arguments.output)}")
         return EXIT_OK
     import dataclasses
 
@@ -66,12 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     lists = (*config.exclude, *arguments.exclude)
     config = dataclasses.replace(config, exclude=lists)
     built = build(given, arguments.output, config, max(arguments.processes, 1))
-    say(table(read_clips(arguments.output)))
-    say(licences(given))
+    print_line(table(read_clips(arguments.output)))
+    print_line(licences(given))
     kept = sum(bool(row["kept"]) for row in built.rows)
-    say(f"{kept} of {len(built.rows)} clips in {arguments.output}")
+    print_line(f"{kept} of {len(built.rows)} clips in {arguments.output}")
     for name, reason in built.broken[:10]:
-        say(f"broken: {name}: {reason}")
+        print_line(f"broken: {name}: {reason}")
     return EXIT_INCOMPLETE if built.broken else EXIT_OK
 
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from mose.synthetic.config import PRESETS, SyntheticConfig
-from stseg.cli import EXIT_OK, CommandParser, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, print_line, run_command
 from stseg.errors import InputError
 from stseg.progress import progress
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         labels=not args.no_labels,
         **options,
     )
-    say(str(root))
+    print_line(str(root))
     return EXIT_OK
 
 
@@ -70,7 +70,7 @@ def _print_stats(count: int, options: Mapping[str, Any]) -> None:
     cv2.setNumThreads(1)
     plan = SyntheticPlan.of(**options)
     clips = [clip_stats(draw_frames(plan.clip(k))) for k in progress(range(count), count, "clips")]
-    say(table(clips))
+    print_line(table(clips))
 
 
 def _parser() -> argparse.ArgumentParser:

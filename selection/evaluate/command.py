@@ -19,7 +19,7 @@ from selection.evaluate.result import Evaluation
 from selection.evaluate.unseen import UnseenObjects, unseen_objects
 from selection.metrics import PROTOCOLS, REGISTRY, ObjectScores, VideoScorer, protocol_named
 from selection.metrics.protocols import Counted, Protocol
-from stseg.cli import EXIT_OK, CommandParser, say
+from stseg.cli import EXIT_OK, CommandParser, print_line
 from stseg.errors import InputError
 from stseg.progress import Progress
 
@@ -237,9 +237,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if bar is not None:
         bar.close()
     evaluation.save(json=options.json, csv=options.csv)
-    say(evaluation.table())
+    print_line(evaluation.table())
     for note in evaluation.notes:
-        say(f"note: {note}")
+        print_line(f"note: {note}")
     return EXIT_OK
 
 
@@ -253,7 +253,7 @@ def _board(options: argparse.Namespace) -> Board | None:
     if options.board is None and place is None:
         return None
     board, sentence = chosen_board(options.board, place or truth)
-    say(sentence)
+    print_line(sentence)
     return board
 
 

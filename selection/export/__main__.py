@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from stseg.cli import EXIT_OK, CommandParser, counted, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, counted, print_line, run_command
 from stseg.errors import InputError
 from stseg.files import write_json
 
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         content = to_file[arguments.format](run)
         write_json(target, content, indent=None)
         made = counted(len(content["annotations"]), "annotation")
-        say(f"{made} of {counted(len(run.videos), 'video')}: {target}")
+        print_line(f"{made} of {counted(len(run.videos), 'video')}: {target}")
         return EXIT_OK
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"output {target} is not an empty folder: choose a new one")
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         folders = {"cvat": write_cvat, "labelstudio": write_labelstudio, "davis": write_davis}
         count = folders[arguments.format](run, target)
-    say(f"{count} frames of {counted(len(run.videos), 'video')}: {target}")
+    print_line(f"{count} frames of {counted(len(run.videos), 'video')}: {target}")
     return EXIT_OK
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from stseg.cli import EXIT_OK, CommandParser, counted, run_command, say
+from stseg.cli import EXIT_OK, CommandParser, counted, print_line, run_command
 from stseg.errors import InputError
 
 LAYOUT = """\
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     videos = read_videos(arguments.path, arguments.frames)
     count = write_videos(videos, target)
-    say(f"{count} masks of {counted(len(videos), 'video')}: {target / 'Annotations'}")
+    print_line(f"{count} masks of {counted(len(videos), 'video')}: {target / 'Annotations'}")
     return EXIT_OK
 
 

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import closing
 
-from stseg.cli import EXIT_OK, CommandParser, counted, say, tell
+from stseg.cli import EXIT_OK, CommandParser, counted, print_line, print_status
 from stseg.errors import InputError
 
 PORT = 8400
@@ -54,13 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     with closing(listening(arguments.host, arguments.port)) as listener:
         port = listener.getsockname()[1]
         names = host_names(arguments.host, port)
-        say(f"http://{names[0]}/{token}/")
+        print_line(f"http://{names[0]}/{token}/")
         if not is_loopback(arguments.host):
-            tell(
+            print_status(
                 "warning: others on the network reach this server, and the address travels"
                 " unencrypted: whoever sees it can change the run"
             )
-        tell(f"{counted(len(desk.rows), 'video')}; stop with Ctrl-C")
+        print_status(f"{counted(len(desk.rows), 'video')}; stop with Ctrl-C")
         app = make_app(desk, token, frozenset(names))
         config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off",
                                 timeout_graceful_shutdown=5, server_header=False)  # fmt: skip

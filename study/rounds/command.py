@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stseg.cli import EXIT_INTERRUPTED, EXIT_OK, CommandParser, say
+from stseg.cli import EXIT_INTERRUPTED, EXIT_OK, CommandParser, print_line
 from stseg.config import SET_HELP
 from stseg.errors import InputError
 
@@ -58,18 +58,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if arguments.dry_run:
         for line in forecast(order):
-            say(line)
+            print_line(line)
         return EXIT_OK
     best = order.source
     try:
         for number, verdict in run_rounds(order, arguments.rounds, train_shown):
             for name in verdict.left_out:
-                say(f"round {number}: nothing of video {name} is sure, it was not learnt from")
-            say(f"round {number} {verdict.sentence()}")
+                print_line(
+                    f"round {number}: nothing of video {name} is sure, it was not learnt from"
+                )
+            print_line(f"round {number} {verdict.sentence()}")
             best = RoundPaths(order.output, number).run if verdict.adopted else best
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    say(f"the masks to use: {best / 'masks'}")
+    print_line(f"the masks to use: {best / 'masks'}")
     return EXIT_OK
 
 

@@ -24,7 +24,7 @@ from ensemble.storage.run_directory import open_run
 from finetune.holdout import video_score
 from finetune.launch import TrainingJob
 from finetune.stage_runs import steps_done
-from stseg.cli import say
+from stseg.cli import print_line
 from stseg.config import to_dict
 from stseg.errors import InputError
 from stseg.files import appearing, digest, read_json, write_json
@@ -128,7 +128,7 @@ def run_round(order: Order, source: FinishedRun, paths: RoundPaths, train: Train
     learners = [known[name] for name in order.members]
     paths.folder.mkdir(parents=True, exist_ok=True)
     if not paths.training.is_dir():
-        say(f"round {paths.number}: a training set of {len(split.trained)} videos")
+        print_line(f"round {paths.number}: a training set of {len(split.trained)} videos")
         write_training_set(source, split.trained, order.config.rounds, paths.training)
     for member in learners:
         train_member(order, member, paths, train)
@@ -160,9 +160,9 @@ def train_member(order: Order, member: MemberConfig, paths: RoundPaths, train: T
     done = steps_done(recipe, output)
     title = f"round {paths.number}, {member.name}"
     if done == recipe.steps and (output / "last.safetensors").is_file():
-        say(f"{title}: trained")
+        print_line(f"{title}: trained")
         return
-    say(f"{title}: {recipe.steps} steps" + (f", from step {done} on" if done else ""))
+    print_line(f"{title}: {recipe.steps} steps" + (f", from step {done} on" if done else ""))
     train(TrainingJob(recipe, output, done > 0, video_score))
 
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from mose import InputError
-from stseg.cli import run_command, say
+from stseg.cli import print_line, run_command
 from stseg.errors import LISTED, unknown
 
 
@@ -47,7 +47,7 @@ def test_faults_of_the_program_are_not_hidden():
 
 
 def test_results_go_to_standard_output(capsys):
-    say("three words here")
+    print_line("three words here")
     assert capsys.readouterr() == ("three words here\n", "")
 
 
