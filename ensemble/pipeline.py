@@ -142,17 +142,17 @@ def execute(plan: Plan, directory: RunDirectory, journal: Journal) -> RunOutcome
         note_done(journal, plan.job, plan.inputs, entry)
 
     try:
-        return run_pairs(
-            executor,
-            Workload(
-                specs_of(config),
-                plan.pairs,
-                done,
-                limits=config.execution.limits,
-                fence=f"{plan.job.lease}-",
-            ),
-            on_event=listen,
-            meanwhile=log.refresh,
-        )
+        with log.refreshed():
+            return run_pairs(
+                executor,
+                Workload(
+                    specs_of(config),
+                    plan.pairs,
+                    done,
+                    limits=config.execution.limits,
+                    fence=f"{plan.job.lease}-",
+                ),
+                on_event=listen,
+            )
     finally:
         log.close()

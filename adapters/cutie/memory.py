@@ -120,11 +120,6 @@ class Bucket:
         return self.first - self.start
 
     @property
-    def work_tokens(self) -> int:
-        """Of permanent frames and later ones."""
-        return self.end - self.first
-
-    @property
     def later(self) -> int:
         """Where the frames after the permanent ones begin."""
         return self.first + self._permanent * self.frame

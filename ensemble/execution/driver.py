@@ -59,12 +59,10 @@ def run_pairs(
     executor: Executor,
     work: Workload,
     on_event: Callable[[LogEntry], None] | None = None,
-    meanwhile: Callable[[], None] | None = None,
 ) -> RunOutcome:
     """Run all pairs and finish their videos; returns when everything is done or given up.
 
-    ``on_event`` gets every event and action, in order; ``meanwhile`` is called again and again
-    while workers are busy, at least every `LONGEST_WAIT` seconds.
+    ``on_event`` gets every event and action, in order.
 
     Raises `InputError` at once for a member that no worker can hold, and when the disk
     can no longer be written.
@@ -83,8 +81,6 @@ def run_pairs(
         while not scheduler.finished:
             timeout = scheduler.wake_at() - executor.now()
             events = executor.wait(min(max(0.0, timeout), LONGEST_WAIT))
-            if meanwhile is not None:
-                meanwhile()
             now = executor.now()  # before listeners take time: deadlines are of what is known
             for event in events:
                 if isinstance(event, Done) and event.worker in running:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ensemble.scheduling.messages import (
     FINISH,
@@ -63,6 +65,7 @@ class RunLog:
         self._running: dict[int, Run] = {}
         self._settled = 0
         self._next_look = 0.0
+        self._lock = threading.Lock()
         self._write(
             {
                 "event": "Plan",
@@ -77,6 +80,10 @@ class RunLog:
         self._seen: defaultdict[str, int] = defaultdict(int)
 
     def __call__(self, entry: LogEntry) -> None:
+        with self._lock:
+            self._take(entry)
+
+    def _take(self, entry: LogEntry) -> None:
         self._write(entry.json())
         message = entry.message
         self._tell_first(message)
@@ -95,10 +102,28 @@ class RunLog:
         self._settled += self._frames.get(video, 0)
         self._show()
 
+    @contextlib.contextmanager
+    def refreshed(self) -> Iterator[None]:
+        """Within the block, keep the line up to date, also while this process runs a pair."""
+        ended = threading.Event()
+
+        def refresh_until_ended() -> None:
+            while not ended.wait(LOOK_INTERVAL):
+                self.refresh()
+
+        thread = threading.Thread(target=refresh_until_ended, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
     def refresh(self) -> None:
         """Bring the line up to date with the pairs that run, every `LOOK_INTERVAL` seconds."""
-        if time.monotonic() >= self._next_look:
-            self._show()
+        with self._lock:
+            if time.monotonic() >= self._next_look:
+                self._show()
 
     def _show(self) -> None:
         self._next_look = time.monotonic() + LOOK_INTERVAL

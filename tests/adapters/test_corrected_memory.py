@@ -44,7 +44,7 @@ def test_cutie_keeps_the_latest_corrected_frames(long_term):
             assert memory.read(key, selection).shape == (2, VALUE, *SIZE)
         memory.add(key, shrinkage, selection, values, summaries, (1,) if t % 5 == 2 else ())
         bucket = memory.buckets[0]
-        assert bucket.work_tokens <= (1 + CORRECTED_FRAMES + 3) * TOKENS
+        assert (bucket.end - bucket.first) <= (1 + CORRECTED_FRAMES + 3) * TOKENS
     rows = bucket.rows[bucket.start : bucket.end]
     assert remembered(*made[0][:2], rows)
     kept = [t for t in range(2, 40, 5) if remembered(*made[t][:2], rows)]
@@ -57,7 +57,7 @@ def test_cutie_keeps_a_frame_for_the_objects_that_came_with_the_corrected_one():
         key, shrinkage, selection, values = frame(t, 1 + (t > 0))
         summaries = torch.zeros(len(values), 1, 2)
         memory.add(key, shrinkage, selection, values, summaries, (0,) if t == 2 else ())
-    assert [bucket.work_tokens // TOKENS for bucket in memory.buckets] == [3, 2]
+    assert [(bucket.end - bucket.first) // TOKENS for bucket in memory.buckets] == [3, 2]
 
 
 def test_xmem_keeps_the_latest_corrected_frames_for_those_who_were_there():

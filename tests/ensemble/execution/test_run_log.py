@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import threading
 
 import numpy as np
 
@@ -39,6 +40,31 @@ def frame(index):
     ones = np.ones(1, np.float32)
     ids = np.ones((4, 6), np.uint8)
     return FrameMasks(index, (1,), ones, ones, ids, Expansion("labels"))
+
+
+class Awaited(Terminal):
+    """A terminal that tells when it was shown some words."""
+
+    def __init__(self, words):
+        super().__init__()
+        self.words, self.shown = words, threading.Event()
+
+    def write(self, text):
+        if self.words in text:
+            self.shown.set()
+        return super().write(text)
+
+
+def test_frames_are_counted_while_the_same_process_runs_the_pair(tmp_path, monkeypatch):
+    terminal = Awaited(" 1/14,")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    run = RunPaths(tmp_path)
+    log = RunLog(run, ["a"], [Pair("a", "x", 1.0)], {"x": 7})
+    with log.refreshed(), PredictionWriter(run.prediction("a", "x"), 4, 6, "t-1") as writer:
+        log(LogEntry(Run(1, "a", "x", Attempt(token="t-1")), decided=1.0))
+        writer.add(frame(0))
+        assert terminal.shown.wait(60)
+    log.close()
 
 
 def test_frames_of_a_pair_are_counted_while_it_runs(tmp_path, monkeypatch):
