@@ -15,14 +15,10 @@ SHARE = Limits(least=0, most=1)
 
 
 @dataclass(frozen=True)
-class DataOptions:
-    """Where clips come from, and what they are like."""
+class LabelledVideos:
+    """Which videos of which data set, and where their labels are."""
 
-    dataset: str = option(
-        SYNTHETIC,
-        doc="The root folder of a data set, in any layout of `mose.layout`, or `synthetic` for"
-        " clips that are drawn.",
-    )
+    dataset: str = option(SYNTHETIC, doc="The root folder of a data set, or `synthetic`.")
     split: str = option("train", doc="The split of the data set.")
     labels: str | None = option(
         None,
@@ -33,6 +29,17 @@ class DataOptions:
         (), doc="Names of videos, or patterns such as `f[0-3]*`; an empty list means all."
     )
     exclude: tuple[str, ...] = option((), doc="Names or patterns of videos to leave out.")
+
+
+@dataclass(frozen=True)
+class DataOptions(LabelledVideos):
+    """Where clips come from, and what they are like."""
+
+    dataset: str = option(
+        SYNTHETIC,
+        doc="The root folder of a data set, in any layout of `mose.layout`, or `synthetic` for"
+        " clips that are drawn.",
+    )
     preset: str = option("default", doc="How difficult synthetic clips are.", choices=PRESETS)
     synthetic: Mapping[str, object] = option(
         dict, doc="Fields of `mose.synthetic.SyntheticConfig` that differ from the preset."

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from finetune.clip_options import SYNTHETIC, AugmentOptions, DataOptions
+from finetune.clip_options import SYNTHETIC, AugmentOptions, DataOptions, LabelledVideos
 from finetune.trainable import network_names
 from finetune.training_options import (
     LaunchOptions,
@@ -23,7 +23,7 @@ TRAINING = "training"
 
 
 @dataclass(frozen=True)
-class ValidationOptions:
+class ValidationOptions(LabelledVideos):
     """The videos that decide which checkpoint is best."""
 
     every: int = option(
@@ -37,15 +37,6 @@ class ValidationOptions:
         " set, split and labels of the clips.",
     )
     split: str = option("valid", doc="The split of the data set.")
-    labels: str | None = option(
-        None,
-        doc="The folder of full labels. Without one, the given masks of the data set are taken"
-        " for full labels.",
-    )
-    videos: tuple[str, ...] = option(
-        (), doc="Names of videos, or patterns such as `f[0-3]*`; an empty list means all."
-    )
-    exclude: tuple[str, ...] = option((), doc="Names or patterns of videos to leave out.")
     first: int = option(0, doc="The number of the first synthetic video.", least=0)
     count: int = option(6, doc="The number of synthetic videos.", least=1)
     frames: int = option(16, doc="The number of frames of a synthetic video.", least=3)

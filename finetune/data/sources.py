@@ -8,8 +8,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from finetune.clip_options import SYNTHETIC, DataOptions
-from finetune.recipe import ValidationOptions
+from finetune.clip_options import SYNTHETIC, DataOptions, LabelledVideos
 from mose import InputError
 from mose.dataset import Dataset, matches_name, open_dataset
 from mose.labels import NoLabels
@@ -108,13 +107,13 @@ class FolderClips:
         return np.stack(frames), np.stack(masks)
 
 
-def open_labelled(options: DataOptions | ValidationOptions) -> Dataset:
+def open_labelled(options: LabelledVideos) -> Dataset:
     """The data set of the options, with labels."""
     labels = options.labels or ANNOTATIONS
     return open_dataset(options.dataset, options.split, labels=labels)
 
 
-def select_videos(dataset: Dataset, options: DataOptions | ValidationOptions) -> tuple[str, ...]:
+def select_videos(dataset: Dataset, options: LabelledVideos) -> tuple[str, ...]:
     """The videos that the patterns choose; `InputError` if none is left."""
 
     def matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -89,7 +89,7 @@ def test_a_hold_out_that_is_not_there_is_told_before_the_training(davis, start, 
 
 
 def test_the_hold_out_is_prompted_once_and_scored_as_davis_does(davis):
-    options = ValidationOptions(1, dataset=str(davis), videos=("b*",))
+    options = ValidationOptions(every=1, dataset=str(davis), videos=("b*",))
     names = []
     for video, truth in labelled_videos(options):
         names.append(video.name)
@@ -98,10 +98,12 @@ def test_the_hold_out_is_prompted_once_and_scored_as_davis_does(davis):
         assert set(np.unique(truth[0])) == {0, 1}
         assert video_score(truth[1:-1], truth[1:-1]) == 1
     assert names == ["bear", "bus"]
-    synthetic = list(labelled_videos(ValidationOptions(1, count=2, frames=4, size=64, objects=1)))
+    synthetic = list(
+        labelled_videos(ValidationOptions(every=1, count=2, frames=4, size=64, objects=1))
+    )
     assert len(synthetic) == 2
     assert not np.array_equal(synthetic[0][0][0], synthetic[1][0][0])
-    later = ValidationOptions(1, first=1, count=1, frames=4, size=64, objects=1)
+    later = ValidationOptions(every=1, first=1, count=1, frames=4, size=64, objects=1)
     ((video, truth),) = labelled_videos(later)
     assert video.name == synthetic[1][0].name
     assert np.array_equal(truth, synthetic[1][1])
