@@ -1,11 +1,10 @@
 """What settling disputes gains, and which of its steps loses: each step replaced by the truth.
 
-    python -m benchmarks.refinement RUN OUT [--steps plain asked choice ...] [--budget 0.5]
+    python -m benchmarks.refinement RUN OUT [--steps asked choice ...] [--budget 0.5]
 
-RUN is a run with labels that kept its predictions; nothing in it changes. In OUT its videos are
-finished and refined once per step:
+RUN is a run with labels and without refinement that kept its predictions; nothing in it changes. It
+is the first line of the table. In OUT its videos are finished and refined once per step:
 
-  plain        without refinement
   asked        as it is
   choice       the claim nearest to the truth leads back, the others do not
   mask         members are corrected by the true mask, where they would be corrected at all
@@ -33,8 +32,9 @@ from adapters.base import FrameMasks
 from adapters.expansion import Expansion
 from ensemble import run as command
 from ensemble.config import load_config
-from ensemble.plan import open_data
+from ensemble.plan import choose_videos, open_data
 from ensemble.refinement import work
+from ensemble.refinement.options import RefinementOptions
 from ensemble.refinement.stretch import Stretch, lead_back, mask_of
 from ensemble.storage.predictions import PredictionWriter
 from mose import Video
@@ -53,7 +53,7 @@ SOME = EvaluationScope(partial=True)
 RIGHT = 0.5
 """J from which an object-frame of a member is right."""
 WRONG_SHARE = 0.2
-STEPS = ("plain", "asked", "choice", "mask", "propagation", "wrong")
+STEPS = ("asked", "choice", "mask", "propagation", "wrong")
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,16 @@ def link_predictions(source: RunPaths, target: RunPaths) -> None:
                 os.symlink(folder.resolve(), place)
 
 
+def link_results(source: RunPaths, target: RunPaths, videos: Sequence[str]) -> None:
+    """Let a folder have the masks and scores of some videos of a run."""
+    kinds = (source.masks, source.record_path, source.evidence_path)
+    for path in (kind(name) for name in videos for kind in kinds):
+        place = target.root / path.relative_to(source.root)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.is_symlink():
+            os.symlink(path.resolve(), place)
+
+
 def scores_of(root: Path, labels: Path, before: RunPaths) -> list[str]:
     """A line of the table."""
     records = read_records(root)
@@ -195,23 +205,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("out", type=Path, help="folder to make")
     p.add_argument("--steps", nargs="+", default=list(STEPS), choices=STEPS)
     p.add_argument("--budget", type=float, default=0.5)
+    p.add_argument("--rounds", type=int, default=RefinementOptions().rounds)
+    p.add_argument("--videos", nargs="+", default=[], metavar="NAME", help="only these")
     a = p.parse_args(argv)
     config = load_config(a.run / "config.yaml")
     dataset = open_data(config, Path("runs"))
     base = ["--config", str(a.run / "config.yaml"), "--executor", "inline", "--keep-soft"]
     base += ["--set", "output.report=false", "--set", "output.submission=false"]
-    labels = dataset.labels
+    base += ["--set", f"refinement.budget={a.budget}", "--set", f"refinement.rounds={a.rounds}"]
+    labels, before = dataset.labels, RunPaths(a.run)
     assert labels is not None
-    rows = []
-    for step in ["plain", *(step for step in a.steps if step != "plain")]:
+    videos = choose_videos(dataset, a.videos or config.data.videos)
+    link_results(before, RunPaths(a.out / "plain"), videos)
+    rows = [["plain", *scores_of(a.out / "plain", labels, before)]]
+    for step in a.steps:
         out = RunPaths(a.out / step)
-        budget = 0.0 if step == "plain" else a.budget
-        line = [*base, "--output", str(out.root), "--set", f"refinement.budget={budget}"]
-        link_predictions(RunPaths(a.run), out)
+        link_predictions(before, out)
         with ExitStack() as stack:
             steps_of(step, dataset, stack)
-            command.main(line)
-        before = RunPaths(a.out / "plain")
+            command.main([*base, "--output", str(out.root), "--videos", *videos])
         rows.append([step, *scores_of(out.root, labels, before)])
         heads = ["step", "selected", "pseudo-label", "reappear", "looked", "gained", "by", "lost"]
         print_line(format_table(heads, rows))

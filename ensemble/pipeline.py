@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 from adapters.base import check_device
@@ -63,8 +64,9 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
             plan = make_plan(config, dataset, directory, lease, journal)
             outcome = execute(plan, directory, journal)
         members = [member.name for member in config.members]
-        if later_steps(config, plan, directory) and not config.output.keep_soft:
-            remove_predictions(directory, plan.inputs, members)
+        if later_steps(config, plan, directory, outcome) and not config.output.keep_soft:
+            lost = {item.video for item in outcome.given_up}
+            remove_predictions(directory, [n for n in plan.inputs if n not in lost], members)
         clear_leftovers(directory, members)
         summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
     print_line(summary.table())
@@ -72,12 +74,16 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
     return EXIT_INCOMPLETE if summary.failures else EXIT_OK
 
 
-def later_steps(config: RunConfig, plan: Plan, directory: RunDirectory) -> bool:
-    """What follows once all videos are finished; False where nothing does."""
+def later_steps(
+    config: RunConfig, plan: Plan, directory: RunDirectory, outcome: RunOutcome
+) -> bool:
+    """What follows once all videos are finished; False where nothing does. What is given up on the
+    way joins ``outcome``."""
     asked = {refine: config.refinement.on, follow_back: config.selection.uses_cycle}
     steps = [step for step, wanted in asked.items() if wanted]
     for step in steps:
-        step(config, plan, directory, specs_of(config), lambda job: executor_of(config, job))
+        make = partial(executor_of, config)
+        outcome.given_up += step(config, plan, directory, specs_of(config), make)
     return bool(steps)
 
 

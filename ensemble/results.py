@@ -63,7 +63,7 @@ def list_failures(plan: Plan, outcome: RunOutcome) -> list[Failure]:
         Failure(video, None, FailureKind.INPUT, message) for video, message in plan.broken.items()
     ]
     pairs = [
-        Failure(item.video, item.member, item.category, item.message, item.attempts)
+        Failure(item.video, item.member or None, item.category, item.message, item.attempts)
         for item in outcome.given_up
     ]
     videos = [Failure(item.video, None, item.category, item.message) for item in outcome.unfinished]

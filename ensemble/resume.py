@@ -246,7 +246,8 @@ def remove_predictions(run: RunDirectory, videos: Iterable[str], members: Sequen
             continue
         for member in members:
             shutil.rmtree(run.prediction(member, name), ignore_errors=True)
-            shutil.rmtree(run.refined_prediction(member, name), ignore_errors=True)
+            for number in run.refined_in(name):
+                shutil.rmtree(run.refined_prediction(member, name, number), ignore_errors=True)
 
 
 def clear_leftovers(run: RunDirectory, members: Iterable[str]) -> None:

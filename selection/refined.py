@@ -75,6 +75,7 @@ class Dispute:
     sure          is the last frame before on which most of the say agreed
     claims        are in the order of their shares, the largest first
     corrected     are the members that were corrected by the one that is taken
+    round         is the number of the round of refinement that looked into it, from 1
     """
 
     object_id: int
@@ -84,6 +85,7 @@ class Dispute:
     sure: int
     claims: tuple[Claim, ...]
     corrected: tuple[str, ...] = ()
+    round: int = 1
 
     @property
     def gain(self) -> float:
@@ -102,6 +104,19 @@ class Dispute:
     def overruled(self) -> bool:
         """Whether another claim is taken than the one that has the largest share."""
         return self.taken is not self.claims[0]
+
+    def repeats(self, other: Dispute) -> bool:
+        """Whether it is between the same claims as ``other``, at the same time, and nobody was
+        corrected for ``other`` who may have lost the object again since."""
+        same = self.object_id == other.object_id and self.sides == other.sides
+        if other.corrected:
+            return same and self.frame == other.frame
+        return same and self.start < other.stop and other.start < self.stop
+
+    @property
+    def sides(self) -> frozenset[tuple[frozenset[str], bool]]:
+        """Who claims together, and whether they see the object."""
+        return frozenset((frozenset(claim.members), claim.seen) for claim in self.claims)
 
     def led_back(self, met: Sequence[tuple[float | None, float]]) -> Dispute:
         """With what following each claim back gave: `returned` and `standing`."""
@@ -122,6 +137,7 @@ class Dispute:
             "sure": self.sure,
             "claims": [claim.json() for claim in self.claims],
             "corrected": list(self.corrected),
+            "round": self.round,
         }
 
     @classmethod
@@ -136,6 +152,7 @@ class Dispute:
             int(stored["sure"]),
             tuple(map(Claim.parse, stored["claims"])),
             tuple(map(str, stored["corrected"])),
+            int(stored.get("round", 1)),
         )
 
 

@@ -17,7 +17,7 @@ LAYOUT = """\
   report/index.html                 the selection report
   selection/<video>.json            every candidate's scores, the winner, why
   selection/timelines/<video>.npz   the scores frame by frame
-  refinement/<video>/               what members dispute, where refinement is on
+  refinement/<video>/1/             what members dispute in each round of refinement
   selection.csv  summary.json       the run in numbers
   failures.json                     what was given up, and why
   pseudo-labels/<video>/00000.png   the fused masks
@@ -177,17 +177,21 @@ class RunPaths:
         """What the members of a video dispute, and what came of looking into it."""
         return self.root / "refinement" / video
 
-    def survey_path(self, video: str) -> Path:
-        """The members' first masks, measured against each other."""
-        return self.refinement(video) / "survey.npz"
+    def refinement_round(self, video: str, number: int) -> Path:
+        """The same of one round; the first is 1."""
+        return self.refinement(video) / str(number)
 
-    def disputes_path(self, video: str) -> Path:
-        """The disputes that were looked into."""
-        return self.refinement(video) / "disputes.json"
+    def survey_path(self, video: str, number: int) -> Path:
+        """The members' masks before a round, measured against each other."""
+        return self.refinement_round(video, number) / "survey.npz"
 
-    def refined_prediction(self, member: str, video: str) -> Path:
-        """A prediction in the place of the member's first one."""
-        return self.refinement(video) / "members" / member
+    def disputes_path(self, video: str, number: int) -> Path:
+        """The disputes that were looked into in a round."""
+        return self.refinement_round(video, number) / "disputes.json"
+
+    def refined_prediction(self, member: str, video: str, number: int) -> Path:
+        """What a round put in the place of a member's prediction."""
+        return self.refinement_round(video, number) / "members" / member
 
     def overridden_record(self, video: str) -> Path:
         """What the run itself had selected, where somebody chose otherwise."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ensemble.execution.executor import Executor
 from ensemble.scheduling.messages import (
@@ -25,6 +25,7 @@ from ensemble.scheduling.messages import (
 )
 from ensemble.scheduling.scheduler import Scheduler
 from stseg.errors import InputError
+from stseg.failures import FailureKind
 
 LONGEST_WAIT = 1.0
 """Seconds after which Python gets to handle a signal, at the latest."""
@@ -53,6 +54,15 @@ class RunOutcome:
     def whole(self) -> bool:
         """Whether nothing was given up."""
         return not (self.given_up or self.unfinished or self.stopped)
+
+    def lost_to(self, step: str) -> list[GiveUp]:
+        """What a later step over finished videos gave up, in its name. Of a video whose pairs all
+        failed, that alone is said."""
+        return [
+            replace(item, message=f"{step}: {item.message}")
+            for item in (*self.given_up, *self.unfinished)
+            if item.category is not FailureKind.PAIRS
+        ]
 
 
 def run_pairs(

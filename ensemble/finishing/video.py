@@ -51,19 +51,18 @@ class FinishingContext:
     """What finishing any video of a run needs.
 
     may_write   is asked before anything appears in the run directory; raises where it may not
-    refined     tells that members may have been corrected after the first pass
+    rounds      is the number of rounds of refinement that are done
     """
 
     config: RunConfig
     dataset: Dataset
     run: RunDirectory
     may_write: Callable[[], None] = lambda: None
-    refined: bool = False
+    rounds: int = 0
 
     def prediction(self, member: str, video: str) -> Path:
         """Where a member's masks of a video lie."""
-        of = self.run.current_prediction if self.refined else self.run.prediction
-        return of(member, video)
+        return self.run.current_prediction(member, video, self.rounds)
 
 
 def finish_video(
@@ -143,7 +142,7 @@ def fuse_video(
     scorer = Scorer(evidence, Colours(video))
     identity = IdentityWatch(evidence)
     setup = FusionSetup(members.names, context.config.fusion)
-    refines = context.config.refinement.on and not context.refined
+    refines = context.config.refinement.on and context.rounds < context.config.refinement.rounds
     survey = Survey.blank(video, members.names, members.priors) if refines else None
     shown = (context.config.output.report, run, video, evidence.candidates, labels is not None)
     overlap = OverlapFusion(members, setup.options) if context.config.output.overlap else None
@@ -172,7 +171,7 @@ def fuse_video(
                 scorer.add_truth(frame.index, shown_masks, true, labels.counts(frame.index))
             identity.add(frame.index, frame.scored, [masks.ids for masks in candidates])
     if survey is not None:
-        survey.save(run.survey_path(video.name))
+        survey.save(run.survey_path(video.name, context.rounds + 1))
     known = context.dataset.meta.get(video.name)
     return evidence, scorer.close_truth(known.objects if known else None)
 

@@ -7,7 +7,7 @@ differs from the first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def disputes_of(survey: Survey, column: int, copies: np.ndarray) -> list[Dispute
     agreed = np.array([len(p) > 0 and p[0].seen and p[0].share >= MAJORITY for p in divided])
     agreed |= survey.fixed[:, column]
     disputes = []
-    for start, stop in ranges(disputed):
+    for start, stop in cut(ranges(disputed), agreed):
         before = np.flatnonzero(agreed[:start])
         if stop - start >= LASTING and len(before):
             at = min(start + 1, stop - 1)
@@ -63,6 +63,15 @@ def disputes_of(survey: Survey, column: int, copies: np.ndarray) -> list[Dispute
                 Dispute(survey.object_ids[column], start, stop, at, int(before[-1]), divided[at])
             )
     return disputes
+
+
+def cut(runs: Iterable[tuple[int, int]], agreed: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Runs of frames in two, where most of the say was together at first and then is no more:
+    what is asked of the first part is not what the second is about."""
+    for start, stop in runs:
+        unsure = np.flatnonzero(~agreed[start:stop])
+        at = start + int(unsure[0]) if len(unsure) else stop
+        yield from ((a, b) for a, b in ((start, at), (at, stop)) if a < b)
 
 
 def shares_of(survey: Survey, column: int, copies: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from ensemble.execution.driver import run_pairs
 from ensemble.finishing.objects import write_selected_objects
 from ensemble.finishing.video import open_prediction, write_selected
 from ensemble.job import MemberWorker, RunJob
-from ensemble.scheduling.messages import MemberSpec, Pair, Workload
+from ensemble.scheduling.messages import GiveUp, MemberSpec, Pair, Workload
 from ensemble.storage.predictions import Prediction
 from ensemble.storage.run_directory import RunDirectory
 from mose import Video
@@ -52,10 +52,10 @@ def follow_back(
     run: RunDirectory,
     specs: Sequence[MemberSpec],
     make_executor: Callable[[RunJob], Executor],
-) -> int:
+) -> list[GiveUp]:
     """Run the extra pairs of a run whose videos are finished, select again, print the cost.
 
-    Returns the number of extra pairs. Videos that were followed back before are not run again.
+    Returns what was given up. Videos that were followed back before are not run again.
     """
     followers = [m.name for m in config.members if m.adapter not in NOT_FOLLOWING]
     margins = {
@@ -70,19 +70,19 @@ def follow_back(
     pairs = [Pair(member, name, units[name]) for name in chosen for member in followers]
     job = CycleJob(**{f.name: getattr(plan.job, f.name) for f in dataclasses.fields(plan.job)})
     start = time.monotonic()
+    lost: list[GiveUp] = []
     if pairs:
         limits, fence = config.execution.limits, f"{job.lease}-back-"
         work = Workload(specs, pairs, limits=limits, fence=fence)
         outcome = run_pairs(make_executor(job), work)
-        for item in (*outcome.given_up, *outcome.unfinished):
-            print_line(f"cycle: {item.video} ({item.member}): {item.message}")
+        lost = outcome.lost_to("cycle")
     share = sum(pair.units for pair in pairs) / max(total, 1)
     print_line(
         f"cycle: {len(chosen)} of {len(plan.inputs)} videos are unsure (margin below"
         f" {config.selection.cycle_margin}): {len(pairs)} extra pairs, {100 * share:.0f} % more"
         f" work, {time.monotonic() - start:.1f} s"
     )
-    return len(pairs)
+    return lost
 
 
 def open_margin(run: RunDirectory, name: str, options: SelectionOptions) -> float | None:

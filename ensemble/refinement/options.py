@@ -19,6 +19,13 @@ class RefinementOptions:
         least=0,
     )
 
+    rounds: int = option(
+        2,
+        doc="Rounds at most: what the members dispute once some of them are corrected is looked "
+        "into again, until nobody is corrected or the budget is spent.",
+        least=1,
+    )
+
     @property
     def on(self) -> bool:
         """Whether anything is refined."""

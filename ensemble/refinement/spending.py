@@ -31,7 +31,7 @@ class VideoSize:
 
     def correcting(self, dispute: Dispute) -> float:
         """The cost of running one member on from a correction, at most."""
-        frames = self.frames - dispute.start + 2
+        frames = self.frames - dispute.sure + 1
         return self.units * min(frames / self.frames, 1.0)
 
 

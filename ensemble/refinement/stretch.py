@@ -103,8 +103,8 @@ def run_on(
     mask: np.ndarray,
     folder: Path,
 ) -> Stretch:
-    """Run a member again from a corrected mask to the end, or to where it meets its old answer,
-    and backwards to the first disputed frame.
+    """Run a member again from a corrected mask to the end, and backwards to the last sure frame; in
+    both directions no further than to where it meets its old answer.
 
     mask     ``(H, W) bool``, the object on the dispute's frame
     folder   where the new masks are written as a prediction
@@ -126,7 +126,7 @@ def run_on(
                 frames.append(index)
                 met = meets(frame, prediction, index, dispute.object_id)
                 together = together + 1 if met else 0
-                if together == MEETING and index > dispute.frame:
+                if together == MEETING and not dispute.start <= index <= dispute.frame:
                     break
         writer.commit({})
     return Stretch(dispute.object_id, tuple(frames), folder, cost)
@@ -149,7 +149,7 @@ def excerpts(
         excerpt = video.excerpt(memory, at + 1, len(video))
         yield (excerpt if mask.any() else without(excerpt, dispute.object_id, place)), place
     if mask.any():
-        yield video.excerpt({at: here}, at - 1, dispute.start - 1), int(not last)
+        yield video.excerpt({at: here}, at - 1, dispute.sure), int(not last)
 
 
 def first_masks(video: Video, before: int) -> dict[int, np.ndarray]:

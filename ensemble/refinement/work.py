@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ensemble.execution import lease
 from ensemble.finishing.video import FinishingContext, finish_video
@@ -49,11 +49,15 @@ class RefinementJob(RunJob):
     disputes   video -> its disputes
     members    video -> the members that gave a prediction of it
     keys       video -> the key of its finished state
+    number     is that of the round, from 1
     """
+
+    step: ClassVar[str]
 
     disputes: Mapping[str, tuple[Dispute, ...]] = field(default_factory=dict)
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
+    number: int = 1
 
     @classmethod
     def of(cls, job: RunJob, **more: object) -> RefinementJob:
@@ -66,16 +70,19 @@ class RefinementJob(RunJob):
         return key_of(self.disputes[video], self.keys[video])
 
     def predictions(self, video: str, stack: ExitStack) -> dict[str, Prediction]:
-        """The first predictions of a video, open until ``stack`` ends."""
+        """The predictions of a video before this round, open until ``stack`` ends."""
         opened = {}
         for member in self.members[video]:
-            opened[member] = Prediction(self.run.prediction(member, video))
+            folder = self.run.current_prediction(member, video, self.number - 1)
+            opened[member] = Prediction(folder)
             stack.callback(opened[member].close)
         return opened
 
 
 class LookJob(RefinementJob):
     """Disputed masks are followed back, all of a video's by one member."""
+
+    step = "look"
 
     def start(self, member: str) -> MemberWorker:
         lease.check(self.root, self.lease)
@@ -89,18 +96,20 @@ class LookJob(RefinementJob):
 class SettleJob(RefinementJob):
     """Members are run again where they were overruled, and their videos finished again."""
 
+    step = "correct"
+
     def start(self, member: str) -> MemberWorker:
         lease.check(self.root, self.lease)
         return SettleWorker(self, next(m for m in self.config.members if m.name == member))
 
     def finish(self, video: str, members: tuple[str, ...]) -> JobRecord:
-        """Finish a video from the newest predictions of its members."""
+        """Finish a video from the predictions that this round left of its members."""
         context = FinishingContext(
             self.config,
             self.dataset,
             self.run,
             lambda: lease.check(self.root, self.lease),
-            refined=True,
+            rounds=self.number,
         )
         record = finish_video(context, video, self.members[video], self.keys[video])
         return record.json()
@@ -136,7 +145,7 @@ class LookWorker(RefiningWorker):
         judged = [lead_back(segmenter, video, d, predictions, self.member.name) for d in disputes]
         lease.check(self.job.root, self.job.lease)
         stored = {"key": self.job.key(video.name), "disputes": [d.json() for d in judged]}
-        write_json(self.job.run.disputes_path(video.name), stored)
+        write_json(self.job.run.disputes_path(video.name, self.job.number), stored)
 
 
 class SettleWorker(RefiningWorker):
@@ -146,7 +155,7 @@ class SettleWorker(RefiningWorker):
         self, video: Video, segmenter: Segmenter, predictions: Mapping[str, Prediction]
     ) -> None:
         run, mine = self.job.run, predictions[self.member.name]
-        folder = run.refined_prediction(self.member.name, video.name)
+        folder = run.refined_prediction(self.member.name, video.name, self.job.number)
         trials = folder.with_name(f".{folder.name}.trials")
         stretches = []
         for number, dispute in enumerate(self.job.disputes[video.name]):

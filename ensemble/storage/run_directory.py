@@ -47,10 +47,22 @@ class RunDirectory(RunPaths):
         manifest = read_manifest(self.prediction(member, video))
         return manifest if manifest and manifest.get("key") == key else None
 
-    def current_prediction(self, member: str, video: str) -> Path:
-        """The refined prediction of a member, where there is one, or else its first."""
-        refined = self.refined_prediction(member, video)
-        return refined if read_manifest(refined) else self.prediction(member, video)
+    def current_prediction(self, member: str, video: str, rounds: int | None = None) -> Path:
+        """The prediction that the last round of refinement left of a member, or else its first.
+
+        rounds   of how many rounds; None: of all
+        """
+        for number in reversed(self.refined_in(video)):
+            refined = self.refined_prediction(member, video, number)
+            if (rounds is None or number <= rounds) and read_manifest(refined):
+                return refined
+        return self.prediction(member, video)
+
+    def refined_in(self, video: str) -> list[int]:
+        """The rounds of refinement that left something of a video, ascending."""
+        folder = self.refinement(video)
+        names = os.listdir(folder) if folder.is_dir() else []
+        return sorted(int(name) for name in names if name.isdigit())
 
     def prediction_stamp(self, member: str, video: str) -> tuple[int, ...]:
         """Size and modification time of a prediction's frames, which change when it does. `OSError`

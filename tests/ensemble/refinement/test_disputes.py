@@ -47,6 +47,16 @@ def test_the_last_frame_on_which_most_saw_the_object_together_is_sure():
     assert (one.start, one.sure) == (5, 1)
 
 
+def test_a_dispute_ends_where_most_are_no_longer_together():
+    """What is lost later is a question of its own."""
+    first, second = sorted(
+        disputes(survey("AAAAA....", "AAAAA....", "AAAAABBBB", "AAACCCCCC")),
+        key=lambda dispute: dispute.start,
+    )
+    assert (first.start, first.stop, first.sure) == (3, 5, 2)
+    assert (second.start, second.stop, second.sure) == (5, 9, 4)
+
+
 def test_a_moment_is_no_dispute():
     assert disputes(survey("AAABAA", "AAAAAA", "AAAAAA")) == []
 

@@ -25,7 +25,7 @@ from selection.record import SelectionRecord, read_record
 from selection.refined import Dispute
 from selection.summary import summarise
 
-FRAMES = 10
+FRAMES = 12
 PATIENCE = 3
 
 
@@ -114,6 +114,16 @@ def test_members_are_corrected_where_they_can_run(refined):
     assert all(names and names <= {"x", "y"} for names in corrected)
 
 
+def test_what_is_lost_again_is_corrected_in_a_second_round(refined):
+    """Who was corrected forgets the object once more."""
+    for record in records(refined):
+        first, second, *_ = record.disputes
+        assert (first.round, second.round) == (1, 2)
+        assert second.start > first.frame + PATIENCE
+        assert first.frame < second.sure < second.start
+        assert second.corrected
+
+
 def test_the_selected_masks_have_the_object_again(made, refined):
     assert not RefinementOptions().on
     plain = made / "plain"
@@ -146,6 +156,42 @@ def test_jobs_can_be_sent_to_workers(refined):
         assert again.key("a") == job.key("a") != work.key_of(record.disputes[:-1], "k")
 
 
+def failing(*arguments):
+    raise ValueError("this cannot be followed")
+
+
+def test_what_could_not_be_refined_is_a_failure_and_done_by_the_next_run(
+    made, refined, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "run"
+    line = command_line(made, out, "--set", "execution.limits.errors=1")
+    monkeypatch.setattr(work, "lead_back", failing)
+    assert command.main(line) == 1
+    (told,) = {
+        row["message"] for row in json.loads((out / "failures.json").read_text())["failures"]
+    }
+    assert told.startswith("refinement: ")
+    assert "this cannot be followed" in told
+    assert len(list((out / "masks").glob("*"))) == 2
+    monkeypatch.undo()
+    monkeypatch.setitem(forgetful.registry.BUILT_IN, "forgetful", "forgetful:ForgetfulSegmenter")
+    assert command.main(line) == 0
+    assert everything(out) == everything(refined)
+
+
+def test_who_only_stands_still_follows_nothing_back(made, tmp_path):
+    """Whatever its prior is: to a mask that does not move everything leads back."""
+    values = yaml.safe_load((made / "c.yaml").read_text())
+    values["members"].append({"name": "still", "adapter": "hold", "prior": 55})
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(values))
+    line = arguments(made / "data", tmp_path / "c.yaml", tmp_path / "run", "--videos", "a")
+    assert command.main(line) == 0
+    told = [claim for d in records(tmp_path / "run")[0].disputes for claim in d.claims]
+    moved = [claim for claim in told if "flow" in claim.members and claim.seen]
+    assert moved
+    assert all(claim.returned > claim.standing + 0.3 for claim in moved)
+
+
 def everything(out: Path) -> dict[str, object]:
     """Masks and zip by content, and the records but for what took how long."""
     stored = {
@@ -158,7 +204,7 @@ def everything(out: Path) -> dict[str, object]:
 def test_a_second_run_changes_nothing_and_runs_nothing(made, refined, monkeypatch):
     before = everything(refined)
     assert not list(refined.glob("predictions/*/*"))
-    assert not list(refined.glob("refinement/*/members/*"))
+    assert not list(refined.glob("refinement/*/*/members/*"))
     for name in ("lead_back", "run_on", "finish_video"):
         monkeypatch.setattr(work, name, None)
     monkeypatch.setattr(rounds, "run_pairs", None)

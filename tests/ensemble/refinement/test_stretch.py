@@ -99,14 +99,24 @@ def test_a_given_mask_is_where_they_should_arrive(flow, video, dispute, predicti
 def test_who_is_corrected_goes_on_from_there(flow, video, dispute, predictions, tmp_path):
     mask = mask_of(dispute.claims[2], dispute, predictions)
     new = run_on(flow, video, predictions["lost"], dispute, mask, tmp_path / "new")
-    assert sorted(new.frames) == list(range(3, FRAMES))
-    assert new.cost == FRAMES - 3 + 2
+    assert sorted(new.frames) == list(range(2, FRAMES))
+    assert new.cost == FRAMES - 2 + 2
     frames = list(stitched(predictions["lost"], [new]))
     for index, frame in enumerate(frames):
         now, true = frame.labels(HEIGHT, WIDTH) == 3, disc(index) == 3
         assert (now & true).sum() > 0.8 * (now | true).sum()
-    first = predictions["lost"][2]
-    np.testing.assert_array_equal(frames[2].native, first.native)
+    first = predictions["lost"][1]
+    np.testing.assert_array_equal(frames[1].native, first.native)
+
+
+def test_it_ends_where_it_meets_its_old_answer_on_the_way_back(flow, video, predictions, tmp_path):
+    """Three frames that are as before, before the first disputed one."""
+    old = store(
+        tmp_path / "old", [disc(t) if t < 6 else np.roll(disc(t), 30) for t in range(FRAMES)]
+    )
+    late = Dispute(3, 6, FRAMES, 7, 0, (Claim(("right",), True, 0.5), Claim(("x",), True, 0.5)))
+    new = run_on(flow, video, old, late, disc(7) == 3, tmp_path / "new")
+    assert 0 < min(new.frames) <= 3
 
 
 def test_who_is_told_that_it_is_gone_has_nothing(flow, video, dispute, predictions, tmp_path):
