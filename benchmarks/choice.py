@@ -124,7 +124,8 @@ def measure_video(study: Study, name: str, cases: Sequence[Case]) -> list[Eviden
     labels = study.dataset.label_masks(name, video)
     with ExitStack() as stack:
         stored = {
-            seat.member: Prediction(study.run.prediction(seat.member, name)) for seat in seats
+            seat.member: Prediction(study.run.current_prediction(seat.member, name))
+            for seat in seats
         }
         for prediction in stored.values():
             stack.callback(prediction.close)

@@ -188,12 +188,7 @@ class RunConfig:
     )
 
     def __post_init__(self) -> None:
-        policies = policy_names(self.selection.policy)
-        if "recommender" in policies and self.calibration is None:
-            raise InputError(
-                "selection.policy recommender needs a calibration that was fitted on labels: set"
-                " calibration, or make one with python -m selection.calibrate"
-            )
+        policy_names(self.selection.policy)
         names = [member.name for member in self.members]
         for name in names:
             if names.count(name) > 1:

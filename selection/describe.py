@@ -51,7 +51,7 @@ def describe(
     written   J&F by object of the masks that were written, where the candidates' do not tell it
     """
     truth = evidence.truth() if evidence.labelled else None
-    forecast, by_object = how_sure(evidence, setup.options, choice, setup.calibration)
+    forecast, by_object = how_sure(evidence, choice, setup.calibration)
     return SelectionRecord(
         video=evidence.video,
         frames=len(evidence.frames),

@@ -141,13 +141,18 @@ class Evidence:
         return mean_jf(self["truth_j"][:-1], self["truth_f"][:-1])
 
     def worth(self) -> np.ndarray:
-        """``(C, N)`` `truth` of the masks that are written when a candidate is selected. Where the
-        object counts as absent they are empty, which is right if the labels have no object
-        either."""
-        both = ((self["truth_j"] + self["truth_f"]) / 2)[:-1]
-        gone = (self.absent[:-1] == 1)[:, None] & ~np.isnan(both)
-        right = np.broadcast_to((self.true_area[:-1] == 0)[:, None], both.shape)
-        return mean_over_frames(np.where(gone, right, both))
+        """``(C, N)`` `truth` of the masks that are written when a candidate is selected."""
+        return mean_over_frames(self.worth_by_frame())
+
+    def worth_by_frame(self) -> np.ndarray:
+        """``(T, C, N) float64`` J&F of the masks that are written when a candidate is selected, NaN
+        where nothing is scored. Where the object counts as absent they are empty, which is right
+        if the labels have no object either."""
+        both = (self["truth_j"].astype(np.float64) + self["truth_f"]) / 2
+        both[-1:] = np.nan
+        gone = (self.absent == 1)[:, None] & ~np.isnan(both)
+        right = np.broadcast_to((self.true_area == 0)[:, None], both.shape)
+        return np.where(gone, right, both)
 
     def save(self, path: str | Path) -> None:
         """Write as ``.npz`` (no pickles), atomically."""

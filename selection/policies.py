@@ -13,18 +13,14 @@ from itertools import chain
 
 import numpy as np
 
-from selection.calibration import Calibration
+from selection.calibration import Calibration, expected_quality
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_frames
-from selection.features import features
 from selection.reasons import Fallback, FallbackCause
-from selection.risk import expected_j, shipped_risk, starting_member
+from selection.risk import shipped_risk, starting_member
 from stseg.config import one_of, option
 from stseg.errors import InputError
 
 GRANULARITIES = ("video", "object", "segment")
-
-MAX_OUTSIDE = 5
-"""The recommender does not judge a video with more features than this outside the fitted range."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class SelectionOptions:
 
     policy: str = option(
         "safe",
-        doc="How candidates are scored: safe, agreement, pseudo-label, recommender, cycle, or "
+        doc="How candidates are scored: safe, agreement, pseudo-label, cycle, or "
         "several like `agreement+cycle`.",
     )
     granularity: str = option(
@@ -149,19 +145,21 @@ def agreement(
 
 
 def safe(evidence: Evidence, options: SelectionOptions, calibration: Calibration | None) -> Scores:
-    """The member of the best prior, and the pseudo-label where it is expected to gain.
+    """The member of the best prior, and another candidate where that is expected to gain.
 
-    Scored by `selection.risk.expected_j`. What the pseudo-label must gain is added to the member's
-    score: by the calibration's risk curve if there is one, else by the one that ships.
+    Scored by `selection.calibration.expected_quality`. Without a fitted model the pseudo-label is
+    the only other candidate. What must be gained is added to the member's score: by the
+    calibration's risk curve if there is one, else by the one that ships.
     """
+    fitted = calibration is not None and calibration.quality is not None
     curve = calibration.risk if calibration and calibration.risk else shipped_risk()
-    row = starting_member(evidence)
-    scores = expected_j(evidence)[:, [row, -1]]
+    row, last = starting_member(evidence), len(evidence.members)
     threshold = curve.threshold(options.risk / 100)
-    if np.isinf(threshold):
-        return Scores((evidence.members[row],), scores[:, :1])
-    scores[:, 0] += threshold
-    return Scores((evidence.members[row], PSEUDO_LABEL), scores.clip(0, 1))
+    rows = [row] if np.isinf(threshold) else list(range(last + 1)) if fitted else [row, last]
+    scores = expected_quality(evidence, calibration)[:, rows]
+    if len(rows) > 1:
+        scores[:, rows.index(row)] += threshold
+    return Scores(tuple(evidence.candidates[k] for k in rows), scores.clip(0, 1))
 
 
 def pseudo_label(
@@ -169,31 +167,6 @@ def pseudo_label(
 ) -> Scores:
     """The fused masks themselves, always."""
     return Scores((PSEUDO_LABEL,), np.ones((len(evidence.frames), 1, len(evidence.object_ids))))
-
-
-def recommender(
-    evidence: Evidence, options: SelectionOptions, calibration: Calibration | None
-) -> Scores:
-    """Members and pseudo-label by the J&F that a fitted model expects, per object.
-
-    From frame to frame a member's score moves with its agreement. Falls back to `agreement` if no
-    model was fitted, and for a video unlike those of the fit.
-    """
-    model = calibration.recommender if calibration else None
-    if model is None:
-        why = Fallback(FallbackCause.NO_RECOMMENDER)
-    elif stranger := model.stranger(evidence.candidates):
-        why = Fallback(FallbackCause.UNKNOWN_CANDIDATE, (stranger,))
-    else:
-        values = features(evidence)
-        outside = model.linear.outside(values)
-        if len(outside) <= MAX_OUTSIDE:
-            both = (evidence["agreement_j"] + evidence["agreement_f"]) / 2
-            moving = both - np.nan_to_num(mean_over_frames(both))
-            scores = (model(values, evidence.candidates) + moving).clip(0, 1)
-            return Scores(evidence.candidates, scores)
-        why = Fallback(FallbackCause.UNLIKE_FITTED_VIDEOS, outside[:5])
-    return replace(agreement(evidence, options, calibration), fallbacks=(why,))
 
 
 def cycle(evidence: Evidence, options: SelectionOptions, calibration: Calibration | None) -> Scores:
@@ -220,7 +193,6 @@ def cycle(evidence: Evidence, options: SelectionOptions, calibration: Calibratio
 register(
     Policy("agreement", "agreement with the pseudo-label, and priors: members only", agreement)
 )
-register(Policy("recommender", "the J&F that a fitted model expects (calibration)", recommender))
 register(
     Policy(
         "cycle",
@@ -245,6 +217,11 @@ def policy_names(policy: str) -> tuple[str, ...]:
     """The parts of ``agreement+cycle``; `InputError` for one that does not exist."""
     names = SelectionOptions(policy).parts
     for name in names:
+        if name == "recommender":
+            raise InputError(
+                f"selection.policy {policy}: the recommender is gone; set safe, which uses what a"
+                " calibration has fitted"
+            )
         one_of("selection.policy", name, POLICIES)
         if len(names) > 1 and not POLICIES[name].ranks:
             raise InputError(

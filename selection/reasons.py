@@ -23,9 +23,6 @@ class Ground(Enum):
 class FallbackCause(Enum):
     """Why a policy scored by agreement instead of its own way."""
 
-    NO_RECOMMENDER = "no recommender was fitted"
-    UNKNOWN_CANDIDATE = "the recommender does not know {}"
-    UNLIKE_FITTED_VIDEOS = "unlike the videos that the recommender knows ({})"
     NOT_FOLLOWED_BACK = "followed back nowhere"
 
 

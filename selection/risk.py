@@ -88,21 +88,40 @@ def starting_member(evidence: Evidence) -> int:
     return int(evidence.priors[:-1].argmax())
 
 
-def expected_gain(evidence: Evidence) -> np.ndarray:
-    """``(N,)`` expected J of the pseudo-label above the starting member's, mean over frames."""
-    means = mean_over_frames(expected_j(evidence))
-    return means[-1] - means[starting_member(evidence)]
+def replacement(
+    evidence: Evidence, expected: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The candidates to take in the starting member's place, as ``(N,)`` rows, and ``(N,)`` what
+    they are expected to gain on the mean over frames.
+
+    expected   ``(T, C, N)`` by a fitted model, which may take any candidate; None: `expected_j`,
+               by which only the pseudo-label is taken
+    """
+    means = mean_over_frames(expected_j(evidence) if expected is None else expected)
+    row = starting_member(evidence)
+    others = means.copy()
+    others[row] = -np.inf
+    if expected is None:
+        others[:-1] = -np.inf
+    rows = others.argmax(axis=0)
+    return rows, others[rows, np.arange(len(rows))] - means[row]
 
 
-def measure_risk(videos: Sequence[Evidence]) -> RiskCurve:
-    """The curve of labelled videos; without points where fewer than two are scored."""
+def measure_risk(
+    videos: Sequence[Evidence], expected: Sequence[np.ndarray] | None = None
+) -> RiskCurve:
+    """The curve of labelled videos; without points where fewer than two are scored.
+
+    expected   what a model says of each video that was not fitted on it, see `replacement`
+    """
     losses = []
-    for evidence in videos:
-        row, written = starting_member(evidence), evidence.worth()
-        alone, gain = evidence.truth()[row], expected_gain(evidence)
+    for k, evidence in enumerate(videos):
+        start, written = starting_member(evidence), evidence.worth()
+        rows, gain = replacement(evidence, None if expected is None else expected[k])
+        alone, other = evidence.truth()[start], written[rows, np.arange(len(rows))]
         known = ~(np.isnan(alone) | np.isnan(gain))
         if known.any():
-            taken = [np.where(gain > t, written[-1], written[row]) for t in THRESHOLDS]
+            taken = [np.where(gain > t, other, written[start]) for t in THRESHOLDS]
             losses.append([float((alone - j)[known].mean()) for j in taken])
     if len(losses) < 2:
         return RiskCurve(())

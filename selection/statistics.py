@@ -42,6 +42,21 @@ def paired_interval(
     return float(mean_score(one) - mean_score(other)), float(low), float(high)
 
 
+def paired_gain(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Difference of the means of ``one`` and ``other`` over objects, and its standard error over
+    videos; infinity with fewer than two. Both as for `paired_interval`."""
+    total, count = sums(one)
+    other_total, _ = sums(other)
+    if not count.sum():
+        return float("nan"), float("inf")
+    difference = total - other_total
+    gain = difference.sum() / count.sum()
+    if len(count) < 2:
+        return float(gain), float("inf")
+    spread = (difference - gain * count).std(ddof=1)
+    return float(gain), float(np.sqrt(len(count)) * spread / count.sum())
+
+
 def calibration_error(stated: np.ndarray, came_true: np.ndarray) -> float:
     """Expected calibration error: |stated - observed| over bins of equal counts, weighted.
 

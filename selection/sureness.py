@@ -7,103 +7,70 @@ has not seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from selection.calibration import Calibration
-from selection.evidence import PSEUDO_LABEL, Evidence
-from selection.features import FEATURES, features
+from selection.calibration import Calibration, expected_quality
+from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_frames
 from selection.models import Sureness
-from selection.policies import SelectionOptions
+from selection.quality import log_odds
 from selection.record import Forecast
 from selection.selectors import Choice
 from selection.spans import most_used
 
-TAKEN = (
-    "agreement",
-    "confidence",
-    "stability_low",
-    "appearance_low",
-    "presence_conflict",
-    "spread",
-    "best_agreement",
-    "disputed",
-    "objects",
-)
-"""Features of the selected candidate, see `selection.features`."""
-
 SURE_FEATURES = {
-    "score": "the policy's score of the selected candidate",
-    "margin": "that above the best other candidate's; negative where another scores higher",
-    "margin_root": "square root of the margin, with its sign",
+    "expected": "log odds of the J&F that the model of mask quality expects of the selection",
+    "lead": "that J&F above the best other candidate's: its square root, with its sign",
     "fused": "1 where the pseudo-label is selected",
-    **{name: FEATURES[name] for name in TAKEN},
 }
 
 BEST_WITHIN = 0.001
 """J&F: a selection this close to the best candidate counts as the best."""
 
 
-def sure_features(evidence: Evidence, choice: Choice) -> np.ndarray:
+def sure_features(evidence: Evidence, choice: Choice, expected: np.ndarray) -> np.ndarray:
     """``(N, K)`` features of the selection, per object, in the order of `SURE_FEATURES`.
+
+    expected   ``(T, C, N)``, see `selection.calibration.expected_quality`
 
     The features of a video are the means over its objects. An object that changes candidates over
     time has the features of the candidate with most of its frames.
     """
-    values = features(evidence)
-    at = [list(FEATURES).index(name) for name in TAKEN]
+    means = mean_over_frames(expected)
+    means = np.where(np.isnan(means), evidence.priors[:, None], means)
     rows = []
     for column, object_id in enumerate(evidence.object_ids):
         candidate = most_used(choice.plan[object_id])
-        table = _known(choice.table.get(object_id) or {}, choice.scores)
-        score = table.get(candidate, 0.0)
-        others = [value for name, value in table.items() if name != candidate]
-        margin = score - max(others) if others else 0.0
-        root = float(np.sign(margin) * np.sqrt(abs(margin)))
         row = evidence.candidates.index(candidate)
-        fused = float(candidate == PSEUDO_LABEL)
-        rows.append([score, margin, root, fused, *values[row, column, at]])
-    return np.asarray(rows).reshape(-1, len(SURE_FEATURES))
+        others = np.delete(means[:, column], row)
+        lead = float(means[row, column] - others.max()) if len(others) else 0.0
+        root = float(np.sign(lead) * np.sqrt(abs(lead)))
+        rows.append([float(log_odds(means[row, column])), root, candidate == PSEUDO_LABEL])
+    return np.asarray(rows, dtype=np.float64).reshape(-1, len(SURE_FEATURES))
 
 
 def how_sure(
-    evidence: Evidence,
-    options: SelectionOptions,
-    choice: Choice,
-    calibration: Calibration | None,
+    evidence: Evidence, choice: Choice, calibration: Calibration | None
 ) -> tuple[Forecast | None, dict[int, Forecast]]:
     """The forecasts of the video and of each object; None and an empty mapping without a
-    calibration for the policy."""
-    if calibration is None or not evidence.object_ids:
+    calibration."""
+    if calibration is None or not calibration.sureness or not evidence.object_ids:
         return None, {}
-    values = sure_features(evidence, choice)
-    models = [calibration.sureness.get(key) for key in keys(options)]
-    whole = state(models[0], values.mean(axis=0)) if models[0] else None
-    objects = {}
-    if models[1]:
-        for object_id, row in zip(evidence.object_ids, values, strict=True):
-            objects[object_id] = state(models[1], row)
-    return whole, objects
-
-
-def keys(options: SelectionOptions) -> tuple[str, str]:
-    """The keys under which a calibration holds the fits for videos and for objects."""
-    how = f"{options.policy}/{options.granularity}"
-    return f"{how}/video", f"{how}/object"
+    values = sure_features(evidence, choice, expected_quality(evidence, calibration))
+    videos, objects = calibration.sureness["videos"], calibration.sureness["objects"]
+    by_object = {
+        object_id: state(objects, row)
+        for object_id, row in zip(evidence.object_ids, values, strict=True)
+    }
+    return state(videos, values.mean(axis=0)), by_object
 
 
 def state(model: Sureness, values: np.ndarray) -> Forecast:
     """The forecast of a fitted model for ``(K,)`` features."""
-    probability = 1.0 / (1.0 + np.exp(-float(model.probability(values))))
-    expected = float(np.clip(model.expected(values), 0.0, 1.0))
+    expected = float(model.expected(values))
     low, high = float(model.low(expected)), float(model.high(expected))
     return Forecast(
-        probability, expected, min(max(low, 0.0), expected), max(min(high, 1.0), expected)
+        float(model.best(values)),
+        expected,
+        min(max(low, 0.0), expected),
+        max(min(high, 1.0), expected),
     )
-
-
-def _known(table: Mapping[str, float], whole: Mapping[str, float]) -> dict[str, float]:
-    """An object's scores; the video's where the object is nowhere scored."""
-    scored = {name: score for name, score in table.items() if not np.isnan(score)}
-    return scored or dict(whole)

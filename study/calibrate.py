@@ -2,8 +2,9 @@
 
     python -m selection.calibrate --run RUN --labels Annotations --name mine
 
-Measures each member's J&F (its prior), fits its confidence to its accuracy, the recommender,
-and how sure selections are, all from the predictions that the run kept (``--keep-soft``).
+Measures each member's J&F (its prior), fits its confidence to its accuracy, the expected quality
+of masks, and how sure selections are, all from the predictions that the run kept (``--keep-soft``).
+A fitted part is kept only if cross-validation over videos shows that it gains.
 """
 
 from __future__ import annotations
@@ -15,33 +16,36 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mose.readers.lists import NameList, read_names
 from selection.calibration import FOLDER, Calibration
-from selection.evidence import Evidence, mean_over_objects
-from selection.fitting import LEVEL, fit_curve, fit_prior, fit_recommender, fit_sureness
-from selection.models import Curve, Sureness
-from selection.outcome import selected_truth
+from selection.evidence import Evidence
+from selection.fitting import LEVEL
 from selection.policies import SelectionOptions, policies_help, policies_to_compare
-from selection.risk import measure_risk
-from selection.selectors import GRANULARITIES, Choice, select
-from selection.statistics import mean_score
-from selection.sureness import BEST_WITHIN, keys, sure_features
+from selection.selectors import select
+from selection.statistics import mean_score, paired_gain
 from stseg.cli import EXIT_OK, CommandParser, print_line
 from stseg.errors import InputError
 from stseg.tables import format_table
-from study.results import MIN_VIDEOS, baselines, calibrations, evaluate
+from study.crossfit import (
+    MIN_VIDEOS,
+    Gain,
+    calibrations,
+    fit_choice,
+    measure_by_fold,
+    measure_members,
+    with_choice,
+)
+from study.results import baselines, evaluate, judged
 
 if TYPE_CHECKING:
     from study.stored_runs import Study
 
 LAYOUT = """\
 what is written:
-  configs/priors/<name>.json     priors, confidence curves, recommender, how sure
+  configs/priors/<name>.json     priors, confidence curves, mask quality, risk, how sure
 
 use it in a run's configuration, or on the command line:
-  --set calibration=<name> --set selection.policy=recommender
+  --set calibration=<name>
 
 the file of --videos has the name of a video per line: for MOSE the hold-out of the train
 split that no member was trained on."""
@@ -91,90 +95,67 @@ def calibrate(
             f" least {MIN_VIDEOS} to calibrate with"
         )
     setup = FusionSetup(opened.members, opened.config.fusion)
-    # First as the members are, then once more as they will be weighted.
-    raw = [made[0] for made in gather(opened, [setup], None, processes).values()]
+
+    def fused(known: Mapping[str, Calibration] | None) -> list[Evidence]:
+        return [made[0] for made in gather(opened, [setup], known, processes).values()]
+
+    # First as the members are, then each video as the other folds say that they are.
+    raw = fused(None)
+    by_fold = measure_by_fold(raw)
+    plain = fused({video: replace(made, curves={}) for video, made in by_fold.items()})
     measured = measure_members(raw, name, source_of(opened))
-    fused = [made[0] for made in gather(opened, [setup], measured, processes).values()]
-    return fit(fused, measured, opened.config.selection)
+    kept, told = keep_curves(plain, fused(by_fold))
+    whole, lines = fit(kept, measured, opened.config.selection)
+    return (whole if kept is not plain else replace(whole, curves={})), [told, *lines]
 
 
-def measure_members(
-    videos: Sequence[Evidence], name: str, source: Mapping[str, Any]
-) -> Calibration:
-    """Priors and confidence curves."""
-    priors: dict[str, float] = {}
-    curves: dict[str, Curve] = {}
-    for row, member in enumerate(videos[0].members):
-        priors[member] = round(fit_prior([e.truth()[row] for e in videos]), 4)
-        said = np.concatenate([e["confidence"][:, row].ravel() for e in videos])
-        true = np.concatenate([e["truth_j"][:, row].ravel() for e in videos])
-        curves[member] = fit_curve(said, true)
-    return Calibration(name, source, priors, curves)
+def keep_curves(
+    plain: Sequence[Evidence], curved: Sequence[Evidence]
+) -> tuple[Sequence[Evidence], str]:
+    """The evidence that was fused with confidence curves if they pay, else that without; and a
+    sentence that says so."""
+    both = [[evidence.worth()[-1] for evidence in videos] for videos in (curved, plain)]
+    gain = Gain(*paired_gain(*both))
+    verdict = "kept" if gain.clear else "left out"
+    told = f"confidence curves: pseudo-label {gain.words()} in cross-validation; {verdict}"
+    return (curved if gain.clear else plain), told
 
 
 def fit(
     videos: Sequence[Evidence], measured: Calibration, own: SelectionOptions
 ) -> tuple[Calibration, list[str]]:
-    """The calibration with the recommender and the forecasts added, and a table of what they are
-    worth in cross-validation over videos."""
-    given = calibrations(videos, None)
+    """The calibration with what chooses and what is said of it, and lines on what they are worth in
+    cross-validation over videos.
+
+    videos   are each fused with what the other folds tell of the members
+    """
+    given = calibrations(videos, None, own.risk / 100)
     base = baselines(videos)
     best, oracle = mean_score(base.members[base.best]), mean_score(base.oracle_video)
-    sureness: dict[str, Sureness] = {}
     rows = []
     for policy in policies_to_compare(videos, own.policy):
-        for granularity in GRANULARITIES:
-            options = replace(own, policy=policy, granularity=granularity)
-            choices = [select(e, options, c) for e, c in zip(videos, given, strict=True)]
-            for key, model in zip(keys(options), fit_both(videos, choices), strict=True):
-                sureness[key] = model
-            if granularity == "video":
-                result = evaluate("", videos, options, given, None)
-                mean = mean_score(result.truths)
-                ece = result.videos.error if result.videos else float("nan")
-                rows.append(
-                    [policy, f"{100 * mean:.1f}", f"{100 * (oracle - mean):.1f}", f"{ece:.2f}"]
-                )
-    whole = replace(
-        measured,
-        recommender=fit_recommender(videos),
-        sureness=sureness,
-        risk=measure_risk(videos),
-    )
-    assert whole.recommender is not None
+        options = replace(own, policy=policy, granularity="video")
+        result = evaluate("", videos, options, given, None)
+        mean = mean_score(result.truths)
+        ece = result.videos.error if result.videos else float("nan")
+        rows.append([policy, f"{100 * mean:.1f}", f"{100 * (oracle - mean):.1f}", f"{ece:.2f}"])
+    choices = [select(e, own, c) for e, c in zip(videos, given, strict=True)]
+    tables = judged(list(zip(videos, choices, given, strict=True)))
+    if not tables:
+        raise InputError("no video has a labelled frame to score: give labels of every frame")
+    choice = fit_choice(videos, own.risk / 100)
+    sureness = {level: table.fit() for level, table in tables.items()}
+    whole = replace(with_choice(measured, choice), sureness=sureness)
     members = [[m, f"{100 * p:.1f}"] for m, p in measured.priors.items()]
     told = [
         format_table(["member", "J&F"], members),
         f"best single {base.best} {100 * best:.1f}, oracle per video {100 * oracle:.1f}",
+        choice.sentence(),
         "in cross-validation over videos:",
         format_table(["policy", "J&F", "regret", "ECE"], rows),
-        f"recommender: error {100 * whole.recommender.linear.error:.1f} J&F (root mean square);"
-        f" intervals of {100 * LEVEL:.0f} %",
+        f"intervals of {100 * LEVEL:.0f} %",
     ]
     return whole, told
-
-
-def fit_both(videos: Sequence[Evidence], choices: Sequence[Choice]) -> tuple[Sureness, Sureness]:
-    """Forecasts for videos and for objects, fitted on selections with labels."""
-    rows, truths, best = [], [], []
-    whole, whole_truth, whole_best = [], [], []
-    for evidence, choice in zip(videos, choices, strict=True):
-        taken, table = selected_truth(evidence, choice), evidence.worth()
-        known = ~np.isnan(taken)
-        if not known.any():
-            continue
-        values = sure_features(evidence, choice)
-        rows.append(values[known])
-        truths.append(taken[known])
-        best.append((taken >= np.nan_to_num(table).max(axis=0) - BEST_WITHIN)[known])
-        whole.append(values.mean(axis=0))
-        whole_truth.append(float(np.nanmean(taken)))
-        reached = float(np.nanmax(mean_over_objects(table)))
-        whole_best.append(bool(whole_truth[-1] >= reached - BEST_WITHIN))
-    if not whole:
-        raise InputError("no video has a labelled frame to score: give labels of every frame")
-    video = fit_sureness(np.stack(whole), np.asarray(whole_truth), np.asarray(whole_best))
-    return video, fit_sureness(*(np.concatenate(part) for part in (rows, truths, best)))
 
 
 def source_of(opened: Study) -> dict[str, Any]:

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selection.calibration import Calibration
+from selection.calibration import LEVELS, Calibration, expected_quality
 from selection.evidence import Evidence, mean_over_objects
-from selection.fitting import fit_recommender, fit_sureness, folds
+from selection.fitting import fit_sureness, folds
+from selection.models import Sureness
 from selection.outcome import false_presence, selected_truth
 from selection.policies import SelectionOptions
-from selection.risk import measure_risk
 from selection.selectors import Choice, select
 from selection.statistics import calibration_error, error_of_chance, mean_score
-from selection.sureness import BEST_WITHIN, keys, state, sure_features
-
-MIN_VIDEOS = 10
-"""Fewer do not fit anything."""
+from selection.sureness import BEST_WITHIN, state, sure_features
+from study.crossfit import MIN_VIDEOS
 
 
 @dataclass(frozen=True)
@@ -110,22 +108,6 @@ def baselines(videos: Sequence[Evidence]) -> Baselines:
     )
 
 
-def calibrations(videos: Sequence[Evidence], known: Calibration | None) -> list[Calibration | None]:
-    """For each video what may be known of it: the stored calibration, or else a recommender
-    fitted on the videos of the other folds."""
-    if known is not None and known.recommender is not None:
-        return [known] * len(videos)
-    given: list[Calibration | None] = [known] * len(videos)
-    if len(videos) < MIN_VIDEOS:
-        return given
-    for fitted, held in folds(len(videos)):
-        others = [videos[i] for i in fitted]
-        model, risk = fit_recommender(others), measure_risk(others)
-        for i in held:
-            given[i] = Calibration("cross-validation", {}, {}, recommender=model, risk=risk)
-    return given
-
-
 def evaluate(
     way: str,
     videos: Sequence[Evidence],
@@ -142,7 +124,8 @@ def evaluate(
     choices = [select(e, options, c) for e, c in zip(videos, given, strict=True)]
     pairs = list(zip(videos, choices, strict=True))
     false = np.array([false_presence(e, choice) for e, choice in pairs])
-    on_videos, on_objects = stated(pairs, options, known) if sure else (None, None)
+    said = zip(videos, choices, given, strict=True)
+    on_videos, on_objects = stated(list(said), known) if sure else (None, None)
     return Result(
         way, options.policy, options.granularity,
         [selected_truth(e, choice) for e, choice in pairs],
@@ -152,64 +135,76 @@ def evaluate(
     )  # fmt: skip
 
 
+Selected = tuple[Evidence, Choice, Calibration | None]
+"""A video, what was selected of it, and what was known of it."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Selections of videos or of objects with what is seen of them and what came true, P of them.
+
+    values   ``(P, K)`` `selection.sureness.SURE_FEATURES`
+    truth    ``(P,)`` J&F
+    best     ``(P,) bool``: they are as good as the best candidate
+    owner    ``(P,)`` number of the video
+    """
+
+    values: np.ndarray
+    truth: np.ndarray
+    best: np.ndarray
+    owner: np.ndarray
+
+    def fit(self, videos: np.ndarray | None = None) -> Sureness:
+        """What can be said of such selections, by those of some videos; None: by all."""
+        chosen = np.ones(len(self.owner), bool) if videos is None else np.isin(self.owner, videos)
+        return fit_sureness(self.values[chosen], self.truth[chosen], self.best[chosen])
+
+
+def judged(selected: Sequence[Selected]) -> dict[str, Judged]:
+    """One of `selection.calibration.LEVELS` -> the selections; empty where none is scored."""
+    whole: list[tuple[np.ndarray, float, bool, int]] = []
+    single: list[tuple[np.ndarray, float, bool, int]] = []
+    for evidence, choice, calibration in selected:
+        table, taken = evidence.worth(), selected_truth(evidence, choice)
+        known, owner = np.flatnonzero(~np.isnan(taken)), len(whole)
+        if not len(known):
+            continue
+        values = sure_features(evidence, choice, expected_quality(evidence, calibration))
+        best = taken >= np.nan_to_num(table).max(axis=0) - BEST_WITHIN
+        single += [(values[n], float(taken[n]), bool(best[n]), owner) for n in known]
+        mean, reached = float(taken[known].mean()), float(np.nanmax(mean_over_objects(table)))
+        whole.append((values.mean(axis=0), mean, mean >= reached - BEST_WITHIN, owner))
+    return {
+        level: Judged(*(np.asarray(column) for column in zip(*rows, strict=True)))
+        for level, rows in zip(LEVELS, (whole, single), strict=True)
+        if rows
+    }
+
+
 def stated(
-    pairs: Sequence[tuple[Evidence, Choice]],
-    options: SelectionOptions,
-    known: Calibration | None,
+    selected: Sequence[Selected], known: Calibration | None
 ) -> tuple[Stated | None, Stated | None]:
     """What is said of the selections, per video and per object: by the stored calibration, or
-    else by one that was fitted on the videos of the other folds."""
-    values, best, truth, owner = [], [], [], []
-    whole_values: list[np.ndarray] = []
-    whole_best: list[bool] = []
-    whole_truth: list[float] = []
-    for evidence, choice in pairs:
-        table, taken = evidence.worth(), selected_truth(evidence, choice)
-        known_objects = ~np.isnan(taken)
-        if not known_objects.any():
-            continue
-        rows = sure_features(evidence, choice)
-        values.append(rows[known_objects])
-        best.append((taken >= np.nan_to_num(table).max(axis=0) - BEST_WITHIN)[known_objects])
-        truth.append(taken[known_objects])
-        owner.append(np.full(known_objects.sum(), len(whole_truth)))
-        whole_values.append(rows.mean(axis=0))
-        whole_truth.append(float(np.nanmean(taken)))
-        reached = np.nanmax(mean_over_objects(table))
-        whole_best.append(bool(whole_truth[-1] >= reached - BEST_WITHIN))
-    if not whole_truth:
+    else by fits on the videos of the other folds."""
+    tables = judged(selected)
+    if not tables:
         return None, None
-    key = keys(options)
-    one = np.arange(len(whole_truth))
-    whole = [np.asarray(part) for part in (whole_values, whole_best, whole_truth)]
-    video = _state_each(whole[0], whole[1], whole[2], one, known, key[0])
-    flat = [np.concatenate(part) for part in (values, best, truth, owner)]
-    return video, _state_each(flat[0], flat[1], flat[2], flat[3], known, key[1])
+    videos, objects = (
+        _state_each(tables[level], known.sureness.get(level) if known else None) for level in LEVELS
+    )
+    return videos, objects
 
 
-def _state_each(
-    values: np.ndarray,
-    best: np.ndarray,
-    truth: np.ndarray,
-    owner: np.ndarray,
-    known: Calibration | None,
-    key: str,
-) -> Stated | None:
-    model = known.sureness.get(key) if known else None
-    said = np.full((len(truth), 4), np.nan)
-    count = int(owner.max()) + 1
+def _state_each(table: Judged, model: Sureness | None) -> Stated | None:
+    said, count = np.full((len(table.truth), 4), np.nan), int(table.owner.max()) + 1
     if model is not None:
-        parts = [(model, np.ones(len(truth), bool))]
+        parts = [(model, np.arange(count))]
     elif count < MIN_VIDEOS:
         return None
     else:
-        parts = []
-        for fitted, held in folds(count, seed=1):
-            inside = np.isin(owner, fitted)
-            fit = fit_sureness(values[inside], truth[inside], best[inside])
-            parts.append((fit, np.isin(owner, held)))
-    for fit, chosen in parts:
-        for i in np.flatnonzero(chosen):
-            sure = state(fit, values[i])
+        parts = [(table.fit(fitted), held) for fitted, held in folds(count, seed=1)]
+    for fit, held in parts:
+        for i in np.flatnonzero(np.isin(table.owner, held)):
+            sure = state(fit, table.values[i])
             said[i] = sure.probability, sure.expected, sure.low, sure.high
-    return Stated(said[:, 0], said[:, 1], said[:, 2], said[:, 3], best, truth)
+    return Stated(said[:, 0], said[:, 1], said[:, 2], said[:, 3], table.best, table.truth)

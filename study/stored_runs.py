@@ -1,4 +1,6 @@
-"""Evidence for a study: every video of a run under several fusions, kept for the next time."""
+"""Evidence for a study: every video of a run under several fusions, kept for the next time.
+
+A run that was refined or corrected by hand is studied as it was finished last."""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ import numpy as np
 
 from ensemble.config import RunConfig, load_config, prior_of
 from ensemble.fusion.frame_loop import FusionSetup, VideoMembers
+from ensemble.pipeline import with_corrections_by_hand
 from ensemble.plan import choose_videos, open_data
 from ensemble.refinement.follow_back import read_scores
 from ensemble.storage.predictions import Prediction, read_manifest
@@ -70,7 +73,7 @@ def open_study(
         config = replace(config, data=replace(config.data, labels=labels))
     if config.data.labels is None:
         raise InputError(f"run {root} was made without labels: name their folder with --labels")
-    dataset = open_data(config, Path("runs"))
+    dataset = with_corrections_by_hand(open_data(config, Path("runs")), run)
     if isinstance(videos, NameList):
         videos = listed_videos(videos, dataset)
     names = choose_videos(dataset, tuple(videos) or config.data.videos)
@@ -109,13 +112,19 @@ def priors_of(study: Study, calibration: Calibration | None) -> dict[str, float]
 def gather(
     study: Study,
     setups: Sequence[FusionSetup],
-    calibration: Calibration | None = None,
+    calibration: Calibration | Mapping[str, Calibration] | None = None,
     processes: int | None = None,
 ) -> dict[str, list[Evidence]]:
-    """Video -> its evidence for each of ``setups``; what was made before is read."""
-    priors = priors_of(study, calibration)
-    curves = {m: c for m, c in (calibration.curves if calibration else {}).items() if m in priors}
-    jobs = [(study, name, priors, curves, tuple(setups)) for name in study.videos]
+    """Video -> its evidence for each of ``setups``; what was made before is read.
+
+    calibration   of all videos, or of each by its name
+    """
+    jobs = []
+    for name in study.videos:
+        own = calibration[name] if isinstance(calibration, Mapping) else calibration
+        priors = priors_of(study, own)
+        curves = {m: c for m, c in (own.curves if own else {}).items() if m in priors}
+        jobs.append((study, name, priors, curves, tuple(setups)))
     by_video: dict[str, list[Evidence]] = {}
     workers = min(processes or os.cpu_count() or 1, len(jobs))
     bar = Progress(len(jobs), "videos")
@@ -150,7 +159,9 @@ def one_video(
         video = study.dataset.video(name)
         labels = study.dataset.label_masks(name, video)
         with ExitStack() as stack:
-            predictions = [Prediction(study.run.prediction(member, name)) for member in priors]
+            predictions = [
+                Prediction(study.run.current_prediction(member, name)) for member in priors
+            ]
             for prediction in predictions:
                 stack.callback(prediction.close)
             said = np.asarray(list(priors.values()))
@@ -175,10 +186,12 @@ def kept_path(
     setup: FusionSetup,
 ) -> Path:
     """Where the evidence lies; the name changes with everything that it depends on."""
-    stamps = {member: study.run.prediction_stamp(member, name) for member in setup.members}
+    stamps = {member: study.run.current_stamp(member, name) for member in setup.members}
+    drawn = sorted(study.run.corrections(name).glob("*.png"))
     key = digest(
         VERSION,
         str(study.dataset.labels_folder(name)),
+        [(path.name, path.stat().st_mtime_ns) for path in drawn],
         to_dict(setup.options),
         {member: (priors[member], stamps[member]) for member in setup.members},
         {member: to_dict(curves[member]) for member in setup.members if member in curves},

@@ -23,7 +23,8 @@ from selection.policies import (
 )
 from stseg.cli import EXIT_OK, CommandParser, print_line
 from stseg.errors import InputError
-from study.results import Result, baselines, calibrations, evaluate
+from study.crossfit import calibrations
+from study.results import Result, baselines, evaluate
 from study.table import StudyReport, compare
 
 LAYOUT = """\

@@ -67,8 +67,11 @@ class RunDirectory(RunPaths):
     def prediction_stamp(self, member: str, video: str) -> tuple[int, ...]:
         """Size and modification time of a prediction's frames, which change when it does. `OSError`
         if there is none."""
-        status = os.stat(self.prediction_file(member, video, FRAMES))
-        return status.st_size, status.st_mtime_ns
+        return _stamp(self.prediction_file(member, video, FRAMES))
+
+    def current_stamp(self, member: str, video: str) -> tuple[int, ...]:
+        """`prediction_stamp` of the `current_prediction`."""
+        return _stamp(self.current_prediction(member, video) / FRAMES)
 
     def finished_stamp(self, video: str) -> tuple[int, ...]:
         """Changes with anything of a finished video: its record, or the number of its masks.
@@ -80,6 +83,11 @@ class RunDirectory(RunPaths):
             masks.st_mtime_ns,
             pseudo_labels.st_mtime_ns,
         )
+
+
+def _stamp(path: str | Path) -> tuple[int, ...]:
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
 
 
 def existing_run(root: str | Path) -> RunDirectory:

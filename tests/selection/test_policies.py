@@ -1,4 +1,4 @@
-"""Policies: combinations by rank, the recommender's scores, what a selection was worth."""
+"""Policies: combinations by rank, choosing by a fitted model, what a selection was worth."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_selectors import evidence
 
+from ensemble.config import RunConfig
 from selection.calibration import Calibration
 from selection.evidence import PSEUDO_LABEL
-from selection.features import FEATURES, NAMES, features
-from selection.models import Linear, Recommender
+from selection.features import FEATURES, features
+from selection.models import FeatureWeights, MaskQuality
 from selection.outcome import false_presence, selected_truth
 from selection.policies import SelectionOptions, combined, policy_names, ranks, score
+from selection.risk import Point, RiskCurve
 from selection.selectors import select
 from stseg.errors import InputError
 
@@ -24,11 +26,15 @@ def with_truth(table, truth):
     return table
 
 
-def model(**weights):
-    """A recommender that sums some features."""
-    zeros, ones = (0.0,) * len(NAMES), (1.0,) * len(NAMES)
-    given = tuple(weights.get(n, 0.0) for n in NAMES)
-    return Recommender(Linear(NAMES, zeros, ones, given, 0.0))
+def model(fused=0.0, **relative):
+    """A model of mask quality by what candidates have above each other."""
+    weights = {name: FeatureWeights(0.0, relative.get(name, 0.0)) for name in FEATURES}
+    return MaskQuality(weights, fused, 0.0, 0.1)
+
+
+def calibrated(quality, threshold=0.0):
+    """A calibration whose risk curve allows a threshold."""
+    return Calibration("c", {}, {}, quality=quality, risk=RiskCurve((Point(threshold, 0.0, 0.0),)))
 
 
 def test_ranks_go_from_one_to_zero_and_share_ties():
@@ -52,9 +58,6 @@ def test_a_combination_takes_the_best_mean_rank_of_what_all_score():
     assert select(table, options).winner == "m1"  # second, then first
     both = score(table, options)
     assert both.candidates == ("m0", "m1", "m2")
-    recommended = Calibration("c", {}, {}, recommender=model(prior=1.0))
-    part = SelectionOptions(policy="agreement+recommender")
-    assert PSEUDO_LABEL not in score(table, part, recommended).candidates
 
 
 def test_a_policy_combined_with_itself_ranks_the_same():
@@ -72,26 +75,39 @@ def test_names_of_policies_are_checked():
         policy_names("agreement+pseudo-label")
 
 
-def test_recommender_may_take_the_pseudo_label():
-    table = evidence([[[0.9], [0.8]]] * 4)
-    chosen = Calibration("c", {}, {}, recommender=model(fused=0.9, agreement=0.1))
-    assert select(table, SelectionOptions(policy="recommender"), chosen).winner == PSEUDO_LABEL
-    chosen = Calibration("c", {}, {}, recommender=model(fused=-0.9, agreement=0.5))
-    assert select(table, SelectionOptions(policy="recommender"), chosen).winner == "m0"
-    assert (
-        "no recommender" in select(table, SelectionOptions(policy="recommender")).reason.sentence()
-    )
+@pytest.mark.parametrize(
+    ("quality", "threshold", "winner"),
+    [
+        (model(fused=0.9), 0.0, PSEUDO_LABEL),
+        (model(fused=-0.9, agreement=2.0), 0.0, "m1"),
+        (model(fused=-0.9, prior=8.0, agreement=1.0), 0.0, "m0"),
+        (model(fused=-0.9, agreement=2.0), 0.9, "m0"),
+    ],
+)
+def test_a_fitted_model_replaces_the_best_prior_where_enough_is_gained(quality, threshold, winner):
+    table = evidence([[[0.6], [0.9]]] * 4, [0.7, 0.6])
+    chosen = select(table, SelectionOptions("safe"), calibrated(quality, threshold))
+    assert chosen.winner == winner
 
 
 def test_features_are_whole_and_follow_their_candidates():
     rng = np.random.default_rng(1)
     scores = rng.random((6, 3, 2)).astype(np.float32)
     straight = features(evidence(scores, [0.5, 0.6, 0.7]))
-    assert straight.shape == (4, 2, len(NAMES))
-    assert np.isfinite(straight).all()
+    assert straight.shape == (6, 4, 2, len(FEATURES))
+    scored = ~np.isnan(straight[..., 0])
+    assert np.isfinite(straight[scored]).all()
     turned = features(evidence(scores[:, ::-1], [0.7, 0.6, 0.5]))
-    np.testing.assert_allclose(straight[:3], turned[2::-1], atol=1e-6)
-    assert straight[3, 0, list(FEATURES).index("fused")] == 1
+    np.testing.assert_allclose(straight[:, :3], turned[:, 2::-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(FEATURES))
+def test_nothing_that_looks_better_is_worth_less(name):
+    quality = MaskQuality({n: FeatureWeights(0.2, 0.5) for n in FEATURES}, 0.3, -0.1, 0.1)
+    odds = np.random.default_rng(2).normal(size=(3, 4, 2, len(FEATURES)))
+    better = odds.copy()
+    better[:, 1, :, list(FEATURES).index(name)] += 0.5
+    assert (quality(better)[:, 1] > quality(odds)[:, 1]).all()
 
 
 def test_outcome_is_the_truth_of_what_was_selected():
@@ -121,22 +137,6 @@ def test_truth_where_an_object_counts_as_absent_is_that_of_an_empty_mask():
     np.testing.assert_allclose(table.truth()[:2], [[0.75], [0.25]])
 
 
-def test_recommender_does_not_judge_a_member_that_it_does_not_know():
-    table = evidence([[[0.9], [0.2]]] * 4)
-    linear = model(agreement=-1.0, prior=2.0, fused=-1.0).linear
-    options = SelectionOptions(policy="recommender")
-    known = Recommender(linear, {"m0": 0.1, "m1": 0.0, PSEUDO_LABEL: 0.0})
-    choice = select(table, options, Calibration("c", {}, {}, recommender=known))
-    assert choice.winner == "m1"
-    strange = Recommender(linear, {"m0": 0.1, PSEUDO_LABEL: 0.0})
-    choice = select(table, options, Calibration("c", {}, {}, recommender=strange))
-    assert choice.winner == "m0"
-    assert "does not know m1" in choice.reason.sentence()
-
-
-def test_recommender_without_a_calibration_is_refused():
-    from ensemble.config import RunConfig
-
-    with pytest.raises(InputError, match=r"selection\.calibrate"):
+def test_the_recommender_of_old_configurations_is_explained():
+    with pytest.raises(InputError, match="the recommender is gone; set safe"):
         RunConfig(selection=SelectionOptions(policy="agreement+recommender"))
-    assert RunConfig(selection=SelectionOptions(policy="agreement+cycle")).calibration is None

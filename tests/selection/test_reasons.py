@@ -17,9 +17,6 @@ def test_values_stand_in_the_sentence():
 
 
 def test_what_a_policy_could_not_do_is_told_behind_the_reason():
-    fallbacks = tuple(Fallback(cause, ("x",)) for cause in FallbackCause)
-    sentence = Reason(Ground.SCORE, "recommender", fallbacks=fallbacks[:2]).sentence()
-    assert sentence == (
-        "the highest score by recommender (no recommender was fitted: by agreement;"
-        " the recommender does not know x: by agreement)"
-    )
+    fallback = Fallback(FallbackCause.NOT_FOLLOWED_BACK)
+    sentence = Reason(Ground.SCORE, "cycle", fallbacks=(fallback,)).sentence()
+    assert sentence == "the highest score by cycle (followed back nowhere: by agreement)"

@@ -9,9 +9,9 @@ from selection.policies import SelectionOptions, score
 from selection.risk import (
     Point,
     RiskCurve,
-    expected_gain,
     expected_j,
     measure_risk,
+    replacement,
     shipped_risk,
     starting_member,
 )
@@ -58,7 +58,17 @@ def test_expected_j_is_the_mean_overlap_with_masks_that_may_be_the_truth():
     # the first member: half of the weight is its own, the other half overlaps it by 0.6
     np.testing.assert_allclose(found[1, 0], 0.5 * 1 + 0.5 * 0.6, rtol=1e-6)
     np.testing.assert_allclose(found[1, 3], 0.5 * np.array([0.8, 0.4]) + 0.5 * np.array([0.9, 0.5]))
-    np.testing.assert_allclose(expected_gain(three()), [0.05, -0.35], atol=1e-6)
+    rows, gain = replacement(three())
+    np.testing.assert_array_equal(rows, 3)
+    np.testing.assert_allclose(gain, [0.05, -0.35], atol=1e-6)
+
+
+def test_a_fitted_model_may_replace_by_any_candidate():
+    expected = np.full((FRAMES, 4, 2), 0.5)
+    expected[:, 2, 0], expected[:, 3, 1], expected[:, 0, 1] = 0.7, 0.6, 0.8
+    rows, gain = replacement(three(), expected)
+    np.testing.assert_array_equal(rows, [2, 3])
+    np.testing.assert_allclose(gain, [0.2, -0.2])
 
 
 def test_objects_are_replaced_where_the_gain_is_expected():

@@ -13,9 +13,10 @@ from simulated import MEMBERS, make_run
 from ensemble.fusion.frame_loop import FusionSetup, VideoMembers
 from ensemble.storage.predictions import Prediction
 from selection.policies import SelectionOptions
+from study.crossfit import MIN_VIDEOS, calibrations
 from study.plots import bars, reliability
 from study.replay import evidence_of
-from study.results import MIN_VIDEOS, Stated, baselines, calibrations, evaluate
+from study.results import Stated, baselines, evaluate
 from study.stored_runs import open_study
 from study.table import BEST, ORACLE, StatedWorth, compare
 
