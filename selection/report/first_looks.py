@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from selection.evidence import PSEUDO_LABEL
 from selection.record import SelectionRecord
@@ -15,30 +16,74 @@ SHARE = 5
 """At most `MOST` videos, and at most one in `SHARE`: a list of everything says nothing."""
 
 
+class Ranked(Protocol):
+    """A video with what looking at it can gain, see `FirstLook`."""
+
+    @property
+    def video(self) -> str: ...
+    @property
+    def gain(self) -> float: ...
+    @property
+    def short(self) -> float: ...
+
+
 @dataclass(frozen=True)
 class FirstLook:
     """A line of the list.
 
-    page          is the name of the video's page
-    words         tell the weightiest reason
-    frame         is the index of the frame to open, None where the reason has none
-    estimate      is the J&F that the ranking takes the selection to have, in [0, 1]
-    estimate_of   says where that comes from
+    page        is the name of the video's page
+    gain        is what the best correction by hand would add to its mean J, as far as can be told
+    short       is by how many objects' worth of J&F the selection is short of perfect masks
+    frame       is the index of the frame to open, and ``object_id`` the object to look at there;
+                None where no correction is known to help
+    words       tell what is to be seen there
     """
 
     video: str
     page: str
-    words: str
+    gain: float
+    short: float
     frame: int | None
-    estimate: float
-    estimate_of: str
+    object_id: int | None
+    words: str
+
+    @classmethod
+    def of(cls, facts: VideoFacts) -> FirstLook:
+        """From what is known of a video."""
+        hint = facts.record.suggestion
+        words = facts.flags[0].words if facts.flags else ""
+        if hint is not None:
+            told = f"object {hint.object_id} from frame {hint.frame}: a correction may add"
+            told += f" {100 * hint.gain:.1f}"
+            words = f"{told} ({words})" if words else told
+        return cls(
+            facts.name,
+            page_name(facts.name),
+            hint.gain if hint else 0.0,
+            to_gain(facts.record),
+            hint.frame if hint else None,
+            hint.object_id if hint else None,
+            words or "nothing is in doubt",
+        )
+
+
+R = TypeVar("R", bound=Ranked)
+
+
+def in_order(rows: Iterable[R]) -> list[R]:
+    """By what looking can gain: by one correction, and then by all that there is to mend."""
+    return sorted(rows, key=lambda row: (-row.gain, -row.short, row.video))
+
+
+def first_few(rows: Sequence[R]) -> list[R]:
+    """Those to look at first, in order; none where nothing can be gained."""
+    count = min(MOST, max(len(rows) // SHARE, 1))
+    return [row for row in in_order(rows)[:count] if row.gain > 0 or row.short > 0]
 
 
 def first_looks(videos: Sequence[VideoFacts]) -> list[FirstLook]:
-    """Flagged videos by how many objects' worth of J&F their selections are short of 1."""
-    flagged = [video for video in videos if video.flags]
-    flagged.sort(key=lambda video: (-to_gain(video.record), -video.flags[0].weight, video.name))
-    return [_line(video) for video in flagged[: min(MOST, max(len(videos) // SHARE, 1))]]
+    """The lines of the list."""
+    return first_few([FirstLook.of(video) for video in videos])
 
 
 def to_gain(record: SelectionRecord) -> float:
@@ -61,16 +106,3 @@ def estimates(record: SelectionRecord) -> list[float]:
         ]
         scores += [sum(members) / len(members)] if members else []
     return scores
-
-
-def _line(video: VideoFacts) -> FirstLook:
-    flag = next((flag for flag in video.flags if flag.frame is not None), video.flags[0])
-    known = estimates(video.record)
-    return FirstLook(
-        video.name,
-        page_name(video.name),
-        flag.words,
-        flag.frame,
-        sum(known) / len(known) if known else 0.0,
-        "expected J&F" if video.record.forecast_by_object else "the members agree at",
-    )

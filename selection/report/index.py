@@ -120,7 +120,7 @@ def index_page(run: ReportedRun, videos: Sequence[VideoFacts]) -> str:
         run=run,
         data=data,
         first=first,
-        more_flagged=sum(bool(video.flags) for video in videos) - len(first),
+        more_flagged=sum(bool(v.flags) for v in videos if v.name not in {f.video for f in first}),
         candidates=candidate_summaries(run, names),
         overlaps=overlap_rows([name for name in names if name != PSEUDO_LABEL], videos),
         histograms=list(histograms(videos)),

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from ensemble.execution.lease import held
 from selection.record import read_record
+from selection.report.first_looks import first_few, in_order
 from stseg.errors import InputError
 from stseg.files import Json
 from study.apply_edit import OpenRun, finish_broken_off
 from study.edits import History, now
 from study.review.continuing import Continuations
 from study.review.pictures import ShownVideo
-from study.review.work_list import Mark, WorkRow, first_few, in_order
+from study.review.work_list import Mark, WorkRow
 
 OPEN_VIDEOS = 4
 """Videos that stay open at a time: those of a few tabs."""
@@ -76,7 +77,7 @@ class Desk:
                     self.rows[row.page] = row
                     self._stamps[path.name] = stamp
             marks = self.marks()
-            few = first_few(list(self.rows.values()))
+            few = {row.video for row in first_few(list(self.rows.values()))}
             rows = [
                 replace(row, mark=marks.get(row.video, Mark.OPEN), first=row.video in few)
                 for row in self.rows.values()

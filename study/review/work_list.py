@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import chain
 
 from selection.record import SelectionRecord
-from selection.report.first_looks import MOST, SHARE, to_gain
+from selection.report.first_looks import to_gain
 from selection.run_paths import page_name
 from selection.spans import candidates_of
 from stseg.files import Json
@@ -82,14 +81,3 @@ class WorkRow:
     def json(self) -> Json:
         """For the page."""
         return asdict(self)
-
-
-def in_order(rows: Sequence[WorkRow]) -> list[WorkRow]:
-    """Rows by what looking can gain: by one correction, and then by all that there is to mend."""
-    return sorted(rows, key=lambda row: (-row.gain, -row.short, row.video))
-
-
-def first_few(rows: Sequence[WorkRow]) -> frozenset[str]:
-    """The videos to look at first: at most `MOST`, and at most one in `SHARE`."""
-    count = min(MOST, max(len(rows) // SHARE, 1))
-    return frozenset(row.video for row in in_order(rows)[:count] if row.gain > 0 or row.short > 0)

@@ -268,22 +268,21 @@ def test_flags_name_objects_that_change_places():
     assert flag.words == "object 3: m1 has it where the pseudo-label has object 8, on 3 frames"
 
 
-def facts_of(name, expected):
+def facts_of(name, gain):
     flags = (Flag("flicker", "object 5 comes and goes", 0.5, 7),)
-    forecast = Forecast(0.5, expected, 0.0, 1.0)
-    record = record_of(name, forecast=forecast, forecast_by_object={5: forecast})
-    return VideoFacts(record, flags, 0, (), None, None)
+    hint = Suggestion(3, "00003", 5, gain) if gain else None
+    return VideoFacts(record_of(name, suggestion=hint), flags, 0, (), None, None)
 
 
 def test_videos_to_look_at_first_are_few_and_those_that_can_gain_most():
     videos = [facts_of(f"{k:02d}", k / 100) for k in range(30)]
-    videos[0] = replace(videos[0], flags=())
     looks = first_looks(videos)
-    assert [look.video for look in looks] == [f"{k:02d}" for k in range(1, 7)]
-    assert (looks[0].frame, looks[0].estimate) == (7, 0.01)
+    assert [look.video for look in looks] == [f"{k:02d}" for k in range(29, 23, -1)]
+    assert (looks[0].frame, looks[0].object_id, looks[0].gain) == (3, 5, 0.29)
+    told = "object 5 from frame 3: a correction may add 29.0 (object 5 comes and goes)"
+    assert looks[0].words == told
     assert len(first_looks([facts_of(f"{k}", 0.5) for k in range(100)])) == 10
     assert len(first_looks(videos[:3])) == 1
-    assert first_looks(videos[:1]) == []
 
 
 def test_without_a_calibration_the_members_agreement_ranks():

@@ -12,9 +12,11 @@ from small_runs import make_video
 from mose import InputError
 from mose.dataset import open_dataset
 from selection.refined import Suggestion
+from selection.report.facts import VideoFacts
+from selection.report.first_looks import first_few, first_looks, in_order
 from study.review.facts import percent, titles
 from study.review.pictures import numbers
-from study.review.work_list import WorkRow, first_few, in_order
+from study.review.work_list import WorkRow
 
 GAINS = st.lists(st.sampled_from([0.0, 0.01, 0.02, 0.3]), min_size=1, max_size=80)
 
@@ -34,7 +36,18 @@ def test_those_first_where_looking_can_gain_most(gains):
     ordered, few = in_order(rows), first_few(rows)
     assert [row.gain for row in ordered] == sorted(gains, reverse=True)
     assert len(few) <= min(10, max(len(rows) // 5, 1))
-    assert few <= {row.video for row in ordered[:10]}
+    assert few == ordered[: len(few)]
+
+
+@given(GAINS)
+def test_the_report_that_stands_alone_lists_the_same(gains):
+    rows = rows_of(gains)
+    hints = [Suggestion(row.frame, "00002", 5, row.gain) if row.gain else None for row in rows]
+    records = [record_of(row.video, suggestion=h) for row, h in zip(rows, hints, strict=True)]
+    looks = first_looks([VideoFacts(record, (), 0, (), None, None) for record in records])
+    assert [(look.video, look.gain) for look in looks] == [
+        (row.video, row.gain) for row in first_few(rows)
+    ]
 
 
 def test_a_row_names_the_frame_to_open():
