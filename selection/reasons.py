@@ -28,14 +28,13 @@ class FallbackCause(Enum):
 
 @dataclass(frozen=True)
 class Fallback:
-    """A policy scored by agreement; ``names`` are the candidates or features concerned."""
+    """A policy scored by agreement."""
 
     cause: FallbackCause
-    names: tuple[str, ...] = ()
 
     def words(self) -> str:
         """As a part of a sentence."""
-        return f"{self.cause.value.format(', '.join(self.names))}: by agreement"
+        return f"{self.cause.value}: by agreement"
 
 
 @dataclass(frozen=True)

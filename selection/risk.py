@@ -127,5 +127,5 @@ def measure_risk(
         return RiskCurve(())
     table = np.asarray(losses)
     mean, error = table.mean(axis=0), table.std(axis=0, ddof=1) / np.sqrt(len(table))
-    rows = zip(THRESHOLDS, mean, mean + NORMAL_90 * error, strict=True)
-    return RiskCurve(tuple(Point(t, round(float(m), 6), round(float(b), 6)) for t, m, b in rows))
+    points = zip(THRESHOLDS, mean, mean + NORMAL_90 * error, strict=True)
+    return RiskCurve(tuple(Point(t, round(float(m), 6), round(float(b), 6)) for t, m, b in points))

@@ -13,6 +13,7 @@ from selection.fitting import fit_sureness, folds
 from selection.models import Sureness
 from selection.outcome import false_presence, selected_truth
 from selection.policies import SelectionOptions
+from selection.risk import starting_member
 from selection.selectors import Choice, select
 from selection.statistics import calibration_error, error_of_chance, mean_score
 from selection.sureness import BEST_WITHIN, state, sure_features
@@ -79,6 +80,7 @@ class Baselines:
 
     members         member -> its own
     best            name of the member with the best mean, known in hindsight only
+    first           name of the member of the best prior
     oracle_member   the best member of each video, as it is selected (`Evidence.worth`)
     oracle_video    the best candidate of each video: a member or the pseudo-label
     oracle_object   the best candidate of each object
@@ -86,6 +88,7 @@ class Baselines:
 
     members: dict[str, list[np.ndarray]]
     best: str
+    first: str
     oracle_member: list[np.ndarray]
     oracle_video: list[np.ndarray]
     oracle_object: list[np.ndarray]
@@ -102,6 +105,7 @@ def baselines(videos: Sequence[Evidence]) -> Baselines:
     return Baselines(
         members,
         max(means, key=lambda name: means[name]),
+        names[starting_member(videos[0])],
         [t[int(w[:-1].argmax())] for t, w in zip(truths, whole, strict=True)],
         [t[int(w.argmax())] for t, w in zip(truths, whole, strict=True)],
         [np.where(np.isnan(t).all(axis=0), np.nan, np.nan_to_num(t).max(axis=0)) for t in truths],

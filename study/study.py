@@ -23,6 +23,7 @@ from selection.policies import (
 )
 from stseg.cli import EXIT_OK, CommandParser, print_line
 from stseg.errors import InputError
+from study.choice import choice_report
 from study.crossfit import calibrations
 from study.results import Result, baselines, evaluate
 from study.table import StudyReport, compare
@@ -33,7 +34,7 @@ what is written:
   RUN/study/bars.svg   calibration.svg          the plots
   RUN/study/evidence/                           kept, so that the next study takes seconds
 
-The recommender and the stated probabilities come from the calibration that the run names;
+What `safe` was fitted to and the stated probabilities come from the calibration that the run names;
 without one they are fitted here, by cross-validation over the run's videos."""
 
 
@@ -120,11 +121,13 @@ def report_of(
     """Pure: from the evidence of every way to the table."""
     results: list[Result] = []
     for way, videos in by_way.items():
-        given = calibrations(videos, known)
+        main = way == main_way
+        # Fits are most of a study's time: only the run's own fusion has them.
+        given = calibrations(videos, known, own.risk / 100) if main else [known] * len(videos)
         for policy in policies_to_compare(videos, own.policy):
             for granularity in granularities_of(policy):
                 options = replace(own, policy=policy, granularity=granularity)
-                sure = way == main_way  # the fits of what is said are most of a study's time
-                results.append(evaluate(way, videos, options, given, known, sure))
+                results.append(evaluate(way, videos, options, given, known, main))
     bases = {way: baselines(videos) for way, videos in by_way.items()}
-    return compare(results, bases, main_way, own, known.name if known else None)
+    report = compare(results, bases, main_way, own, known.name if known else None)
+    return replace(report, choice=choice_report(by_way[main_way]))

@@ -17,6 +17,7 @@ from stseg.cli import counted
 from stseg.files import Json, write_json, write_text
 from stseg.tables import format_table
 from study import plots
+from study.choice import ChoiceReport
 from study.results import Baselines, Result, Stated
 
 LITTLE_ROOM = 0.005
@@ -54,6 +55,7 @@ class StudyRow:
     score                  its mean over all objects of all videos
     best_single            that of the best single member of the same ensemble
     gain                   the distance between the two, and the ends of its 95 % interval
+    above_prior            the same against the member of the best prior, which needs no hindsight
     recovered              share of the distance from the best single member to the oracle per
                            video, None where that is less than `LITTLE_ROOM`
     regret                 what is missing to the oracle per video
@@ -73,6 +75,9 @@ class StudyRow:
     gain: float
     gain_low: float
     gain_high: float
+    above_prior: float
+    above_prior_low: float
+    above_prior_high: float
     recovered: float | None
     regret: float
     videos_above: int
@@ -107,6 +112,7 @@ class StudyReport:
     own: tuple[str, str, str]
     about: str
     reliability: dict[str, Stated] = field(default_factory=dict)
+    choice: ChoiceReport | None = None
 
     def table(self) -> str:
         """As it is printed: baselines, the run's own fusion, other rules, leave one out."""
@@ -120,6 +126,8 @@ class StudyReport:
         for title, rows in (("", main), ("other rules", other), ("leave one out", rest)):
             if rows:
                 parts.append((f"{title}\n" if title else "") + format_table(HEADS, _cells(rows)))
+        if self.choice:
+            parts.append(self.choice.table())
         return "\n\n".join(parts)
 
     def csv(self) -> str:
@@ -139,6 +147,7 @@ class StudyReport:
             "own": dict(zip(("rule", "policy", "granularity"), self.own, strict=True)),
             "without_selecting": self.base,
             "rows": [row.json() for row in self.rows],
+            **({"choice": self.choice.json()} if self.choice else {}),
         }
 
     def save(self, folder: str | Path) -> None:
@@ -166,9 +175,10 @@ class StudyReport:
 
 
 BEST, ORACLE = "best single in hindsight", "oracle per video"
+FIRST = "member of the best prior"
 HEADS = [
-    "rule", "policy", "granularity", "J&F", "gain", "95 %", "recovered", "false", "ECE", "chance",
-    "objects", "held",
+    "rule", "policy", "granularity", "J&F", "gain", "95 %", "above prior", "95 %", "recovered",
+    "false", "ECE", "chance", "objects", "chance", "held",
 ]  # fmt: skip
 
 
@@ -181,9 +191,12 @@ def _cells(rows: Sequence[StudyRow]) -> list[list[str]]:
             row.rule, row.policy, row.granularity, percent(row.score, 1),
             f"{100 * row.gain:+.1f}",
             f"{100 * row.gain_low:+.1f} to {100 * row.gain_high:+.1f}",
+            f"{100 * row.above_prior:+.1f}",
+            f"{100 * row.above_prior_low:+.1f} to {100 * row.above_prior_high:+.1f}",
             percent(row.recovered), percent(row.false_presence, 1),
             *("" if value is None else f"{value:.2f}"
-              for value in (row.videos.ece, row.videos.chance, row.objects.ece)),
+              for value in (row.videos.ece, row.videos.chance, row.objects.ece,
+                            row.objects.chance)),
             percent(row.videos.held),
         ]
         for row in rows
@@ -201,6 +214,7 @@ def compare(
     rows = [row_of(result, bases[result.way]) for result in results]
     base = bases[main_way]
     shown = {name: mean_score(scores) for name, scores in base.members.items()}
+    shown[FIRST] = shown[base.first]
     shown[BEST] = shown[base.best]
     shown["oracle per video, members only"] = mean_score(base.oracle_member)
     shown[ORACLE] = mean_score(base.oracle_video)
@@ -210,7 +224,7 @@ def compare(
     source = f"calibration {fitted}" if fitted else "cross-validation over the videos"
     about = (
         f"{counted(videos, 'video')}, {counted(objects, 'object')}; best single: {base.best};"
-        f" recommender and probabilities by {source}"
+        f" choice and probabilities by {source}"
     )
     reliability = {}
     for result in results:
@@ -229,6 +243,7 @@ def row_of(result: Result, base: Baselines) -> StudyRow:
     """One line of the table, rounded to as many digits as are stored."""
     best = base.members[base.best]
     gain, low, high = paired_interval(result.truths, best)
+    above_prior = paired_interval(result.truths, base.members[base.first])
     room = mean_score(base.oracle_video) - mean_score(best)
     means = [np.nanmean(t) - np.nanmean(b) for t, b in zip(result.truths, best, strict=True)
              if not np.isnan(t).all()]  # fmt: skip
@@ -242,6 +257,9 @@ def row_of(result: Result, base: Baselines) -> StudyRow:
         gain=rounded(gain),
         gain_low=rounded(low),
         gain_high=rounded(high),
+        above_prior=rounded(above_prior[0]),
+        above_prior_low=rounded(above_prior[1]),
+        above_prior_high=rounded(above_prior[2]),
         recovered=rounded(gain / room) if room >= LITTLE_ROOM else None,
         regret=rounded(mean_score(base.oracle_video) - mean_score(result.truths)),
         videos_above=int(sum(m > BEST_WITHIN for m in means)),

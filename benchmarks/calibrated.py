@@ -1,0 +1,125 @@
+"""What calibration is worth: five-fold cross-validation over the videos of finished runs.
+
+    python -m benchmarks.calibrated RUN [RUN ...] --labels Labels
+    python -m benchmarks.calibrated RUN --labels Labels --ensembles CONFIG [CONFIG ...]
+
+Each RUN is a finished run with labels that kept its predictions (``--keep-soft``). A CONFIG is a
+run's configuration whose members the run has. No model runs.
+
+Every video is fused with the priors that its members have on the videos of the other four folds,
+and chosen by what was fitted on these (``selection.calibrate`` without the confidence curves).
+``--as-fused`` leaves the fusion as the run made it, which takes seconds.
+
+A row has J&F of the best single member in hindsight; of the member that is best on the other
+folds; of the pseudo-label; of what `safe` chooses, with its distance from the best single member
+and the 95 % interval of that; of the oracle by object; then the calibration error of the stated
+probabilities beside the one that true statements would have, for videos and for objects, and the
+share of truths inside the 80 % intervals.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ensemble.config import load_config
+from ensemble.fusion.frame_loop import FusionSetup
+from selection.calibration import Calibration
+from selection.evidence import Evidence
+from selection.policies import SelectionOptions
+from selection.statistics import mean_score, paired_interval
+from stseg.cli import EXIT_OK, run_command, say
+from stseg.tables import format_table
+from study.crossfit import calibrations, measure_by_fold
+from study.results import Stated, baselines, evaluate
+from study.stored_runs import Study, gather, open_study
+
+HEADS = (
+    "ensemble", "videos", "best single", "best by folds", "pseudo-label", "chosen", "gain", "95 %",
+    "oracle object", "ECE", "chance", "objects", "chance", "held",
+)  # fmt: skip
+
+
+def stored_evidence(study: Study) -> list[Evidence]:
+    """As the run was finished."""
+    return [Evidence.load(study.run.evidence_path(name)) for name in study.videos]
+
+
+def with_priors(evidence: Evidence, known: Calibration) -> Evidence:
+    """Evidence of the same fusion, with other priors of the members."""
+    priors = [known.priors[name] for name in evidence.members]
+    return replace(evidence, priors=np.asarray([*priors, max(priors)]), memo={})
+
+
+def by_folds(
+    study: Study, ensembles: Sequence[tuple[str, ...]], as_fused: bool, processes: int | None
+) -> list[list[Evidence]]:
+    """Per ensemble the evidence of every video, with the priors of the other folds."""
+    raw = stored_evidence(study)
+    known = {name: replace(made, curves={}) for name, made in measure_by_fold(raw).items()}
+    if as_fused:
+        return [[with_priors(evidence, known[evidence.video]) for evidence in raw]]
+    setups = [FusionSetup(members, study.config.fusion) for members in ensembles]
+    made = gather(study, setups, known, processes)
+    return [[made[name][k] for name in study.videos] for k in range(len(setups))]
+
+
+def row_of(name: str, videos: Sequence[Evidence]) -> list[str]:
+    """A line of the table."""
+    base, options = baselines(videos), SelectionOptions()
+    given = calibrations(videos, None)
+    result = evaluate(name, videos, options, given, None)
+    by_fold = [e.truth()[int(e.priors[:-1].argmax())] for e in videos]
+    best = base.members[base.best]
+    gain, low, high = paired_interval(result.truths, best)
+    scores = (best, by_fold, [e.worth()[-1] for e in videos], result.truths)
+    return [
+        name, str(len(videos)), *(f"{100 * mean_score(score):.1f}" for score in scores),
+        f"{100 * gain:+.1f}", f"{100 * low:+.1f} to {100 * high:+.1f}",
+        f"{100 * mean_score(base.oracle_object):.1f}",
+        *told(result.videos), *told(result.objects),
+        f"{100 * result.videos.held:.0f}" if result.videos else "",
+    ]  # fmt: skip
+
+
+def told(stated: Stated | None) -> list[str]:
+    """Calibration error, and that of chance."""
+    return [f"{stated.error:.2f}", f"{stated.chance:.2f}"] if stated else ["", ""]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.calibrated", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    p.add_argument("runs", nargs="+", help="finished runs that kept their predictions")
+    p.add_argument("--labels", help="folder of full labels (default: the run's own)")
+    p.add_argument("--ensembles", nargs="+", default=[], metavar="CONFIG")
+    p.add_argument("--as-fused", action="store_true", help="leave the fusion as the run made it")
+    p.add_argument("--processes", type=int, help="at once (default: one per core)")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line, measure, print."""
+    a = parser().parse_args(argv)
+    rows = []
+    for root in a.runs:
+        study = open_study(root, a.labels)
+        listed = {
+            Path(path).stem: tuple(member.name for member in load_config(path).members)
+            for path in a.ensembles
+        } or {study.run.root.name: study.members}
+        made = by_folds(study, list(listed.values()), a.as_fused, a.processes)
+        rows += [row_of(name, videos) for name, videos in zip(listed, made, strict=True)]
+    say(format_table(HEADS, rows))
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    run_command(main)
