@@ -32,7 +32,7 @@ from selection.calibration import Calibration
 from selection.evidence import Evidence
 from selection.policies import SelectionOptions
 from selection.statistics import mean_score, paired_interval
-from stseg.cli import EXIT_OK, run_command, say
+from stseg.cli import EXIT_OK, print_line, run_command
 from stseg.tables import format_table
 from study.crossfit import calibrations, measure_by_fold
 from study.results import Stated, baselines, evaluate
@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         } or {study.run.root.name: study.members}
         made = by_folds(study, list(listed.values()), a.as_fused, a.processes)
         rows += [row_of(name, videos) for name, videos in zip(listed, made, strict=True)]
-    say(format_table(HEADS, rows))
+    print_line(format_table(HEADS, rows))
     return EXIT_OK
 
 

@@ -140,8 +140,8 @@ def fit_logistic(
         return total, np.append(scaled.T @ off + PENALTY * p[:-1], off.sum())
 
     bounds = [(0, None)] * rising + [(None, None)] * (x.shape[1] - rising + 1)
-    found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", bounds=bounds)
-    return found.x[:-1] / scale, float(found.x[-1])
+    fitted = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", bounds=bounds)
+    return fitted.x[:-1] / scale, float(fitted.x[-1])
 
 
 def fit_sureness(values: np.ndarray, truth: np.ndarray, best: np.ndarray) -> Sureness:

@@ -87,7 +87,7 @@ def measure_members(
 
 def measure_by_fold(videos: Sequence[Evidence]) -> dict[str, Calibration]:
     """Video -> priors and curves by the labels of the other folds' videos."""
-    measured = {}
+    measured: dict[str, Calibration] = {}
     for fitted, held in folds(len(videos)):
         made = measure_members([videos[i] for i in fitted], "cross-validation", {})
         measured |= {videos[i].video: made for i in held}
