@@ -40,6 +40,17 @@ class DataOptions(LabelledVideos):
         doc="The root folder of a data set, in any layout of `mose.layout`, or `synthetic` for"
         " clips that are drawn.",
     )
+    weights: str | None = option(
+        None,
+        doc="A JSON file, video -> frame -> object id -> weight in [0, 1], of how much each mask of"
+        " the data set counts in the losses. What is not in it counts fully.",
+    )
+    labelled: str | None = option(
+        None,
+        doc="The root folder of another data set, with full labels, from which a share of the clips"
+        " is drawn. `exclude` leaves out videos of both.",
+    )
+    labelled_share: float = option(0.25, doc="That share.", limits=SHARE)
     preset: str = option("default", doc="How difficult synthetic clips are.", choices=PRESETS)
     synthetic: Mapping[str, object] = option(
         dict, doc="Fields of `mose.synthetic.SyntheticConfig` that differ from the preset."

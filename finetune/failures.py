@@ -15,6 +15,10 @@ STATE = "state.pth"
 """The file of an output folder from which a training goes on."""
 
 
+class TrainingDiverged(InputError):
+    """The loss or the gradient of a step is not finite; the same step would come again."""
+
+
 def check_recipe_device(recipe: TrainingRecipe) -> None:
     """`InputError` where the recipe's device is not there."""
     try:

@@ -30,15 +30,20 @@ def mean_over(values: Tensor, valid: Tensor, weights: Tensor | None = None) -> T
     return chosen.sum() / shared_count(valid.sum())
 
 
-def cross_entropy(odds: Tensor, labels: Tensor, hardest: float = 1.0) -> Tensor:
+def cross_entropy(
+    odds: Tensor, labels: Tensor, hardest: float = 1.0, weights: Tensor | None = None
+) -> Tensor:
     """Cross-entropy over background and objects, optionally of the hardest pixels only.
 
     odds      ``(F, N + 1, H, W)`` of F frames; the rows of padded objects hold very low odds
     labels    ``(F, H, W) int64`` in 0..N
     hardest   share of each frame's pixels that counts, those with the largest loss
               (bootstrapped cross-entropy: Wu et al. 2016; the share falls as training goes on)
+    weights   ``(F, N + 1)`` in [0, 1] of the pixels of background and objects
     """
     loss = F.cross_entropy(odds, labels, reduction="none").flatten(1)
+    if weights is not None:
+        loss = loss * weights.gather(1, labels.flatten(1))
     if hardest < 1:
         loss = loss.topk(max(int(loss.shape[1] * hardest), 1), dim=1, sorted=False).values
     return loss.mean()
@@ -51,35 +56,50 @@ def hardest_share(done: float, start: float, end: float, least: float) -> float:
     return max(1 - (1 - least) * (done - start) / max(end - start, 1e-6), least)
 
 
-def dice(probabilities: Tensor, masks: Tensor, valid: Tensor, absent: float = 1.0) -> Tensor:
+def dice(
+    probabilities: Tensor,
+    masks: Tensor,
+    valid: Tensor,
+    absent: float = 1.0,
+    weights: Tensor | None = None,
+) -> Tensor:
     """``1 - (2 |p m| + 1) / (|p| + |m| + 1)`` (Milletari et al. 2016), the mean over objects.
 
     probabilities, masks   ``(..., H, W)`` in [0, 1]
     valid                  ``(...) bool``
     absent                 weight of empty masks, of which a single wrong pixel costs nearly as
                            much as all
+    weights                ``(...)`` of the masks in [0, 1]
     """
     sizes = masks.sum((-2, -1))
     shared = (probabilities * masks).sum((-2, -1))
     loss = 1 - (2 * shared + 1) / (probabilities.sum((-2, -1)) + sizes + 1)
-    weights = None if absent == 1 else torch.where(sizes > 0, 1.0, absent)
+    if absent != 1:
+        there = torch.where(sizes > 0, 1.0, absent)
+        weights = there if weights is None else weights * there
     return mean_over(loss, valid, weights)
 
 
 def focal(
-    logits: Tensor, masks: Tensor, valid: Tensor, gamma: float = 2.0, alpha: float = 0.25
+    logits: Tensor,
+    masks: Tensor,
+    valid: Tensor,
+    weights: Tensor | None = None,
+    gamma: float = 2.0,
+    alpha: float = 0.25,
 ) -> Tensor:
     """Sigmoid focal loss (Lin et al. 2017, Eq. 5), the mean over the pixels of objects.
 
     logits, masks   ``(..., H, W)``; masks in [0, 1]
     valid           ``(...) bool``
+    weights         ``(...)`` of the masks in [0, 1]
     alpha           weight of the foreground; the background has ``1 - alpha``
     """
     plain = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
     probabilities = logits.sigmoid()
     right = probabilities * masks + (1 - probabilities) * (1 - masks)
-    weight = alpha * masks + (1 - alpha) * (1 - masks)
-    return mean_over((weight * (1 - right) ** gamma * plain).mean((-2, -1)), valid)
+    share = alpha * masks + (1 - alpha) * (1 - masks)
+    return mean_over((share * (1 - right) ** gamma * plain).mean((-2, -1)), valid, weights)
 
 
 def hard_iou(probabilities: Tensor, masks: Tensor) -> Tensor:
@@ -91,19 +111,27 @@ def hard_iou(probabilities: Tensor, masks: Tensor) -> Tensor:
         return torch.where(union > 0, shared / union.clamp(min=1), torch.ones_like(union))
 
 
-def mask_iou(predicted_iou: Tensor, probabilities: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
+def mask_iou(
+    predicted_iou: Tensor,
+    probabilities: Tensor,
+    masks: Tensor,
+    valid: Tensor,
+    weights: Tensor | None = None,
+) -> Tensor:
     """L1 distance between the IoU that a network predicts for its mask and the true one (SAM 2).
 
-    predicted_iou, valid   ``(...)``
+    predicted_iou, valid, weights   ``(...)``
     """
     true = hard_iou(probabilities, masks).to(predicted_iou)
-    return mean_over((predicted_iou - true).abs(), valid)
+    return mean_over((predicted_iou - true).abs(), valid, weights)
 
 
-def object_score(scores: Tensor, present: Tensor, valid: Tensor) -> Tensor:
+def object_score(
+    scores: Tensor, present: Tensor, valid: Tensor, weights: Tensor | None = None
+) -> Tensor:
     """Binary cross-entropy of "the object is visible"; ``scores`` are logits ``(...)``."""
     loss = F.binary_cross_entropy_with_logits(scores, present.to(scores), reduction="none")
-    return mean_over(loss, valid)
+    return mean_over(loss, valid, weights)
 
 
 def spread(usage: Tensor) -> Tensor:

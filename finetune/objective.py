@@ -40,19 +40,23 @@ def total_loss(
     start, end = options.hardening
     share = losses.hardest_share(done, start, end, options.hardest)
     labels = as_labels(masks)
+    weights = None if predictions.weights is None else predictions.weights.flatten(0, 1)
+    rows = None if weights is None else _with_background(weights, valid)
     terms: dict[str, Tensor] = {}
     if options.cross_entropy:
-        terms["cross_entropy"] = losses.cross_entropy(odds, labels, share)
+        terms["cross_entropy"] = losses.cross_entropy(odds, labels, share, rows)
     if options.dice:
-        terms["dice"] = losses.dice(soft, masks, valid, options.absent)
+        terms["dice"] = losses.dice(soft, masks, valid, options.absent, weights)
     if options.focal:
-        terms["focal"] = losses.focal(odds[:, 1:], masks, valid)
+        terms["focal"] = losses.focal(odds[:, 1:], masks, valid, weights)
     if options.mask_iou:
         predicted = _needed(predictions.iou, "mask_iou").flatten(0, 1)
-        terms["mask_iou"] = losses.mask_iou(predicted, soft, masks, valid)
+        terms["mask_iou"] = losses.mask_iou(predicted, soft, masks, valid, weights)
     if options.object_score:
-        scores = _needed(predictions.score, "object_score").flatten(0, 1)
-        terms["object_score"] = losses.object_score(scores, masks.amax((-2, -1)) > 0, valid & seen)
+        scores, there = _needed(predictions.score, "object_score"), masks.amax((-2, -1)) > 0
+        terms["object_score"] = losses.object_score(
+            scores.flatten(0, 1), there, valid & seen, weights
+        )
     if options.similarity:
         terms["similarity"] = _similarity(predictions)
     if options.auxiliary:
@@ -60,12 +64,12 @@ def total_loss(
             raise _absent("auxiliary")
         small = area_downsample(masks, masks.shape[-1] // predictions.aux[0].shape[-1])
         terms["auxiliary"] = torch.stack(
-            [_auxiliary(a, small, predictions.valid, options.absent) for a in predictions.aux]
+            [_auxiliary(a, small, predictions, options.absent) for a in predictions.aux]
         ).mean()
     if options.matching:
         matched = _needed(predictions.matched, "matching")
         small = area_downsample(masks, masks.shape[-1] // matched.shape[-1])
-        terms["matching"] = _matching(matched, small, predictions.valid, options.absent)
+        terms["matching"] = _matching(matched, small, predictions, options.absent)
     if options.spread:
         terms["spread"] = losses.spread(_needed(predictions.usage, "spread"))
     weighted = [getattr(options, name) * value for name, value in terms.items()]
@@ -100,27 +104,41 @@ def as_labels(masks: Tensor) -> Tensor:
     return torch.where(best > 0.5, position + 1, 0)
 
 
-def _auxiliary(logits: Tensor, masks: Tensor, valid: Tensor, absent: float) -> Tensor:
+def _with_background(weights: Tensor, valid: Tensor) -> Tensor:
+    """``(F, N + 1)`` weights of the pixels of background and objects. Where an object may be
+    elsewhere, background is as little sure: it has the objects' mean weight."""
+    known = weights * valid
+    mean = known.sum(1, keepdim=True) / valid.sum(1, keepdim=True).clamp(min=1)
+    return torch.cat([mean, known], 1)
+
+
+def _auxiliary(logits: Tensor, masks: Tensor, of: Predictions, absent: float) -> Tensor:
     """Cross-entropy and Dice of ``(B, F, N, h, w)`` logits, with soft masks at their size."""
-    chances = logits.float().sigmoid() * valid[..., None, None]
+    chances = logits.float().sigmoid() * of.valid[..., None, None]
     odds = aggregate(chances.flatten(0, 1), 1)
-    plain = _soft_cross_entropy(odds, masks)
-    return plain + losses.dice(odds.softmax(1)[:, 1:], masks, valid.flatten(0, 1), absent)
+    return _small_losses(odds, odds.softmax(1)[:, 1:], masks, of, absent)
 
 
-def _matching(matched: Tensor, masks: Tensor, valid: Tensor, absent: float) -> Tensor:
+def _matching(matched: Tensor, masks: Tensor, of: Predictions, absent: float) -> Tensor:
     """Cross-entropy and Dice of masks ``(B, F, N, h, w)`` that matching alone would give."""
-    chances = (matched.float() * valid[..., None, None]).flatten(0, 1).clamp(0, 1)
+    chances = (matched.float() * of.valid[..., None, None]).flatten(0, 1).clamp(0, 1)
     odds = torch.cat([1 - chances.sum(1, keepdim=True), chances], 1).clamp(min=1e-4).log()
-    plain = _soft_cross_entropy(odds, masks)
-    return plain + losses.dice(chances, masks, valid.flatten(0, 1), absent)
+    return _small_losses(odds, chances, masks, of, absent)
 
 
-def _soft_cross_entropy(odds: Tensor, masks: Tensor) -> Tensor:
-    """Of log-odds ``(F, N + 1, h, w)``, background first, and soft masks ``(F, N, h, w)``."""
+def _small_losses(
+    odds: Tensor, chances: Tensor, masks: Tensor, of: Predictions, absent: float
+) -> Tensor:
+    """Of log-odds ``(F, N + 1, h, w)``, background first, of the objects' probabilities, and of
+    soft masks ``(F, N, h, w)``."""
+    valid = of.valid.flatten(0, 1)
+    weights = None if of.weights is None else of.weights.flatten(0, 1)
     background = (1 - masks.sum(1, keepdim=True)).clamp(0, 1)
     share = torch.cat([background, masks], 1)
-    return -(share * odds.log_softmax(1)).sum(1).mean()
+    if weights is not None:
+        share = share * _with_background(weights, valid)[..., None, None]
+    plain = -(share * odds.log_softmax(1)).sum(1).mean()
+    return plain + losses.dice(chances, masks, valid, absent, weights)
 
 
 def _similarity(predictions: Predictions) -> Tensor:

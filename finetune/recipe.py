@@ -37,6 +37,12 @@ class ValidationOptions(LabelledVideos):
         " set, split and labels of the clips.",
     )
     split: str = option("valid", doc="The split of the data set.")
+    patience: int = option(
+        0,
+        doc="The number of validations in a row without a better score after which the training"
+        " ends. 0: it goes on to its last step.",
+        least=0,
+    )
     first: int = option(0, doc="The number of the first synthetic video.", least=0)
     count: int = option(6, doc="The number of synthetic videos.", least=1)
     frames: int = option(16, doc="The number of frames of a synthetic video.", least=3)

@@ -25,7 +25,7 @@ from finetune.launch import TrainingJob
 from finetune.recipe import TrainingRecipe
 from finetune.ship import ship_stage, stored_metadata
 from finetune.stages import Stage, StageFolders, missing_stages, parse_stage_name
-from finetune.trainer import read_state
+from finetune.trainer import has_ended, read_state
 from mose import InputError
 from stseg.cli import print_line
 from stseg.files import write_bytes
@@ -63,7 +63,7 @@ def train_stages(
         title = f"stage {position} of {len(stages)}, {stage.name}"
         folder = folders.folder(stage.name)
         done = steps_done(stage.recipe, folder)
-        if done == stage.recipe.steps and folders.trained(stage.name).is_file():
+        if is_trained(stage.recipe, folder):
             print_line(f"{title}: trained")
         else:
             print_line(
@@ -78,6 +78,14 @@ def steps_done(recipe: TrainingRecipe, folder: Path) -> int:
     if not (folder / STATE).is_file():
         return 0
     return int(read_state(folder, recipe)["step"])
+
+
+def is_trained(recipe: TrainingRecipe, folder: Path) -> bool:
+    """Whether a folder holds a whole training, with its weights."""
+    if not (folder / STATE).is_file() or not (folder / "last.safetensors").is_file():
+        return False
+    state = read_state(folder, recipe)
+    return has_ended(recipe, state["step"], state.get("worse", 0))
 
 
 def finish_stage(stage: Stage, folders: StageFolders) -> None:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from adapters.weights.store import resolve
 from finetune.data.batches import BatchMaker, ClipBatch, ordered_batches
 from finetune.data.sources import open_clips
-from finetune.failures import STATE, describe_weights, explain_failure
+from finetune.failures import STATE, TrainingDiverged, describe_weights, explain_failure
 from finetune.log import LOG, SCORE, VALIDATION, StepLog, TensorBoardLog
 from finetune.models import (
     Locate,
@@ -97,11 +97,13 @@ class TrainingState(TypedDict):
 
     recipe   its fingerprint
     best     J&F of the best validation so far
+    worse    validations since then
     """
 
     recipe: str
     step: int
     best: float
+    worse: int
     network: dict[str, Tensor]
     optimiser: dict[str, object]
     average: dict[str, Tensor] | None
@@ -122,6 +124,12 @@ def read_state(output: Path, recipe: TrainingRecipe) -> TrainingState:
     if state["recipe"] != fingerprint(recipe):
         raise InputError(f"{path} was made by another recipe: give the same one, or another output")
     return state
+
+
+def has_ended(recipe: TrainingRecipe, step: int, worse: int) -> bool:
+    """Whether a training is over: at its last step, or after so many validations in a row without
+    a better score as the recipe has patience for."""
+    return step == recipe.steps or 0 < recipe.validation.patience <= worse
 
 
 class Trainer:
@@ -156,7 +164,7 @@ class Trainer:
         if recipe.optimiser.ema:
             self.average = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
         self.step = 0
-        self.best = -math.inf
+        self.best, self.worse = -math.inf, 0
 
     def resume(self) -> None:
         """Go on from the output folder's checkpoint; `InputError` without a fitting one."""
@@ -164,10 +172,10 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average = state["average"]
-        self.step, self.best = state["step"], state["best"]
+        self.step, self.best, self.worse = state["step"], state["best"], state.get("worse", 0)
 
     def run(self, report: Report | None = None) -> None:
-        """Train to the recipe's last step.
+        """Train to the recipe's last step, or to the end of its patience.
 
         Raises `InputError` for a clip that cannot be read, a loss or gradient that is not
         finite and memory that ran out, `OSError` for a full disk; the latest checkpoint stays
@@ -192,7 +200,7 @@ class Trainer:
             events = None
             if recipe.tensorboard and log is not None:
                 events = stack.enter_context(closing(TensorBoardLog(self.output, self.step)))
-            while self.step < recipe.steps:
+            while not self.ended:
                 row = self._advance(batches)
                 if log is not None:
                     log.add(row)
@@ -200,14 +208,17 @@ class Trainer:
                     events.add("training", row)
                 if report is not None:
                     report(self.step, f"loss {row['loss']:.4f}")
-                ended = self.step == recipe.steps
                 every = recipe.validation.every
-                if self.evaluate and every and (self.step % every == 0 or ended):
+                if self.evaluate and every and (self.step % every == 0 or self.ended):
                     scored = self._validate(self.evaluate)
                     if events is not None:
                         events.add("validation", scored)
-                if self.step % recipe.save_every == 0 or ended:
+                if self.step % recipe.save_every == 0 or self.ended:
                     self.save()
+
+    @property
+    def ended(self) -> bool:
+        return has_ended(self.recipe, self.step, self.worse)
 
     def weights(self) -> dict[str, Tensor]:
         """The weights to write and evaluate: the moving average if there is one."""
@@ -221,6 +232,7 @@ class Trainer:
             "recipe": fingerprint(self.recipe),
             "step": self.step,
             "best": self.best,
+            "worse": self.worse,
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "average": self.average,
@@ -267,7 +279,7 @@ class Trainer:
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), limit))
         if not (math.isfinite(sums["loss"]) and math.isfinite(norm)):
             # The same step would come of --resume: another recipe must go on.
-            raise InputError(
+            raise TrainingDiverged(
                 f"the loss of step {self.step + 1} is {sums['loss']:g} and its gradient's norm"
                 f" {norm:g}: nothing of it was kept; lower optimiser.rate or optimiser.clip and"
                 f" start from {describe_weights(self.output)}, with another --output"
@@ -309,8 +321,9 @@ class Trainer:
             row = {"step": self.step, SCORE: score}
             if ours:
                 StepLog(self.output / VALIDATION, self.step - 1).add(row)
+            self.worse += 1
             if score > self.best:
-                self.best = score
+                self.best, self.worse = score, 0
                 for path in ours:
                     path.replace(path.with_stem("best"))
             return row

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from multiprocessing import get_context, parent_process
@@ -24,7 +24,7 @@ from torch import Tensor
 from adapters.shared.optical_flow import DenseFlow, flow_picture
 from finetune.clip_options import AugmentOptions
 from finetune.data.augment import augment
-from finetune.data.compose import compose_clip
+from finetune.data.compose import Clip, compose_clip
 from finetune.data.sources import ClipSource
 from mose import InputError
 from mose.masks import VOID
@@ -45,6 +45,7 @@ class ClipBatch:
     pictures   ``(B, T, 3, H, W)`` pictures of the flow like frames, or None
     first      place of the first clip in the batch of which these are a worker's share
     ignore     ``(B, T, H, W) bool``: what is there is not known (255 in the labels); None: nothing
+    weights    ``(B, T, N) float32`` in [0, 1]: how much each mask counts; None: all count fully
     """
 
     frames: Tensor
@@ -53,6 +54,7 @@ class ClipBatch:
     pictures: Tensor | None = None
     first: int = 0
     ignore: Tensor | None = None
+    weights: Tensor | None = None
 
     @property
     def length(self) -> int:
@@ -60,14 +62,18 @@ class ClipBatch:
 
     def to(self, device: str) -> ClipBatch:
         """On another device."""
-        pictures = None if self.pictures is None else self.pictures.to(device)
-        return ClipBatch(
-            self.frames.to(device),
-            self.masks.to(device),
-            self.valid.to(device),
-            pictures,
-            self.first,
-            None if self.ignore is None else self.ignore.to(device),
+
+        def moved(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value.to(device)
+
+        return replace(
+            self,
+            frames=self.frames.to(device),
+            masks=self.masks.to(device),
+            valid=self.valid.to(device),
+            pictures=moved(self.pictures),
+            ignore=moved(self.ignore),
+            weights=moved(self.weights),
         )
 
 
@@ -94,7 +100,7 @@ class BatchMaker:
         for index in range(self.first, self.first + self.size):
             clips.append(self._drawn(np.random.default_rng([self.seed, number, index])))
         parts = (torch.stack(part) for part in zip(*clips, strict=True))
-        frames, masks, valid, ignore, pictures = parts
+        frames, masks, valid, ignore, weights, pictures = parts
         return ClipBatch(
             frames,
             masks,
@@ -102,6 +108,7 @@ class BatchMaker:
             pictures if self.pictures else None,
             self.first,
             ignore if ignore.any() else None,
+            weights if (weights < 1).any() else None,
         )
 
     def _drawn(self, rng: np.random.Generator) -> tuple[Tensor, ...]:
@@ -109,28 +116,28 @@ class BatchMaker:
         objects out."""
         for _ in range(ATTEMPTS):
             clip = compose_clip(self.source(rng), partial(self.source, rng), self.augmentation, rng)
-            images, masks, valid, ignore = self._clip(*clip, rng)
+            images, masks, valid, ignore, weights = self._clip(clip, rng)
             if valid.any():
                 pictures = flow_pictures(images) if self.pictures else torch.zeros(0)
-                return images, masks, valid, ignore, pictures
+                return images, masks, valid, ignore, weights, pictures
         raise InputError(
             f"no clip whose first frame shows {LEAST_PIXELS} pixels of an object was found in"
             f" {ATTEMPTS} attempts: weaken augment, or give data with larger objects"
         )
 
-    def _clip(
-        self, frames: np.ndarray, labels: np.ndarray, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        images = torch.tensor(frames).permute(0, 3, 1, 2).float() / 255
-        images, ids = augment(images, torch.tensor(labels), self.augmentation, rng)
+    def _clip(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, ...]:
+        images = torch.tensor(clip.frames).permute(0, 3, 1, 2).float() / 255
+        images, ids = augment(images, torch.tensor(clip.labels), self.augmentation, rng)
         first = np.bincount(ids[0].flatten().numpy(), minlength=256)
         seen = [i for i in range(1, VOID) if first[i] >= LEAST_PIXELS]
         chosen = rng.permutation(seen)[: self.objects]
         masks = torch.zeros(len(ids), self.objects, *ids.shape[1:])
+        weights = torch.ones(len(ids), self.objects)
         for position, object_id in enumerate(chosen):
             masks[:, position] = ids == int(object_id)
+            weights[:, position] = torch.from_numpy(clip.weights[:, object_id])
         valid = torch.arange(self.objects) < len(chosen)
-        return images, masks, valid, ids == VOID
+        return images, masks, valid, ids == VOID, weights
 
 
 def flow_pictures(images: Tensor) -> Tensor:

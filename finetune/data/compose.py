@@ -1,11 +1,12 @@
 """What is put into a clip: an object of another clip, or something that passes before it.
 
-Both change frames ``(T, H, W, 3) uint8`` and id masks ``(T, H, W) uint8`` together, in copies.
+Both change the frames and the masks of a clip together, in copies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -13,7 +14,27 @@ import numpy as np
 from finetune.clip_options import AugmentOptions
 from mose.masks import VOID, object_ids
 
-Clip = tuple[np.ndarray, np.ndarray]
+IDS = 256
+
+
+@dataclass(frozen=True)
+class Clip:
+    """T frames of a video.
+
+    frames    are ``(T, H, W, 3) uint8`` RGB
+    labels    are ``(T, H, W) uint8`` object ids; 255 is to be ignored
+    weights   are ``(T, 256) float32`` in [0, 1]: how much the mask of each id counts
+    """
+
+    frames: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def sure(cls, frames: np.ndarray, labels: np.ndarray) -> Clip:
+        """A clip whose masks all count fully."""
+        return cls(frames, labels, np.ones((len(labels), IDS), np.float32))
+
 
 MOST_COVERED = 0.7
 """A pasted object that hides more of another one's first mask goes behind it."""
@@ -31,28 +52,33 @@ def compose_clip(
     if options.paste and rng.random() < options.paste:
         clip = paste_object(clip, draw(), rng)
     if options.occlude and rng.random() < options.occlude:
-        clip = occlude_object(clip, draw()[0][0], rng)
+        clip = occlude_object(clip, draw().frames[0], rng)
     return clip
 
 
 def paste_object(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
     """One object of another clip, moving as it does there, at another place."""
-    frames, labels = clip
-    ids = object_ids(other[1][0])
+    frames, labels = clip.frames, clip.labels
+    ids = object_ids(other.labels[0])
     if not ids:
         return clip
-    planes = other[1] == ids[int(rng.integers(len(ids)))]
+    pasted = ids[int(rng.integers(len(ids)))]
+    planes = other.labels == pasted
     height, width = labels.shape[1:]
     down, right = (int(rng.integers(-side // 3, side // 3 + 1)) for side in (height, width))
     planes = np.stack([_moved(plane.astype(np.uint8), down, right) for plane in planes]) > 0
-    looks = np.stack([_moved(frame, down, right) for frame in other[0]])
+    looks = np.stack([_moved(frame, down, right) for frame in other.frames])
     before = np.bincount(labels[0].ravel(), minlength=256)[1:VOID]
     covered = np.bincount(labels[0][planes[0]], minlength=256)[1:VOID]
     if rng.random() < BEHIND or np.any(covered > MOST_COVERED * before):
         planes &= labels == 0
     free = sorted(set(range(1, VOID)) - set(object_ids(labels.reshape(-1, labels.shape[-1]))))
     new = free[0] if free and rng.random() < LABELLED else 0
-    return _over(frames, looks, planes), np.where(planes, np.uint8(new), labels)
+    weights = clip.weights.copy()
+    if new:
+        weights[:, new] = other.weights[:, pasted]
+    labels = np.where(planes, np.uint8(new), labels)
+    return Clip(_over(frames, looks, planes), labels, weights)
 
 
 def occlude_object(clip: Clip, texture: np.ndarray, rng: np.random.Generator) -> Clip:
@@ -60,7 +86,7 @@ def occlude_object(clip: Clip, texture: np.ndarray, rng: np.random.Generator) ->
 
     The first frame, on which objects are given, stays as it is.
     """
-    frames, labels = clip
+    frames, labels = clip.frames, clip.labels
     length, height, width = labels.shape
     meeting = int(rng.integers(1, length))
     rows, columns = np.nonzero((labels[meeting] > 0) & (labels[meeting] != VOID))
@@ -81,7 +107,8 @@ def occlude_object(clip: Clip, texture: np.ndarray, rng: np.random.Generator) ->
         planes[index] = plane > 0
         right, down = np.rint(offset).astype(int)
         looks[index] = np.roll(texture, (down, right), (0, 1))
-    return _over(frames, looks, planes), np.where(planes, np.uint8(0), labels)
+    labels = np.where(planes, np.uint8(0), labels)
+    return replace(clip, frames=_over(frames, looks, planes), labels=labels)
 
 
 def _over(frames: np.ndarray, looks: np.ndarray, planes: np.ndarray) -> np.ndarray:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 import cv2
 import numpy as np
 
 from finetune.clip_options import SYNTHETIC, DataOptions, LabelledVideos
+from finetune.data.compose import IDS, Clip
 from mose import InputError
 from mose.dataset import Dataset, matches_name, open_dataset
 from mose.labels import NoLabels
 from mose.layout import ANNOTATIONS
 from mose.masks import object_ids
 from mose.synthetic import make_clip
+from stseg.text import read_json
 
 ATTEMPTS = 50
 """This many crops are tried before a data set counts as one without objects."""
+SAME_VIDEO = 10
+"""So many of them on one video, before another one is drawn."""
 
 
 class ClipSource(Protocol):
-    """Draws a clip: frames ``(T, H, W, 3) uint8`` and id masks ``(T, H, W) uint8``."""
+    """Draws a clip."""
 
-    def __call__(self, rng: np.random.Generator, /) -> tuple[np.ndarray, np.ndarray]: ...
+    def __call__(self, rng: np.random.Generator, /) -> Clip: ...
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class SyntheticClips:
 
     options: DataOptions
 
-    def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, rng: np.random.Generator) -> Clip:
         options, size = self.options, self.options.size
         # Without the option nothing is drawn for it: older recipes keep their clips.
         small = bool(options.enlarge) and rng.random() < options.enlarge
@@ -47,9 +51,9 @@ class SyntheticClips:
             **options.synthetic,
         )
         if not small:
-            return clip.frames, clip.labels
+            return Clip.sure(clip.frames, clip.labels)
         frames = [cv2.resize(frame, (size, size)) for frame in clip.frames]
-        return np.stack(frames), clip.labels.repeat(2, axis=1).repeat(2, axis=2)
+        return Clip.sure(np.stack(frames), clip.labels.repeat(2, axis=1).repeat(2, axis=2))
 
 
 class FolderClips:
@@ -59,10 +63,15 @@ class FolderClips:
         self.options = options
         self.dataset = open_labelled(options)
         self.videos = select_videos(self.dataset, options)
+        self.weights = read_weights(options.weights) if options.weights else {}
 
-    def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        for _ in range(ATTEMPTS):
-            clip = self._draw(rng)
+    def __call__(self, rng: np.random.Generator) -> Clip:
+        name = ""
+        for attempt in range(ATTEMPTS):
+            # A crop misses small objects more often: their videos are not to count less for it.
+            if attempt % SAME_VIDEO == 0:
+                name = self.videos[int(rng.integers(len(self.videos)))]
+            clip = self._draw(name, rng)
             if clip is not None:
                 return clip
         raise InputError(
@@ -71,9 +80,8 @@ class FolderClips:
             " shorter clips (data.frames) or larger crops (data.crop)"
         )
 
-    def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
+    def _draw(self, name: str, rng: np.random.Generator) -> Clip | None:
         options = self.options
-        name = self.videos[int(rng.integers(len(self.videos)))]
         video = self.dataset.video(name)
         try:
             labels = self.dataset.label_masks(name, video)
@@ -104,7 +112,32 @@ class FolderClips:
             masks.append(small)
         how = cv2.INTER_AREA if side > options.size else cv2.INTER_LINEAR
         frames = [cv2.resize(video[i][window], size, interpolation=how) for i in indices]
-        return np.stack(frames), np.stack(masks)
+        weights = np.ones((len(masks), IDS), np.float32)
+        known = self.weights.get(name, {})
+        for row, index in zip(weights, indices, strict=True):
+            for object_id, weight in known.get(labels.paths[index].stem, {}).items():
+                row[int(object_id)] = weight
+        return Clip(np.stack(frames), np.stack(masks), weights)
+
+
+class MixedClips:
+    """Clips of one source, and a share of another's."""
+
+    def __init__(self, usual: ClipSource, other: ClipSource, share: float):
+        self.usual, self.other, self.share = usual, other, share
+
+    def __call__(self, rng: np.random.Generator) -> Clip:
+        return (self.other if rng.random() < self.share else self.usual)(rng)
+
+
+Weights: TypeAlias = dict[str, dict[str, dict[str, float]]]
+"""Video -> frame -> object id -> weight in [0, 1]."""
+
+
+def read_weights(path: str) -> Weights:
+    """A file of weights; `InputError` where it is missing or damaged."""
+    weights: Weights = read_json(path, "file of weights")
+    return weights
 
 
 def open_labelled(options: LabelledVideos) -> Dataset:
@@ -130,4 +163,10 @@ def select_videos(dataset: Dataset, options: LabelledVideos) -> tuple[str, ...]:
 
 def open_clips(options: DataOptions) -> ClipSource:
     """The source that the options name."""
-    return SyntheticClips(options) if options.dataset == SYNTHETIC else FolderClips(options)
+    if options.dataset == SYNTHETIC:
+        return SyntheticClips(options)
+    clips = FolderClips(options)
+    if options.labelled is None:
+        return clips
+    other = replace(options, dataset=options.labelled, labels=None, videos=(), weights=None)
+    return MixedClips(clips, FolderClips(other), options.labelled_share)

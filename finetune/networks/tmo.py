@@ -24,7 +24,12 @@ def unroll_tmo(network: TMO, inputs: UnrollInputs) -> Predictions:
     odds = torch.cat([torch.zeros_like(margin), margin], 1).unflatten(0, (batch, -1))
     union = clips.masks.amax(2, keepdim=True)[:, 1:]
     valid = torch.ones_like(union[..., 0, 0], dtype=torch.bool)
-    return Predictions(odds, union, valid)
+    weights = None
+    if clips.weights is not None:
+        there = clips.valid[:, None].float()
+        weights = (clips.weights * there).sum(2, keepdim=True) / there.sum(2, keepdim=True)
+        weights = weights[:, 1:]
+    return Predictions(odds, union, valid, weights=weights)
 
 
 NETWORK = TrainableNetwork(

@@ -37,6 +37,7 @@ class Predictions:
     usage     ``(B, K)`` mean over frames and places of keys that are shares of K channels, or None
     iou       ``(B, F, N)`` the IoU that the network says its masks have, or None
     score     ``(B, F, N)`` logits of "the object is visible", or None
+    weights   ``(B, F, N)`` in [0, 1]: how much each true mask counts, or None: all count fully
     """
 
     odds: Tensor
@@ -50,6 +51,7 @@ class Predictions:
     usage: Tensor | None = None
     iou: Tensor | None = None
     score: Tensor | None = None
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -135,4 +137,5 @@ def collect_predictions(
         torch.stack(keys[1:], 1),
         keys[0],
         clips.masks[:, 0],
+        weights=None if clips.weights is None else clips.weights[:, 1:],
     )

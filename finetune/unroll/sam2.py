@@ -237,4 +237,5 @@ def _predictions(
         given=clips.masks[:, 0],
         iou=spread([mask.iou for mask in frames]),
         score=spread([mask.score[:, 0] for mask in frames]),
+        weights=None if clips.weights is None else clips.weights[:, 1:],
     )

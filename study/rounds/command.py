@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 LAYOUT = """\
 what is written:
   OUTPUT/r1/training/     the chosen masks of the videos that are trained on; 255 is ignored
+  OUTPUT/r1/guard/        the same of the held-out videos, on which trainings are validated
   OUTPUT/r1/weights/      a folder of checkpoints for each member
+  OUTPUT/r1/masks/        with --per-video, a folder of masks instead
   OUTPUT/r1/run/          a run folder: the old members and the new ones, as xmem@r1
   OUTPUT/r1/verdict.json  what the held-out videos say of the round
   OUTPUT/r2/ ...          the next round, where the one before was adopted
@@ -36,6 +38,10 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--run", required=True, help="a finished run, made with --keep-soft")
     p.add_argument("--members", nargs="+", required=True, metavar="NAME", help="those that learn")
+    p.add_argument("--labelled", metavar="DIR", help="a data set with full labels, mixed in")
+    p.add_argument(
+        "--per-video", action="store_true", help="learn one video at a time, for that video alone"
+    )
     p.add_argument("--rounds", type=int, default=1, metavar="N", help="at most (default: 1)")
     p.add_argument("--config", default="rounds", help="YAML file (default: configs/rounds.yaml)")
     p.add_argument("--set", action="append", default=[], metavar="A.B=C", help=SET_HELP)
@@ -64,9 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         for number, verdict in run_rounds(order, arguments.rounds, train_shown):
             for name in verdict.left_out:
-                print_line(
-                    f"round {number}: nothing of video {name} is sure, it was not learnt from"
-                )
+                print_line(f"round {number}: too little of video {name} is sure to learn from it")
+            for name in verdict.kept:
+                print_line(f"round {number}: no training made {name} better, it stays as it is")
             print_line(f"round {number} {verdict.sentence()}")
             best = RoundPaths(order.output, number).run if verdict.adopted else best
     except KeyboardInterrupt:
@@ -91,4 +97,6 @@ def order_of(arguments: argparse.Namespace) -> Order:
         tuple(arguments.members),
         load_rounds(arguments.config, arguments.set),
         replace(execution, **{key: value for key, value in asked.items() if value}),
+        Path(arguments.labelled) if arguments.labelled else None,
+        arguments.per_video,
     )

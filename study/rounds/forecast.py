@@ -9,7 +9,7 @@ from pathlib import Path
 from ensemble.storage.predictions import read_manifest
 from finetune.clip_options import SYNTHETIC
 from finetune.estimate import estimate
-from study.rounds.options import check_members, recipe_for
+from study.rounds.options import Lessons, check_members, recipe_for
 from study.rounds.source import FinishedRun, open_finished
 from study.rounds.stages import Order, Split
 
@@ -26,10 +26,13 @@ def forecast(order: Order) -> Iterator[str]:
     )
     for member in members:
         seconds, size = spent(source, member.name)
-        recipe = recipe_for(order.config, member, Path(), order.device)
-        clips = replace(recipe.data, dataset=SYNTHETIC)
-        yield f"{member.name}: trained on {order.device}"
-        yield estimate(replace(recipe, data=clips))
+        recipe = recipe_for(order.config, member, Lessons(Path()), order.device)
+        clips = replace(recipe.data, dataset=SYNTHETIC, labelled=None)
+        options = order.config.rounds
+        steps = options.video_steps * len(source.records) if order.per_video else recipe.steps
+        times = "" if order.per_video else f", at most {len(options.rates)} times"
+        yield f"{member.name}: trained on {order.device}{times}"
+        yield estimate(replace(recipe, data=clips, steps=steps))
         yield (
             f"{member.name}@r1 over all videos: {seconds / 3600:.2f} h, as {member.name} took"
             f" in the run; {size / 2**30:.2f} GiB of predictions"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from adapters import registry
@@ -15,6 +15,10 @@ from stseg.errors import InputError, unknown
 from stseg.options import Limits
 
 SHARE = Limits(least=0, most=1)
+WEIGHTS = "weights.json"
+"""The file of a training set that says how much each mask counts."""
+LABELS = "Labels"
+"""The folder of a guard set with a mask for every frame."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,23 @@ class RoundsOptions:
         doc="The share of the members' say that has to stand behind a pixel of the chosen masks;"
         " with less, the pixel is ignored.",
         limits=SHARE,
+    )
+    weighted: bool = option(
+        True,
+        doc="Let the loss of a mask count from 0 at an expected J of `quality` up to 1 at 1; off,"
+        " all that is sure counts fully.",
+    )
+    labelled_share: float = option(
+        0.25, doc="The share of the clips that are drawn from --labelled.", limits=SHARE
+    )
+    rates: tuple[float, ...] = option(
+        (1.0, 0.3, 0.1),
+        doc="Factors of the recipe's rate, tried in order until a training makes the member better"
+        " on the held-out videos.",
+        above=0,
+    )
+    video_steps: int = option(
+        20, doc="With --per-video, the steps of the training on one video.", least=1
     )
     held_out: float = option(
         0.2,
@@ -69,10 +90,43 @@ def family(member: str) -> str:
     return re.sub(r"@r\d+$", "", member)
 
 
+@dataclass(frozen=True)
+class Lessons:
+    """What a member learns from.
+
+    training   is the folder of a training set
+    guard      is that of a guard set, on which the training is validated; None: it is not
+    labelled   is a data set with labels of the user's, or None
+    exclude    are videos of that, too, that are held out
+    """
+
+    training: Path
+    guard: Path | None = None
+    labelled: Path | None = None
+    exclude: tuple[str, ...] = ()
+
+    def values(self, options: RoundsOptions, member: MemberConfig) -> Values:
+        """Keys of a recipe."""
+        data: Values = {
+            "dataset": str(self.training),
+            "split": "train",
+            "labels": None,
+            "videos": (),
+            "exclude": self.exclude,
+            "weights": str(self.training / WEIGHTS),
+            "labelled": str(self.labelled) if self.labelled else None,
+            "labelled_share": options.labelled_share,
+        }
+        if self.guard is None:
+            return {"data": data, "validation": {"every": 0}}
+        guard = {"dataset": str(self.guard), "split": "train", "labels": LABELS, "videos": ()}
+        return {"data": data, "validation": {**guard, "options": dict(member.options)}}
+
+
 def recipe_for(
-    config: RoundsConfig, member: MemberConfig, training_set: Path, device: str
+    config: RoundsConfig, member: MemberConfig, lessons: Lessons, device: str, rate: float = 1.0
 ) -> TrainingRecipe:
-    """The recipe by which a member is trained on ``training_set``.
+    """The recipe by which a member is trained, at a factor of the configuration's rate.
 
     Raises `InputError` for a member without weights, and for one whose adapter the configuration
     does not name under ``networks``.
@@ -87,9 +141,11 @@ def recipe_for(
     if not isinstance(own, Mapping):
         raise InputError(f"networks.{member.adapter} is no mapping: expected keys of a recipe")
     values = merge(merge(config.recipe, _as_it_runs(member)), own)
-    data = {"dataset": str(training_set), "split": "train", "labels": None, "videos": ()}
-    start = {"network": member.adapter, "weights": member.weights, "device": device, "data": data}
-    return build(TrainingRecipe, merge(values, start), f"the recipe of {member.name}")
+    start = {"network": member.adapter, "weights": member.weights, "device": device}
+    values = merge(merge(values, start), lessons.values(config.rounds, member))
+    recipe = build(TrainingRecipe, values, f"the recipe of {member.name}")
+    optimiser = replace(recipe.optimiser, rate=rate * recipe.optimiser.rate)
+    return replace(recipe, optimiser=optimiser)
 
 
 def _as_it_runs(member: MemberConfig) -> Values:
@@ -115,7 +171,7 @@ def check_members(
     for name in dict.fromkeys(names):
         if name not in by_name:
             raise unknown("member", name, by_name, " of the run")
-        recipe_for(config, by_name[name], Path(), "cpu")
+        recipe_for(config, by_name[name], Lessons(Path()), "cpu")
         if not any(family(other) != family(name) for other in by_name):
             raise InputError(
                 f"member {name} is alone in the run: a round needs another member to judge it by"

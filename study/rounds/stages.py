@@ -1,10 +1,11 @@
-"""One round by stages, each kept once it is whole: training set, trainings, run, verdict.
+"""One round by stages, each kept once it is whole: sets, trainings, run, verdict.
 
 ::
 
-    OUTPUT/rounds.json             what was asked for, and the verdict of every round
-    OUTPUT/r1/training/            see `study.rounds.training_set`
-    OUTPUT/r1/weights/<member>/    as the trainer leaves it
+    OUTPUT/rounds.json             what was asked for
+    OUTPUT/r1/training/, guard/    see `study.rounds.training_set`
+    OUTPUT/r1/weights/<member>/    see `study.rounds.learning`
+    OUTPUT/r1/masks/<member>/      instead, with --per-video: see `study.rounds.per_video`
     OUTPUT/r1/run/                 a run folder, with the old members and the new ones
     OUTPUT/r1/verdict.json         what the held-out videos say
 """
@@ -13,27 +14,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ensemble.config import ExecutionConfig, MemberConfig, RunConfig, calibration_of, prior_of
+from ensemble.config import ExecutionConfig, MemberConfig, calibration_of, prior_of
 from ensemble.pipeline import run as run_pipeline
 from ensemble.storage.predictions import read_manifest
 from ensemble.storage.run_directory import open_run
-from finetune.holdout import video_score
-from finetune.launch import TrainingJob
-from finetune.stage_runs import steps_done
+from mose.dataset import open_dataset
+from mose.layout import ANNOTATIONS
 from stseg.cli import print_line
 from stseg.config import to_dict
 from stseg.errors import InputError
-from stseg.files import appearing, digest, read_json, write_json
-from study.rounds.options import RoundsConfig, check_members, family, recipe_for
+from stseg.files import PARTIAL, appearing, digest, locked, read_json, write_json
+from study.rounds.learning import Pupil, Train, learn
+from study.rounds.options import WEIGHTS, Lessons, RoundsConfig, check_members, family
+from study.rounds.per_video import adapt_per_video
 from study.rounds.source import FinishedRun, held_out_videos, open_finished
-from study.rounds.training_set import write_training_set
+from study.rounds.training_set import write_guard_set, write_training_set
 from study.rounds.verdict import Verdict, judge_round
-
-Train = Callable[[TrainingJob], None]
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,15 @@ class RoundPaths:
     def training(self) -> Path:
         return self.folder / "training"
 
+    @property
+    def guard(self) -> Path:
+        return self.folder / "guard"
+
     def weights(self, member: str) -> Path:
         return self.folder / "weights" / member
+
+    def masks(self, member: str) -> Path:
+        return self.folder / "masks" / member
 
     @property
     def run(self) -> Path:
@@ -72,6 +79,8 @@ class Order:
     members     are the names of those that learn
     config      says how
     execution   says where members run; its device is that of the trainings, too
+    labelled    is a data set with labels that is mixed in, or None
+    per_video   asks for members that learn one video at a time
     """
 
     source: Path
@@ -79,6 +88,8 @@ class Order:
     members: tuple[str, ...]
     config: RoundsConfig
     execution: ExecutionConfig
+    labelled: Path | None = None
+    per_video: bool = False
 
     @property
     def device(self) -> str:
@@ -103,19 +114,25 @@ class Split:
 def run_rounds(order: Order, count: int, train: Train) -> Iterator[tuple[int, Verdict]]:
     """Round after round, until one is not adopted; what is whole already is kept.
 
-    Raises `InputError` where the output folder belongs to something else.
+    Raises `InputError` where the output folder belongs to something else, or another command is at
+    work in it.
     """
     first = open_finished(order.source)
     check_members(order.config, order.members, first.config.members)
+    if order.labelled is not None:
+        open_dataset(order.labelled, "train", labels=ANNOTATIONS)
     claim_output(order, first)
-    source = first
-    for number in range(1, count + 1):
-        paths = RoundPaths(order.output, number)
-        verdict = run_round(order, source, paths, train)
-        yield number, verdict
-        if not verdict.adopted:
-            return
-        source = open_finished(paths.run)
+    with locked(order.output / "rounds.json", wait=False) as ours:
+        if not ours:
+            raise InputError(f"another command is at work in {order.output}: wait for its end")
+        source = first
+        for number in range(1, count + 1):
+            paths = RoundPaths(order.output, number)
+            verdict = run_round(order, source, paths, train)
+            yield number, verdict
+            if not verdict.adopted:
+                return
+            source = open_finished(paths.run)
 
 
 def run_round(order: Order, source: FinishedRun, paths: RoundPaths, train: Train) -> Verdict:
@@ -123,75 +140,101 @@ def run_round(order: Order, source: FinishedRun, paths: RoundPaths, train: Train
     stored = read_json(paths.verdict)
     if stored is not None:
         return Verdict.parse(stored)
-    split = Split.of(source, order.config)
-    known = {member.name: member for member in source.config.members}
-    learners = [known[name] for name in order.members]
     paths.folder.mkdir(parents=True, exist_ok=True)
-    if not paths.training.is_dir():
-        print_line(f"round {paths.number}: a training set of {len(split.trained)} videos")
-        write_training_set(source, split.trained, order.config.rounds, paths.training)
-    for member in learners:
-        train_member(order, member, paths, train)
-    adapted = [adapted_member(source.config, member, paths) for member in learners]
-    config = run_config(order, source.config, adapted, paths.run)
-    open_run(paths.run, to_dict(config), source.dataset.images, overwrite=False)
-    keep_predictions(source, paths.run)
-    run_pipeline(config)
-    after = open_finished(paths.run)
-    learnt = read_json(paths.training / "weights.json") or {}
-    names = [member.name for member in adapted]
-    verdict = Verdict(
-        split.held_out,
-        judge_round(source, after, names, split.held_out),
-        tuple(name for name in split.trained if name not in learnt),
-    )
+    for left in paths.folder.glob(f".*{PARTIAL}"):  # of a command that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    split = Split.of(source, order.config)
+    members = {member.name: member for member in source.config.members}
+    pupils = [pupil_of(order, members[name], split, paths) for name in order.members]
+    learning = split.trained if not order.per_video else (*split.trained, *split.held_out)
+    write_sets(order, source, learning, pupils)
+    adapted, kept = [], []
+    for pupil in pupils:
+        new = adapt(order, source, pupil, paths.number, train)
+        if new is None:
+            kept.append(pupil.member.name)
+        else:
+            adapted.append(new)
+    learnt = read_json(paths.training / WEIGHTS) or {}
+    left_out = tuple(name for name in learning if name not in learnt)
+    verdict = Verdict(split.held_out, (), left_out, tuple(kept))
+    if adapted:
+        after = run_beside(order, source, adapted, paths)
+        names = [member.name for member in adapted]
+        verdict = replace(
+            verdict,
+            differences=judge_round(source, after, names, split.held_out, order.config.rounds),
+        )
     write_json(paths.verdict, verdict.json())
     return verdict
 
 
-def train_member(order: Order, member: MemberConfig, paths: RoundPaths, train: Train) -> None:
-    """Train a member on the round's training set, or go on where its training was stopped.
-
-    Every round starts from the weights that the run had, and not from those of the round before:
-    so errors of a round are not learnt twice.
-    """
-    recipe = recipe_for(order.config, member, paths.training.resolve(), order.device)
-    output = paths.weights(member.name)
-    done = steps_done(recipe, output)
+def pupil_of(order: Order, member: MemberConfig, split: Split, paths: RoundPaths) -> Pupil:
+    """A member with what it learns from."""
+    lessons = Lessons(
+        paths.training.resolve(),
+        None if order.per_video else paths.guard.resolve(),
+        order.labelled and order.labelled.resolve(),
+        () if order.per_video else split.held_out,
+    )
+    output = (paths.masks if order.per_video else paths.weights)(member.name)
     title = f"round {paths.number}, {member.name}"
-    if done == recipe.steps and (output / "last.safetensors").is_file():
-        print_line(f"{title}: trained")
-        return
-    print_line(f"{title}: {recipe.steps} steps" + (f", from step {done} on" if done else ""))
-    train(TrainingJob(recipe, output, done > 0, video_score))
+    return Pupil(member, lessons, output, title, order.device)
 
 
-def adapted_member(config: RunConfig, member: MemberConfig, paths: RoundPaths) -> MemberConfig:
-    """The member of a round, with the prior of the one that it comes from."""
-    return replace(
-        member,
-        name=f"{family(member.name)}@r{paths.number}",
-        weights=str((paths.weights(member.name) / "last.safetensors").resolve()),
-        prior=100 * prior_of(member, calibration_of(config)),
+def write_sets(
+    order: Order, source: FinishedRun, videos: Sequence[str], pupils: Sequence[Pupil]
+) -> None:
+    """Write what the pupils learn from, where it is not there yet."""
+    options, lessons = order.config.rounds, pupils[0].lessons
+    if not lessons.training.is_dir():
+        print_line(f"a training set of {len(videos)} videos: {lessons.training}")
+        clips = [pupil.recipe(order.config).data.frames for pupil in pupils]
+        least = 2 if order.per_video else max(clips)
+        write_training_set(source, videos, options, lessons.training, least)
+    if lessons.guard is not None and not lessons.guard.is_dir():
+        write_guard_set(source, lessons.exclude, options, lessons.guard)
+
+
+def adapt(
+    order: Order, source: FinishedRun, pupil: Pupil, number: int, train: Train
+) -> MemberConfig | None:
+    """The new member that a pupil becomes, with the prior of the old one; None where it learnt
+    nothing that helps."""
+    old = pupil.member
+    new = replace(
+        old,
+        name=f"{family(old.name)}@r{number}",
+        prior=100 * prior_of(old, calibration_of(source.config)),
         transductive=True,
     )
+    if order.per_video:
+        adapt_per_video(pupil, order.config, source, train)
+        masks = {"path": str(pupil.output.resolve())}
+        return replace(new, adapter="folder", weights=None, options=masks)
+    weights = learn(pupil, order.config, train)
+    return replace(new, weights=str(weights.resolve())) if weights else None
 
 
-def run_config(
-    order: Order, config: RunConfig, adapted: Sequence[MemberConfig], folder: Path
-) -> RunConfig:
-    """A run of the old members and the new ones."""
-    return replace(
-        config,
-        members=(*config.members, *adapted),
+def run_beside(
+    order: Order, source: FinishedRun, adapted: Sequence[MemberConfig], paths: RoundPaths
+) -> FinishedRun:
+    """A finished run of the old members and the new ones; the old ones do not run again."""
+    config = replace(
+        source.config,
+        members=(*source.config.members, *adapted),
         execution=order.execution,
-        output=replace(config.output, path=str(folder), keep_soft=True),
+        output=replace(source.config.output, path=str(paths.run), keep_soft=True),
     )
+    open_run(paths.run, to_dict(config), source.dataset.images, overwrite=False)
+    keep_predictions(source, paths.run)
+    run_pipeline(config)
+    return open_finished(paths.run)
 
 
 def keep_predictions(source: FinishedRun, folder: Path) -> None:
     """Bring the old members' predictions into the new run, as links to the same files where the
-    disk has such, so that none of these members runs again."""
+    disk has such."""
     after = replace(source.run, root=folder)
     for video in source.records:
         for name in source.names_in(video):
@@ -217,6 +260,8 @@ def claim_output(order: Order, source: FinishedRun) -> None:
         "run": str(order.source.resolve()),
         "members": list(order.members),
         "device": order.device,
+        "per_video": order.per_video,
+        "labelled": str(order.labelled.resolve()) if order.labelled else None,
         "key": digest(
             to_dict(order.config),
             {video: record.provenance.key for video, record in source.records.items()},

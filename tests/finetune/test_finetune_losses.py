@@ -144,6 +144,40 @@ def test_absent_and_padded_objects_give_no_nan():
             assert total.item() == 0
 
 
+ALL = LossOptions(cross_entropy=1, dice=1, focal=1, matching=1, auxiliary=1, object_score=1)
+
+
+def weighted_loss(weights):
+    """The loss of two objects with these weights, and the gradients of what is predicted."""
+    generator = torch.Generator().manual_seed(5)
+    odds = torch.randn(1, 1, 3, 32, 32, generator=generator, requires_grad=True)
+    coarse = torch.rand(1, 1, 2, 2, 2, generator=generator).div(2).requires_grad_()
+    score = torch.randn(1, 1, 2, generator=generator, requires_grad=True)
+    masks = torch.zeros(1, 1, 2, 32, 32)
+    masks[:, :, 0, :16], masks[:, :, 1, 16:] = 1, 1
+    valid = torch.ones(1, 1, 2, dtype=torch.bool)
+    rows = None if weights is None else torch.tensor(weights).reshape(1, 1, 2)
+    predictions = Predictions(odds, masks, valid, (coarse,), coarse, score=score, weights=rows)
+    loss, terms = total_loss(predictions, ALL, 0.0)
+    loss.backward()
+    return loss.item(), terms, odds.grad, score.grad
+
+
+def test_masks_count_by_their_weights():
+    plain, terms, _, _ = weighted_loss(None)
+    assert weighted_loss([1.0, 1.0])[0] == pytest.approx(plain)
+    half = weighted_loss([0.5, 0.5])
+    assert half[0] == pytest.approx(plain / 2)
+    assert all(half[1][name].item() == pytest.approx(terms[name].item() / 2) for name in terms)
+    nothing, _, odds, score = weighted_loss([0.0, 0.0])
+    assert nothing == 0
+    assert not odds.any()
+    assert not score.any()
+    _, _, odds, score = weighted_loss([1.0, 0.0])
+    assert score[0, 0].tolist()[1] == 0
+    assert odds[0, 0, 1, :16].any()
+
+
 def test_nothing_is_learnt_where_labels_are_to_be_ignored():
     """Neither value nor gradient of any loss depends on what is predicted there."""
     ignore = torch.zeros(1, 2, 32, 32, dtype=torch.bool)

@@ -1,6 +1,7 @@
 """Real data: fine-tuning from a checkpoint on a folder of videos, with a hold-out; augmentation."""
 
 import csv
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +13,13 @@ from small_recipes import FRAMES, read_log, recipe, write_videos
 from finetune import command
 from finetune.clip_options import AugmentOptions, DataOptions
 from finetune.data.batches import BatchMaker
-from finetune.data.compose import occlude_object, paste_object
-from finetune.data.sources import FolderClips, SyntheticClips, open_clips
+from finetune.data.compose import Clip, occlude_object, paste_object
+from finetune.data.sources import FolderClips, MixedClips, SyntheticClips, open_clips
 from finetune.holdout import evaluator, labelled_videos, video_score
 from finetune.models import make_network, official_state, write_weights
 from finetune.recipe import ValidationOptions
+from finetune.stage_runs import is_trained
+from finetune.trainer import Trainer
 from mose import InputError
 from mose.masks import read_mask, write_mask
 from mose.plus.__main__ import main as plus
@@ -114,12 +117,13 @@ def test_clips_of_a_folder_are_stretches_of_its_videos(davis):
     source = FolderClips(options)
     assert source.videos == ("bear", "bus", "surf")
     for seed in range(4):
-        frames, labels = source(np.random.default_rng(seed))
-        assert frames.shape == (3, 64, 64, 3)
-        assert set(np.unique(labels)) == {0, 1}
+        clip = source(np.random.default_rng(seed))
+        assert clip.frames.shape == (3, 64, 64, 3)
+        assert set(np.unique(clip.labels)) == {0, 1}
+        assert (clip.weights == 1).all()
         again = source(np.random.default_rng(seed))
-        assert np.array_equal(frames, again[0])
-        assert np.array_equal(labels, again[1])
+        assert np.array_equal(clip.frames, again.frames)
+        assert np.array_equal(clip.labels, again.labels)
 
 
 def test_clips_use_labelled_frames_only(tmp_path):
@@ -166,6 +170,68 @@ def test_what_is_to_be_ignored_reaches_a_batch(start, tmp_path):
     assert clean.ignore is None
 
 
+def test_weights_of_masks_reach_a_batch_and_go_with_what_is_pasted(davis, tmp_path):
+    frames = [f"{t:05d}" for t in range(FRAMES)]
+    weights = {"bear": {t: {"1": 0.25} for t in frames}, "bus": {t: {"1": 0.5} for t in frames}}
+    (tmp_path / "weights.json").write_text(json.dumps(weights))
+    options = DataOptions(
+        str(davis), size=64, frames=3, objects=2, crop=1.0, weights=str(tmp_path / "weights.json")
+    )
+    batch = BatchMaker(open_clips(options), AugmentOptions(), 2, 12, seed=1)(0)
+    assert batch.weights.shape == (12, 3, 2)
+    assert set(batch.weights[:, :, 0].unique().tolist()) == {0.25, 0.5, 1.0}
+    assert (batch.weights[:, :, 1] == 1).all()
+    pasting = BatchMaker(open_clips(options), AugmentOptions(paste=1.0), 2, 12, seed=1)(0)
+    brought = set(pasting.weights[:, :, 1].unique().tolist()) - {1.0}
+    assert brought
+    assert brought <= {0.25, 0.5}
+    plain = BatchMaker(open_clips(replace(options, weights=None)), AugmentOptions(), 2, 2, seed=1)
+    assert plain(0).weights is None
+
+
+def test_a_share_of_the_clips_is_of_labelled_videos(davis, tmp_path):
+    other = write_videos(tmp_path, ("bear", "cat"))
+    options = DataOptions(
+        str(davis), size=64, frames=3, exclude=("bear",), labelled=str(other), labelled_share=0.5
+    )
+    mixed = open_clips(options)
+    assert isinstance(mixed, MixedClips)
+    assert mixed.usual.videos == ("bus", "surf")
+    assert mixed.other.videos == ("cat",)
+    told = [
+        MixedClips(lambda rng: "usual", lambda rng: "other", 0.25)(np.random.default_rng(seed))
+        for seed in range(400)
+    ]
+    assert 0.18 < told.count("other") / 400 < 0.32
+
+
+def test_a_video_with_small_objects_is_drawn_as_often_as_others(tmp_path):
+    root = write_videos(tmp_path, ("a", "b"))
+    for path in (root / "Annotations/a").iterdir():
+        ids = np.zeros_like(read_mask(path))
+        ids[:16, :16] = 1
+        write_mask(path, ids)
+    (tmp_path / "weights.json").write_text(
+        json.dumps({"a": {f"{t:05d}": {"1": 0.5} for t in range(FRAMES)}})
+    )
+    weights = str(tmp_path / "weights.json")
+    source = FolderClips(DataOptions(str(root), size=32, frames=2, objects=1, weights=weights))
+    of_a = [source(np.random.default_rng(n)).weights.min() == 0.5 for n in range(200)]
+    assert 0.42 < np.mean(of_a) < 0.58
+
+
+def test_a_training_without_patience_left_ends_and_is_whole(davis, start, tmp_path):
+    values = tuning(davis, start, steps=40)
+    validation = replace(values.validation, every=1, patience=2)
+    values = replace(values, validation=validation)
+    scores = iter([50.0, 60.0, 40.0, 30.0])
+    trainer = Trainer(values, tmp_path, lambda path: next(scores))
+    assert not is_trained(values, tmp_path)
+    trainer.run()
+    assert (trainer.step, trainer.best) == (4, 60.0)
+    assert is_trained(values, tmp_path)
+
+
 def test_mose_plus_is_a_training_set(davis, start, tmp_path):
     config = tmp_path / "plus.yaml"
     config.write_text("{min_frames: 4, least_score: 0}")
@@ -186,7 +252,7 @@ def square(top, left, colour, value, side=16):
     for t in range(3):
         window = (t, slice(top, top + side), slice(left + 4 * t, left + 4 * t + side))
         frames[window], labels[window] = colour, value
-    return frames, labels
+    return Clip.sure(frames, labels)
 
 
 def test_pasted_objects_bring_their_masks_or_take_those_below():
@@ -194,7 +260,8 @@ def test_pasted_objects_bring_their_masks_or_take_those_below():
     other = square(30, 30, (0, 250, 0), 9)
     seen = set()
     for seed in range(40):
-        frames, labels = paste_object(clip, other, np.random.default_rng(seed))
+        pasted = paste_object(clip, other, np.random.default_rng(seed))
+        frames, labels = pasted.frames, pasted.labels
         green = (frames[..., 1] > 200) & (frames[..., 0] < 60)
         red = (frames[..., 0] > 200) & (frames[..., 1] < 60)
         new = set(np.unique(labels)) - {0, 5}
@@ -212,13 +279,13 @@ def test_occluders_spare_the_first_frame_and_cross_an_object():
     clip = square(24, 20, (250, 0, 0), 5)
     hidden = 0
     for seed in range(20):
-        frames, labels = occlude_object(
-            clip, np.full((64, 64, 3), 99, np.uint8), np.random.default_rng(seed)
-        )
-        assert np.array_equal(frames[0], clip[0][0])
-        assert np.array_equal(labels[0], clip[1][0])
+        texture = np.full((64, 64, 3), 99, np.uint8)
+        occluded = occlude_object(clip, texture, np.random.default_rng(seed))
+        frames, labels = occluded.frames, occluded.labels
+        assert np.array_equal(frames[0], clip.frames[0])
+        assert np.array_equal(labels[0], clip.labels[0])
         assert not (labels[(frames == 99).all(-1)] == 5).any()
-        hidden += np.count_nonzero(labels == 5) < np.count_nonzero(clip[1] == 5)
+        hidden += np.count_nonzero(labels == 5) < np.count_nonzero(clip.labels == 5)
     assert hidden >= 18
 
 
@@ -228,11 +295,14 @@ def test_enlarged_clips_are_drawn_at_half_the_size():
         share: SyntheticClips(replace(plain, enlarge=share))(np.random.default_rng(2))
         for share in (0.0, 1.0)
     }
-    frames, labels = drawn[1.0]
-    assert frames.shape == drawn[0.0][0].shape == (2, 64, 64, 3)
+    labels = drawn[1.0].labels
+    assert drawn[1.0].frames.shape == drawn[0.0].frames.shape == (2, 64, 64, 3)
     assert np.array_equal(labels[:, ::2, ::2].repeat(2, 1).repeat(2, 2), labels)
     assert labels[0].any()
-    sharpness = {s: np.abs(np.diff(f.astype(float), axis=2)).mean() for s, (f, _) in drawn.items()}
+    sharpness = {
+        share: np.abs(np.diff(clip.frames.astype(float), axis=2)).mean()
+        for share, clip in drawn.items()
+    }
     assert sharpness[1.0] < sharpness[0.0]
     with pytest.raises(InputError, match="enlarge in recipe is 2"):
         build(DataOptions, {"enlarge": 2}, "recipe")
