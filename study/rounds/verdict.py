@@ -117,12 +117,12 @@ def judge_round(
         differences.append(Difference.between(f"quality of {name}", old, new))
         ways = [[ways_back(after, one, video) for video in videos] for one in (older, name)]
         if all(any(len(one) for one in side) for side in ways):
-            differences.append(Difference.between(f"way back of {name}", *ways))
+            differences.append(Difference.between(f"way back of {name}", ways[0], ways[1]))
         drift = f"agreement of {name} with {older} where that was sure"
         differences.append(Difference.between(drift, sure, alike, decides=False))
     scores = [[chosen_truth(run, video) for video in videos] for run in (before, after)]
     if all(any(len(one) for one in side) for side in scores):
-        differences.append(Difference.between("J&F of the chosen masks", *scores))
+        differences.append(Difference.between("J&F of the chosen masks", scores[0], scores[1]))
     return tuple(differences)
 
 
@@ -169,7 +169,8 @@ def witness(run: FinishedRun, video: str, judged: tuple[str, str], least: float)
                 frame.gather(jury).judge()
                 row[at] = frame.tracks[jury].quality(frame.scored)[-1]
             alike = np.full(len(columns), np.nan)
-            alike[at] = [iou(*frame.regions[-2:], object_id) for object_id in frame.scored]
+            ours, theirs = frame.regions[-2:]
+            alike[at] = [iou(ours, theirs, object_id) for object_id in frame.scored]
             unsure = ~(old >= least)
             values = (old, new, np.where(unsure, np.nan, old), np.where(unsure, np.nan, alike))
             for key, row in zip(WITNESSED, values, strict=True):
