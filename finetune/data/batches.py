@@ -24,7 +24,7 @@ from torch import Tensor
 from adapters.shared.optical_flow import DenseFlow, flow_picture
 from finetune.clip_options import AugmentOptions
 from finetune.data.augment import augment
-from finetune.data.compose import Clip, compose_clip
+from finetune.data.compose import TrainingClip, compose_clip
 from finetune.data.sources import ClipSource
 from mose import InputError
 from mose.masks import VOID
@@ -125,7 +125,7 @@ class BatchMaker:
             f" {ATTEMPTS} attempts: weaken augment, or give data with larger objects"
         )
 
-    def _clip(self, clip: Clip, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    def _clip(self, clip: TrainingClip, rng: np.random.Generator) -> tuple[Tensor, ...]:
         images = torch.tensor(clip.frames).permute(0, 3, 1, 2).float() / 255
         images, ids = augment(images, torch.tensor(clip.labels), self.augmentation, rng)
         first = np.bincount(ids[0].flatten().numpy(), minlength=256)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from finetune.clip_options import SYNTHETIC, DataOptions, LabelledVideos
-from finetune.data.compose import IDS, Clip
+from finetune.data.compose import IDS, TrainingClip
 from mose import InputError
 from mose.dataset import Dataset, matches_name, open_dataset
 from mose.labels import NoLabels
@@ -27,7 +27,7 @@ SAME_VIDEO = 10
 class ClipSource(Protocol):
     """Draws a clip."""
 
-    def __call__(self, rng: np.random.Generator, /) -> Clip: ...
+    def __call__(self, rng: np.random.Generator, /) -> TrainingClip: ...
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SyntheticClips:
 
     options: DataOptions
 
-    def __call__(self, rng: np.random.Generator) -> Clip:
+    def __call__(self, rng: np.random.Generator) -> TrainingClip:
         options, size = self.options, self.options.size
         # Without the option nothing is drawn for it: older recipes keep their clips.
         small = bool(options.enlarge) and rng.random() < options.enlarge
@@ -51,9 +51,9 @@ class SyntheticClips:
             **options.synthetic,
         )
         if not small:
-            return Clip.sure(clip.frames, clip.labels)
+            return TrainingClip.sure(clip.frames, clip.labels)
         frames = [cv2.resize(frame, (size, size)) for frame in clip.frames]
-        return Clip.sure(np.stack(frames), clip.labels.repeat(2, axis=1).repeat(2, axis=2))
+        return TrainingClip.sure(np.stack(frames), clip.labels.repeat(2, axis=1).repeat(2, axis=2))
 
 
 class FolderClips:
@@ -65,7 +65,7 @@ class FolderClips:
         self.videos = select_videos(self.dataset, options)
         self.weights = read_weights(options.weights) if options.weights else {}
 
-    def __call__(self, rng: np.random.Generator) -> Clip:
+    def __call__(self, rng: np.random.Generator) -> TrainingClip:
         name = ""
         for attempt in range(ATTEMPTS):
             # A crop misses small objects more often: their videos are not to count less for it.
@@ -80,7 +80,7 @@ class FolderClips:
             " shorter clips (data.frames) or larger crops (data.crop)"
         )
 
-    def _draw(self, name: str, rng: np.random.Generator) -> Clip | None:
+    def _draw(self, name: str, rng: np.random.Generator) -> TrainingClip | None:
         options = self.options
         video = self.dataset.video(name)
         try:
@@ -117,7 +117,7 @@ class FolderClips:
         for row, index in zip(weights, indices, strict=True):
             for object_id, weight in known.get(labels.paths[index].stem, {}).items():
                 row[int(object_id)] = weight
-        return Clip(np.stack(frames), np.stack(masks), weights)
+        return TrainingClip(np.stack(frames), np.stack(masks), weights)
 
 
 class MixedClips:
@@ -126,7 +126,7 @@ class MixedClips:
     def __init__(self, usual: ClipSource, other: ClipSource, share: float):
         self.usual, self.other, self.share = usual, other, share
 
-    def __call__(self, rng: np.random.Generator) -> Clip:
+    def __call__(self, rng: np.random.Generator) -> TrainingClip:
         return (self.other if rng.random() < self.share else self.usual)(rng)
 
 

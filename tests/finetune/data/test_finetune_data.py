@@ -13,7 +13,7 @@ from small_recipes import FRAMES, read_log, recipe, write_videos
 from finetune import command
 from finetune.clip_options import AugmentOptions, DataOptions
 from finetune.data.batches import BatchMaker
-from finetune.data.compose import Clip, occlude_object, paste_object
+from finetune.data.compose import TrainingClip, occlude_object, paste_object
 from finetune.data.sources import FolderClips, MixedClips, SyntheticClips, open_clips
 from finetune.holdout import evaluator, labelled_videos, video_score
 from finetune.models import make_network, official_state, write_weights
@@ -252,7 +252,7 @@ def square(top, left, colour, value, side=16):
     for t in range(3):
         window = (t, slice(top, top + side), slice(left + 4 * t, left + 4 * t + side))
         frames[window], labels[window] = colour, value
-    return Clip.sure(frames, labels)
+    return TrainingClip.sure(frames, labels)
 
 
 def test_pasted_objects_bring_their_masks_or_take_those_below():
