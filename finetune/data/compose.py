@@ -18,7 +18,7 @@ IDS = 256
 
 
 @dataclass(frozen=True)
-class Clip:
+class TrainingClip:
     """T frames of a video.
 
     frames    are ``(T, H, W, 3) uint8`` RGB
@@ -31,7 +31,7 @@ class Clip:
     weights: np.ndarray
 
     @classmethod
-    def sure(cls, frames: np.ndarray, labels: np.ndarray) -> Clip:
+    def sure(cls, frames: np.ndarray, labels: np.ndarray) -> TrainingClip:
         """A clip whose masks all count fully."""
         return cls(frames, labels, np.ones((len(labels), IDS), np.float32))
 
@@ -46,8 +46,11 @@ CORNERS = 9
 
 
 def compose_clip(
-    clip: Clip, draw: Callable[[], Clip], options: AugmentOptions, rng: np.random.Generator
-) -> Clip:
+    clip: TrainingClip,
+    draw: Callable[[], TrainingClip],
+    options: AugmentOptions,
+    rng: np.random.Generator,
+) -> TrainingClip:
     """A clip with what the options put into it; ``draw`` makes other clips."""
     if options.paste and rng.random() < options.paste:
         clip = paste_object(clip, draw(), rng)
@@ -56,7 +59,7 @@ def compose_clip(
     return clip
 
 
-def paste_object(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+def paste_object(clip: TrainingClip, other: TrainingClip, rng: np.random.Generator) -> TrainingClip:
     """One object of another clip, moving as it does there, at another place."""
     frames, labels = clip.frames, clip.labels
     ids = object_ids(other.labels[0])
@@ -78,10 +81,12 @@ def paste_object(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
     if new:
         weights[:, new] = other.weights[:, pasted]
     labels = np.where(planes, np.uint8(new), labels)
-    return Clip(_over(frames, looks, planes), labels, weights)
+    return TrainingClip(_over(frames, looks, planes), labels, weights)
 
 
-def occlude_object(clip: Clip, texture: np.ndarray, rng: np.random.Generator) -> Clip:
+def occlude_object(
+    clip: TrainingClip, texture: np.ndarray, rng: np.random.Generator
+) -> TrainingClip:
     """A shape with the look of another clip's frame that crosses an object's way.
 
     The first frame, on which objects are given, stays as it is.
