@@ -23,6 +23,7 @@ from mose import InputError, Video
 from mose.dataset import Dataset
 from mose.findings import Finding
 from selection.run_paths import WRITTEN
+from stseg.cli import counted
 from stseg.files import PARTIAL
 from stseg.progress import progress
 
@@ -97,14 +98,22 @@ def look_at(dataset: Dataset, name: str) -> tuple[Input, tuple[Finding, ...]]:
 
 
 def _label_notes(dataset: Dataset, video: Video) -> list[Finding]:
-    """A note where labels are asked for and not every frame has one; `InputError` where none
-    has, as its scores would be an empty column."""
+    """Notes where labels are asked for and not every frame has one, or a label has no frame;
+    `InputError` where no frame has one, as its scores would be an empty column."""
     if dataset.labels is None:
         return []
     labels = dataset.label_masks(video.name, video)
-    if len(labels.paths) == len(video):
-        return []
-    return [Finding("labels", f"{labels.count} were found", video.name)]
+    notes = []
+    if len(labels.paths) < len(video):
+        notes.append(Finding("labels", f"{labels.count} were found", video.name))
+    if labels.strays:
+        first = labels.strays[0]
+        sentence = (
+            f"{counted(len(labels.strays), 'label')} of video {video.name} without a frame of the"
+            f" same number, such as {first}: the run does not score it, but selection.evaluate does"
+        )
+        notes.append(Finding("stray-label", sentence, video.name, first.name))
+    return notes
 
 
 def unchanged(dataset: Dataset, name: str, known: Input) -> bool:

@@ -26,8 +26,9 @@ class NoLabels(InputError):
 class LabelMasks:
     """The labels of a video's frames, as far as there are any.
 
-    paths   frame index -> file, ascending; found by number, whatever the padding of the names
-            and the case of their suffix
+    paths     frame index -> file, ascending; found by number, whatever the padding of the names
+              and the case of their suffix
+    strays    labels whose number no frame has
 
     ``labels(index)`` is ``(H, W) uint8`` ids, in which 255 is to be ignored, or None.
     Raises `InputError` for files that cannot be used and where no frame has a label.
@@ -35,7 +36,7 @@ class LabelMasks:
 
     def __init__(self, folder: Path, video: Video, ignores: Callable[[], bool] = lambda: False):
         self.folder, self._video, self._ignores = folder, video, ignores
-        self.paths = label_paths(folder, video)
+        self.paths, self.strays = label_paths(folder, video)
         if not self.paths:
             raise NoLabels(
                 f"video {video.name} has no label: folder {folder} has no mask for any of its"
@@ -87,11 +88,15 @@ class LabelMasks:
         return self._meaning.ids(raw) if undecided(present) else raw
 
 
-def label_paths(folder: Path, video: Video) -> dict[int, Path]:
-    """Frame index -> label; empty without any. `InputError` for a folder that cannot be used."""
+def label_paths(folder: Path, video: Video) -> tuple[dict[int, Path], tuple[Path, ...]]:
+    """Frame index -> label, and the labels whose number no frame has; empty without any.
+
+    `InputError` for a folder that cannot be used.
+    """
     if not folder.is_dir():
-        return {}
+        return {}, ()
     numbers = video.numbers
     listing: Listing = list_folder(folder, "mask", video.name, numbers).check()
     order = {number: index for index, number in enumerate(sorted(numbers.values()))}
-    return {order[n]: path for n, path in listing.files if n in order}
+    strays = tuple(path for number, path in listing.files if number not in order)
+    return {order[n]: path for n, path in listing.files if n in order}, strays

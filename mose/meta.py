@@ -47,15 +47,13 @@ def read_meta(path: Path) -> dict[str, VideoMeta]:
 
     Objects are a list or mapping of ids, as in YouTube-VOS; a bare number of them says no ids.
     """
+    form = '{"videos": {<video>: {"objects": ["1", ...], "length": 60}}}'
+    remedy = f"expected {form}; restore or remove it"
+    stored = read_json(path, "meta file", remedy)
     try:
-        videos = read_json(path, "meta file")["videos"]
-        return {name: _entry(dict(entry)) for name, entry in videos.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        why = f" ({error})" if isinstance(error, InputError) else ""
-        raise InputError(
-            f'meta file {path} is damaged: expected {{"videos": {{<video>: {{"objects":'
-            f' ["1", ...], "length": 60}}}}}}; restore or remove it{why}'
-        ) from None
+        return {name: _entry(dict(entry)) for name, entry in stored["videos"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"meta file {path} is damaged: {remedy}") from None
 
 
 def _entry(entry: dict[str, object]) -> VideoMeta:

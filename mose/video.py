@@ -24,7 +24,7 @@ from mose.corrections import (
 from mose.findings import Finding
 from mose.frames import ArrayFrames, FrameSource, StoredFrames, open_frames
 from mose.given_files import given_files
-from mose.palette import object_ids
+from mose.palette import VOID, object_ids
 from mose.prompts import Given, Prompts
 from mose.readers.folder import IMAGE_SUFFIXES, numbered_files
 from mose.readers.images import read_frame
@@ -291,6 +291,15 @@ class Video:
                 " object, with id 1"
             )
             notes.append(Finding("meaning", sentence, self.name))
+        first = next(iter(self.prompts.stored_values), None)
+        if first is not None and not {0, VOID} & set(self.prompts.stored_values[first]):
+            sentence = (
+                f"mask {self.prompts.source(first)} has no background: every pixel has an id and"
+                " is followed; if one of these is the background, make it 0"
+            )
+            notes.append(
+                Finding("no-background", sentence, self.name, Path(self.prompts.source(first)).name)
+            )
         for index in self.prompts.ignored:
             sentence = (
                 f"mask {self.prompts.source(index)} holds void pixels (255): they are taken for"

@@ -162,6 +162,16 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
+def stand_in(head: bytes) -> str | None:
+    """What lies in place of a file that was meant, by its first bytes; None where nothing tells."""
+    start = head.lstrip()[:64].lower()
+    if start.startswith(b"version https://git-lfs.github.com/"):
+        return "it is only a pointer of Git LFS: fetch the file itself with git lfs pull"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "it is a web page: download the file itself"
+    return None
+
+
 def file_digest(path: str | Path) -> str:
     """sha256 of a file, in hexadecimal."""
     total = hashlib.sha256()

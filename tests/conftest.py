@@ -47,21 +47,36 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Ray instance of four (not real) cores for a module's tests; what it was given as home.
+RAY_HOME = pytest.StashKey[Path]()
+RAY_ENDS = pytest.StashKey[contextlib.ExitStack]()
 
-    It ends with a module's tests: those of others start one of their own in the same process.
-    Its workers find no variables of OpenMP in their environment: what is set there is set by
-    the pipeline or by Ray.
+
+@pytest.fixture
+def ray_session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Ray instance of four (not real) cores; what it was given as home.
+
+    Starting one takes seconds, so tests that follow each other share it. It ends before a test
+    that does not need it: that one may start one of its own in the same process. Its workers
+    find no variables of OpenMP in their environment: what is set there is set by the pipeline or
+    by Ray.
     """
     from stseg.ray_instance import embedded_ray
 
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
-        patch.setenv("HOME", str(home))
-        for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS"):
-            patch.delenv(name, raising=False)
-        stack.enter_context(embedded_ray(num_cpus=4))
-        patch.undo()
-        yield home
+    stash = request.config.stash
+    if RAY_HOME not in stash:
+        home = tmp_path_factory.mktemp("home")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HOME", str(home))
+            for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS"):
+                patch.delenv(name, raising=False)
+            stash[RAY_ENDS] = contextlib.ExitStack()
+            stash[RAY_ENDS].enter_context(embedded_ray(num_cpus=4))
+        stash[RAY_HOME] = home
+    return stash[RAY_HOME]
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the shared Ray instance where the next test does not need it."""
+    if RAY_HOME in item.config.stash and "ray_session" not in getattr(nextitem, "fixturenames", ()):
+        item.config.stash[RAY_ENDS].close()
+        del item.config.stash[RAY_HOME]

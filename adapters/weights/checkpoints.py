@@ -27,6 +27,7 @@ from adapters.weights.families import (
     plain_names,
 )
 from mose import InputError
+from stseg.files import stand_in
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types of weights that may hold what is no number."""
@@ -227,7 +228,9 @@ def _read(path: Path) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+    with open(path, "rb") as file:
+        told = stand_in(file.read(256))
+    reason = told or (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
     return InputError(
         f"checkpoint {path} cannot be read, it is cut off, damaged or no checkpoint ({reason}):"
         " get it again"

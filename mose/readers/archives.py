@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stseg.errors import InputError
+from stseg.files import stand_in
 
 MAX_MASK_BYTES = 64 << 20
 """No mask is larger than this; an entry that claims to be is not unpacked."""
@@ -38,8 +39,9 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(self.path)
         except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+            why = _stand_in(self.path) or error
             raise InputError(
-                f"{self.path} is not a whole zip ({error}): give a folder or a zip of masks"
+                f"{self.path} is not a whole zip ({why}): give a folder or a zip of masks"
             ) from None
         links: dict[str, zipfile.ZipInfo] = {}
         for entry in self._zip.infolist():
@@ -108,6 +110,14 @@ class Archive:
             raise InputError(
                 f"entry {name} of {self.path} is damaged ({error}): pack it again"
             ) from None
+
+
+def _stand_in(path: Path) -> str | None:
+    try:
+        with open(path, "rb") as file:
+            return stand_in(file.read(256))
+    except OSError:
+        return None
 
 
 def walk(root: Path) -> Iterator[str]:

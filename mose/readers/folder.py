@@ -246,7 +246,7 @@ class _Lister:
                 self._find(
                     "number",
                     f"{self.kind} {path} has a name that is not a number, or not"
-                    f" built like the others: rename it like 00000{path.suffix}",
+                    f" built like the others: rename it like 00000{path.suffix}, or remove it",
                     name,
                 )
                 continue

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stseg.errors import InputError
+from stseg.files import stand_in
 
 ORIENTATION = 0x0112
 """EXIF's tag."""
@@ -82,8 +83,20 @@ def opened(file: str | Path | BinaryIO, name: str | Path, kind: str) -> Iterator
         raise
     except FileNotFoundError:
         raise InputError(f"{kind} {name} does not exist: restore it") from None
+    except UnidentifiedImageError as error:
+        raise unreadable(name, kind, _stand_in(file) or error) from None
     except Exception as error:  # damaged data makes Pillow's plugins raise anything
         raise unreadable(name, kind, error) from None
+
+
+def _stand_in(file: str | Path | BinaryIO) -> Exception | None:
+    """What lies in place of an image, as an error; None where nothing tells."""
+    if isinstance(file, (str, Path)):
+        with open(file, "rb") as stream:
+            return _stand_in(stream)
+    file.seek(0)
+    told = stand_in(file.read(256))
+    return None if told is None else OSError(told)
 
 
 def unreadable(name: str | Path, kind: str, error: Exception) -> InputError:

@@ -7,10 +7,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from mose.readers.folder import MOVIE_SUFFIXES
 from stseg.text import read_text
 
 FILE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """What ends the path of a frame or a mask in a list."""
+
+UNSEEN = "\ufeff\u200b\u200c\u200d\u2060\0"
+"""Characters without width, which copying from a page or a document leaves at the ends of lines."""
 
 
 def read_lines(path: str | Path, what: str = "list") -> list[str]:
@@ -22,7 +26,7 @@ def read_lines(path: str | Path, what: str = "list") -> list[str]:
 
 
 def _lines(path: str | Path, what: str) -> list[str]:
-    lines = (line.strip().strip("\ufeff\0").strip() for line in read_text(path, what).splitlines())
+    lines = (line.strip().strip(UNSEEN).strip() for line in read_text(path, what).splitlines())
     return [line for line in lines if line]
 
 
@@ -148,3 +152,5 @@ def _path_readings(text: str) -> Iterable[str]:
     # The longest first: BURST's and YouTube-VIS's names hold a slash.
     for start in range(len(parts)):
         yield "/".join(parts[start:])
+    if parts and PurePosixPath(parts[-1]).suffix.lower() in MOVIE_SUFFIXES:
+        yield PurePosixPath(parts[-1]).stem

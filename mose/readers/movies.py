@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mose.findings import Finding
+from stseg.cli import counted
 from stseg.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Movie:
         self._decoding: Iterator[VideoFrame] | None = None
         self._container: Any = None
         self._next = 0
-        sentence = f"video {video or path.stem} is the movie {path}: {len(self)} frames"
+        sentence = f"video {video or path.stem} is the movie {path}: {counted(len(self), 'frame')}"
         self.notes = (Finding("movie", sentence, video, path.name),)
 
     def __reduce__(self) -> tuple[type[Movie], tuple[Path, str | None]]:

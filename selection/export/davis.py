@@ -32,5 +32,6 @@ def write_davis(run: RunMasks, target: Path) -> int:
         os.symlink(video.images, link)
     listed = target / "ImageSets" / "2017" / "val.txt"
     listed.parent.mkdir(parents=True)
-    listed.write_text("".join(f"{video.name}\n" for video in run.videos), encoding="utf-8")
+    names = "".join(f"{video.name}\n" for video in run.videos)
+    listed.write_bytes(os.fsencode(names))  # as the folders are named, text or not
     return count

@@ -141,7 +141,7 @@ run.main(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize("events", [2, 8])
+@pytest.mark.parametrize("events", [pytest.param(2, marks=pytest.mark.soak), 8])
 def test_killed_driver_leaves_nothing_wrong(data, config, tmp_path, calm, events):
     """After so many events; at random moments: `make soak`."""
     out = tmp_path / "killed"

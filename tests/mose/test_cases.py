@@ -118,6 +118,12 @@ class TestNoIds:
         Image.fromarray(self.ids).save(self.path, bits=2)
         np.testing.assert_array_equal(read_mask(self.path), self.ids)
 
+    def test_a_mask_without_background_is_noted(self, tmp_path):
+        write_mask(self.path, self.ids + 1)
+        (note,) = check_dataset(open_dataset(tmp_path), processes=1).findings
+        assert note.rule == "no-background"
+        assert "a/00000.png has no background" in note.sentence
+
 
 class TestFolders:
     def test_a_link_to_nothing_is_named(self, tmp_path):
@@ -247,6 +253,26 @@ def test_movies_are_videos_frame_by_frame(tmp_path):
     for index in (0, 1, 19, 7, 3, 4):
         assert abs(float(video[index].mean()) - 10 * index) < 3
     assert os.listdir(tmp_path / "JPEGImages") == ["a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html>not found</html>", "it is a web page"),
+    ],
+)
+@pytest.mark.parametrize("place", ["JPEGImages/a/00001.jpg", "Annotations/a/00000.png", "s.zip"])
+def test_what_lies_in_place_of_a_file_is_told(tmp_path, content, words, place):
+    write_video(tmp_path, "a")
+    (tmp_path / place).write_bytes(content)
+    if place == "s.zip":
+        with pytest.raises(InputError, match=words):
+            check_results(tmp_path / place, open_dataset(tmp_path))
+    else:
+        (finding,) = check_dataset(open_dataset(tmp_path), processes=1).findings
+        assert finding.rule == "undecodable"
+        assert words in finding.sentence
 
 
 def test_a_broken_movie_is_one_sentence(tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from layouts import blocks, write_video
+from layouts import blocks, write_masks, write_video
 
 from mose import InputError
 from mose.dataset import open_dataset
@@ -31,8 +31,18 @@ def test_labels_that_are_not_there_are_an_error(tmp_path):
 def test_paths_are_by_the_index_of_the_frame(tmp_path):
     write_video(tmp_path, "a", ("00003", "00005"), {"00003": blocks(1), "00005": blocks(1)})
     dataset = open_dataset(tmp_path)
-    paths = label_paths(tmp_path / "Annotations/a", dataset.video("a"))
+    paths, strays = label_paths(tmp_path / "Annotations/a", dataset.video("a"))
     assert {index: path.name for index, path in paths.items()} == {0: "00003.png", 1: "00005.png"}
+    assert strays == ()
+
+
+def test_labels_without_a_frame_are_strays(tmp_path):
+    write_video(tmp_path, "a", ("00000", "00001"), {"00000": blocks(1)})
+    write_masks(tmp_path / "Labels/a", {name: blocks(1) for name in ("00001", "00002", "00003")})
+    dataset = open_dataset(tmp_path, labels="Labels")
+    labels = dataset.label_masks("a", dataset.video("a"))
+    assert list(labels.paths) == [1]
+    assert [path.name for path in labels.strays] == ["00002.png", "00003.png"]
 
 
 def test_labels_that_must_be_complete(tmp_path):

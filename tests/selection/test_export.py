@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import io
 import json
+import os
 import zlib
 from xml.etree import ElementTree
 
@@ -21,6 +22,7 @@ from selection.evidence import Evidence
 from selection.export import __main__ as command
 from selection.export import open_run_masks
 from selection.export.cvat import write_video
+from selection.export.davis import write_davis
 from selection.export.training import frame_weights
 from selection.run_paths import page_name
 
@@ -159,6 +161,13 @@ def test_cvat_survives_a_name_that_is_no_xml(run, tmp_path):
     write_video(dataclasses.replace(video, name="<a>&\x01\udc80"), tmp_path / "x.xml")
     task = ElementTree.parse(tmp_path / "x.xml").getroot().find("meta/task")
     assert task.findtext("name") == "<a>&\ufffd\ufffd"
+
+
+def test_the_list_of_davis_names_folders_as_they_are(run, tmp_path):
+    opened = open_run_masks(run, ("b",))
+    named = dataclasses.replace(opened.videos[0], name=os.fsdecode(b"b\xff"))
+    write_davis(dataclasses.replace(opened, videos=(named,)), tmp_path / "out")
+    assert (tmp_path / "out/ImageSets/2017/val.txt").read_bytes() == b"b\xff\n"
 
 
 def test_fiftyone_holds_frames_and_masks(run, tmp_path):

@@ -184,3 +184,10 @@ def test_two_networks_that_nothing_tells_apart_are_refused(tmp_path):
     torch.save(two_networks("student.", "teacher."), path)
     with pytest.raises(InputError, match=r"two\.pth holds several networks, 'student' and"):
         load_state(path)
+
+
+def test_a_page_in_place_of_a_checkpoint_is_told(tmp_path):
+    for name in ("page.pth", "page.safetensors"):
+        (tmp_path / name).write_text("<html><body>Too many downloads</body></html>")
+        with pytest.raises(InputError, match=rf"{name} cannot be read.*it is a web page"):
+            load_state(tmp_path / name)

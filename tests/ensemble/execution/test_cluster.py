@@ -1,4 +1,7 @@
-"""The Ray executor on clusters of several nodes that come and go."""
+"""The Ray executor on clusters of several nodes that come and go.
+
+What is decided when a node is lost is tested without Ray: tests/ensemble/scheduling.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,7 @@ def pairs_done(log: list[dict]) -> list[dict]:
     return [entry for entry in log if entry["event"] == "Done" and entry["member"]]
 
 
+@pytest.mark.soak
 def test_a_killed_node_costs_little_and_a_new_one_is_used(folder, tmp_path):
     log = run_scenario("replace_a_node", folder, tmp_path / "token")
     done = pairs_done(log)
@@ -66,6 +70,7 @@ def test_a_killed_node_costs_little_and_a_new_one_is_used(folder, tmp_path):
     assert lost not in [node_of[e["worker"]] for e in pairs_done(log[noticed:])]
 
 
+@pytest.mark.soak
 def test_every_node_is_asked_and_what_is_wanted_is_demand_for_an_autoscaler(folder, tmp_path):
     log = run_scenario("grow", folder, tmp_path / "token")
     assert log[0]["event"] == "refused", "before anything was started"

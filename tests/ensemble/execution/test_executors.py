@@ -86,9 +86,10 @@ class ToyWorker:
 class ToyJob:
     signals: Path = Path()
     finishing: float = 0.0
+    blind: bool = False
 
     def check(self) -> None:
-        if "TOY_BLIND" in os.environ:
+        if self.blind or "TOY_BLIND" in os.environ:
             raise InputError("folder /data is not there: share it")
 
     def start(self, member: str) -> ToyWorker:
@@ -284,6 +285,12 @@ def test_threads_of_workers_wait_passively(executor, monkeypatch):
 def test_what_no_node_has_is_said_at_once(ray_session, spec, words):
     with pytest.raises(InputError, match=words):
         run_toy("ray", [MemberSpec("a"), spec], SLEEPS)
+
+
+def test_a_node_that_does_not_see_the_files_is_refused_at_once(ray_session):
+    words = "cannot take the work: folder /data is not there: share it"
+    with pytest.raises(InputError, match=words):
+        run_toy("ray", "a", SLEEPS, job=ToyJob(blind=True))
 
 
 # A driver of its own, with its own Ray.

@@ -22,3 +22,11 @@ def test_without_such_names_they_are_comments(path):
     matched = read_names(path).matched(["dog", "bear", "cow", "horse"])
     assert (matched.names, matched.nowhere) == (("cow", "horse"), ("'#cat'",))
     assert read_names(path).entries == tuple(read_lines(path)) == ("'#cat'", "cow", "horse")
+
+
+def test_characters_that_nobody_sees_and_suffixes_of_movies(path):
+    path.write_text(
+        "\u200bbear\u200b\n\u00a0dog\u00a0\nclips/cow.MP4\nhorse.mov\n", encoding="utf-8"
+    )
+    names = read_names(path).matched(["bear", "dog", "cow", "horse.mov"]).names
+    assert names == ("bear", "dog", "cow", "horse.mov")
