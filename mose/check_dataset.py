@@ -20,7 +20,7 @@ FILE_ENDS = {"JPEG": b"\xff\xd9", "PNG": PNG_END}
 
 
 def passed_over(dataset: Dataset) -> list[Finding]:
-    """What lies beside the videos and is passed over: what systems leave, masks of no video."""
+    """Entries beside the videos that are not used: leftovers of systems, and masks of no video."""
     everything = {Path(entry.name).stem for entry in dataset.images.iterdir()}
     everything |= {entry.name for entry in dataset.images.iterdir()}
     findings = _leftovers(dataset.images, None)

@@ -74,8 +74,8 @@ class Corrections(Mapping[int, Correction]):
     masks     frame index -> ``(H, W) uint8`` ids, or the file that holds them: only objects
               that are corrected; another is untouched. A mask without any object says that
               every object given on earlier frames is gone, unless ``gone`` names some
-    gone      frame index -> objects that are not there from that frame on, until whoever
-              follows them finds them again
+    gone      frame index -> objects that are not there from that frame on, until a model
+              finds them again
     prompts   the prompts of the same video
     listed    the file behind ``gone``
 

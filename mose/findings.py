@@ -12,8 +12,8 @@ from stseg.files import Json
 
 REJECTED, ZEROED, NOTE = "rejected", "zeroed", "note"
 SEVERITIES = (REJECTED, ZEROED, NOTE)
-"""A server refuses the whole submission (or a run the video); scores it wrongly or as zero
-without a word; is worth knowing."""
+"""A server would refuse the whole submission, or a run the video; a server would score it wrongly,
+or as zero, without a message; something that one should know."""
 
 RULES = {
     "wrapping-folder": (REJECTED, "folders wrap the videos"),

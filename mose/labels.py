@@ -51,7 +51,7 @@ class LabelMasks:
 
     def counts(self, index: int) -> bool:
         """Whether a frame's label is scored: DAVIS and MOSE leave out the first and the last one.
-        The video's own last frame is kept, for whoever leaves it out."""
+        The last frame of the video counts here, because callers leave it out themselves."""
         return index in self._between or (index in self.paths and index == len(self._video) - 1)
 
     @cached_property

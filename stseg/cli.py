@@ -94,7 +94,7 @@ def print_anything() -> None:
 
 def wait_passively() -> None:
     """Let OpenMP's threads give up their core while they wait for work, unless the user has said
-    otherwise. For whoever starts a process that computes, before torch is loaded in it.
+    otherwise. Called in every process that computes, before torch is loaded there.
 
     Threads that spin take from other processes, and from each other, what they wait for: beside
     two busy processes a small network is ten times as slow (docs/performance.md).

@@ -27,7 +27,8 @@ Values: TypeAlias = dict[str, Any]
 
 _HERE = Path(__file__).resolve().parent
 CONFIG_FOLDER = next(f for f in (_HERE.parent / "configs", _HERE / "configs") if f.is_dir())
-"""The project's configurations: beside the packages in a checkout, in this one in a wheel."""
+"""The folder of the project's configurations. In a checkout it is beside the packages, in a wheel
+inside this package."""
 
 SET_HELP = (
     "change a key of the YAML file, such as fusion.rule=average; a list is data.videos=a,b or,"

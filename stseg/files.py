@@ -19,7 +19,7 @@ Json: TypeAlias = dict[str, Any]
 """A JSON object as it is read or written; inside the program its content has types."""
 
 PARTIAL = ".partial"
-"""The end of the name of everything that is not whole yet."""
+"""The end of the name of everything that is not complete yet."""
 
 
 def partial_path(path: Path, token: str | None = None) -> Path:
@@ -82,7 +82,7 @@ def read_json(path: str | Path) -> Json | None:
 
 
 def put_in_place(partial: Path, folder: Path) -> None:
-    """Give a whole folder its name; what had the name before goes."""
+    """Rename a complete folder to ``folder``, and remove what had this name before."""
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
 
@@ -91,7 +91,7 @@ def put_in_place(partial: Path, folder: Path) -> None:
 def appearing(folder: Path, may_write: Callable[[], None] | None = None) -> Iterator[Path]:
     """A temporary folder that becomes ``folder`` when the block ends without an exception.
 
-    ``may_write`` is asked right before, and raises where it may not.
+    ``may_write`` is called right before that, and raises where nothing may be written any more.
     """
     partial = partial_path(folder)
     shutil.rmtree(partial, ignore_errors=True)
@@ -110,8 +110,8 @@ def appearing_in(root: Path, kinds: Sequence[str], name: str) -> Iterator[Path]:
     """A temporary folder with a subfolder for each of ``kinds``, such as ``JPEGImages``.
 
     When the block ends without an exception, each becomes ``root/<kind>/<name>``, in the order
-    given: ``name`` is whole when it is there under the last kind. Only for whoever has ``root``
-    for itself.
+    given. So ``name`` is complete when it is there under the last kind. No other process may write
+    into ``root`` at the same time.
     """
     partial = partial_path(root / name, token="new")
     shutil.rmtree(partial, ignore_errors=True)
@@ -163,7 +163,8 @@ def _short(text: str) -> str:
 
 
 def stand_in(head: bytes) -> str | None:
-    """What lies in place of a file that was meant, by its first bytes; None where nothing tells."""
+    """What a file is in place of the one that was meant, by its first bytes; None if that is not
+    known."""
     start = head.lstrip()[:64].lower()
     if start.startswith(b"version https://git-lfs.github.com/"):
         return "it is only a pointer of Git LFS: fetch the file itself with git lfs pull"

@@ -106,7 +106,7 @@ class OpenRun:
 
 
 def apply_edit(opened: OpenRun, edit: Edit, advance: Callable[[], None] = lambda: None) -> Edit:
-    """Make a edit. Only for the holder of the run's lease.
+    """Make an edit. Only for the holder of the run's lease.
 
     advance   is called after every frame that was written
     """

@@ -30,7 +30,7 @@ class GivenPlanes:
         return len(self.planes) - len(self.positions)
 
     def covers(self, objects: int) -> bool:
-        """Whether nothing is left to find of so many objects that are followed."""
+        """Whether the mask of each of this many followed objects is given here."""
         return len(self.positions) == objects
 
     def merged(self, masks: Tensor | None) -> Tensor:

@@ -87,7 +87,7 @@ def load_state(path: str | Path, notes: list[str] | None = None) -> dict[str, Te
     plain, prefix = plain_names(state)
     _check_finite(plain, path)
     if notes is not None and network.others:
-        notes.append(f"checkpoint {path} holds several networks: {network.describe()}")
+        notes.append(f"checkpoint {path} holds several parts: {network.describe()}")
     prefix = network.prefix + prefix
     if notes is not None and (prefix or list(plain) != list(state)):
         what = f"the prefix '{prefix}'" if prefix else f"'{COMPILED}.' of compiled parts"
@@ -141,7 +141,7 @@ def load_network(path: str | Path, family: str, notes: list[str] | None = None) 
 
 def stored_config(path: str | Path) -> Any:
     """The configuration stored with the weights of a readable checkpoint, or None."""
-    if Path(path).suffix == ".safetensors":
+    if _is_safetensors(Path(path)):
         from safetensors import safe_open
 
         with safe_open(str(path), framework="pt") as file:
@@ -203,9 +203,19 @@ def with_others_plane(state: dict[str, Tensor], names: tuple[str, ...]) -> dict[
     return state
 
 
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do, with the length of a JSON header, or, where it
+    begins as nothing that is known, whether it is named so."""
+    with open(path, "rb") as file:
+        head = file.read(9)
+    if head[:2] in (b"PK", b"\x80\x02"):
+        return False
+    return head[8:] == b"{" or path.suffix == ".safetensors"
+
+
 def _read(path: Path) -> Any:
     try:
-        if path.suffix == ".safetensors":
+        if _is_safetensors(path):
             from safetensors.torch import load_file
 
             return load_file(path)
@@ -230,6 +240,8 @@ def _read(path: Path) -> Any:
 def _damaged(path: Path, error: Exception) -> InputError:
     with open(path, "rb") as file:
         told = stand_in(file.read(256))
+    if "TorchScript" in str(error):
+        told = "it is a TorchScript archive: save the state dict of the network instead"
     reason = told or (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
     return InputError(
         f"checkpoint {path} cannot be read, it is cut off, damaged or no checkpoint ({reason}):"

@@ -45,7 +45,7 @@ class Pin:
 
 
 def missing(names: Iterable[str]) -> list[Checkpoint]:
-    """Of these weights the published ones that are not here yet; no other is among them."""
+    """The published checkpoints among these weights that were not downloaded yet."""
     known = catalogue.read_catalogue()
     wanted = [known[name] for name in names if name in known and not Path(name).is_file()]
     return [c for c in wanted if not (cache_folder() / c.file).is_file()]

@@ -11,7 +11,7 @@ from ensemble.scheduling.workers import Workforce
 
 
 class Demand:
-    """What waits, against the workers that there are.
+    """Compares the work that waits with the workers that there are.
 
     members   shape of a worker -> the pools of the members that such workers can hold
     finish    is the pool of videos to finish

@@ -1,8 +1,8 @@
 """Frames by their quality, the rule of SAM 3 (Carion et al. 2025).
 
-Frames on which the object is absent, or its mask is worth nothing, leave memory alone: what was
-last seen well stays in it for as long as the object is away. The published code decides for all
-objects of a batch together; here every object decides for itself.
+A frame on which the object is absent, or its mask is bad, does not enter memory. So the frames on
+which the object was last seen well stay there for as long as it is away. The published code decides
+for all objects of a batch together; here this is decided for each object.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class LatestFrames(Generic[T]):
     items: tuple[tuple[int, T], ...] = ()
 
     def added(self, index: int, item: T, worthy: bool = True) -> LatestFrames[T]:
-        """With a frame; whether it is worth keeping is not asked."""
+        """These frames and one more; ``worthy`` makes no difference here."""
         items = sorted([*self.items, (index, item)], key=lambda pair: pair[0])
         oldest = items[-1][0] + 2 - self.window
         return replace(self, items=tuple(pair for pair in items if pair[0] >= oldest))
@@ -45,15 +45,15 @@ class LatestFrames(Generic[T]):
 
 @dataclass(frozen=True)
 class WorthyFrames(Generic[T]):
-    """The latest frames that are worth it, however long ago they were.
+    """The latest frames that are worth keeping, however long ago they were.
 
-    Their ages are counted in frames kept: 1 is the latest. The network has learnt positions for
-    a few frames back and no more.
+    Their ages are counted in frames that are kept: 1 is the latest of these. The network has
+    learnt positions for a few frames back and no more.
 
-    count      of frames
-    always     keep the very latest frame also where it is not worth it
-    worthy     (frame index, what is kept of it), the oldest first
-    latest     the very latest frame, if it is kept in spite of its worth
+    count      is the number of frames
+    always     keeps the very latest frame even if it is not worth keeping
+    worthy     has (frame index, what is kept of it), the oldest first
+    latest     has the very latest frame, if it is kept only because of ``always``
     """
 
     count: int

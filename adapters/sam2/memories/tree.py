@@ -122,7 +122,7 @@ def gain(iou: float) -> float:
 def best_choices(
     scores: Sequence[float], proposals: Sequence[Proposal], most: int
 ) -> list[MaskChoice]:
-    """At most so many masks of all hypotheses, the best first.
+    """The best masks of all hypotheses, at most ``most``, the best first.
 
     scores   of the hypotheses so far, one for each proposal
 

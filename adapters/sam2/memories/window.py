@@ -46,8 +46,8 @@ Pointers = LatestFrames[Tensor] | WorthyFrames[Tensor]
 class WindowMemory:
     """The memory of one object, by one hypothesis: an `ObjectMemory`.
 
-    Others differ in the mask that they take (`taken_of`), in which frames are worth keeping
-    (`is_worthy`), and in how recent frames are counted (`maps`, `pointers`).
+    The other memories change which mask is taken (`taken_of`), which frames are worth keeping
+    (`is_worthy`), and how recent frames are counted (`maps`, `pointers`).
     """
 
     def __init__(self, limits: MemoryLimits):
@@ -70,7 +70,7 @@ class WindowMemory:
         return proposal.best
 
     def is_worthy(self, taken: Taken) -> bool:
-        """Whether a frame is worth keeping, where that is asked."""
+        """Whether a frame is worth keeping; the window keeps all."""
         return True
 
     def views(self, now: int) -> list[View]:

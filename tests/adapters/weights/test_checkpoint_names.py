@@ -156,7 +156,7 @@ def test_of_two_networks_in_one_dictionary_the_moving_average_is_used(
     loaded, state = load_state(path, notes), weights("xmem")
     assert loaded.keys() == state.keys()
     assert all(torch.equal(loaded[name], state[name] + int(larger)) for name in state)
-    assert "holds several networks" in notes[0]
+    assert "holds several parts" in notes[0]
     assert ("moving average" in notes[0]) == averaged
 
 
@@ -191,3 +191,10 @@ def test_a_page_in_place_of_a_checkpoint_is_told(tmp_path):
         (tmp_path / name).write_text("<html><body>Too many downloads</body></html>")
         with pytest.raises(InputError, match=rf"{name} cannot be read.*it is a web page"):
             load_state(tmp_path / name)
+
+
+def test_the_content_tells_the_format_and_not_the_suffix(tmp_path):
+    save_file(weights("xmem"), tmp_path / "x.pth")
+    torch.save(weights("xmem"), tmp_path / "y.safetensors")
+    for name in ("x.pth", "y.safetensors"):
+        assert load_state(tmp_path / name).keys() == weights("xmem").keys()
