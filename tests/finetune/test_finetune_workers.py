@@ -87,8 +87,9 @@ def assert_same_training(one, two):
             torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
 
 
-def test_two_workers_train_as_one(tmp_path):
-    networks = ("xmem", "sam2")  # TMO, by Ray Train, below
+@pytest.mark.parametrize("networks", [("xmem",), pytest.param(("sam2",), marks=pytest.mark.soak)])
+def test_two_workers_train_as_one(tmp_path, networks):
+    """TMO, by Ray Train: below."""
     multiprocessing.spawn(work, (tmp_path, networks), nprocs=2)
     for network in networks:
         train_here(TrainingJob(together(network), tmp_path / network, False, score))

@@ -14,7 +14,7 @@ from study.study import StudyScope, main, study
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("study"))
+    return make_run(tmp_path_factory.mktemp("study"), frames=3)
 
 
 @pytest.fixture(scope="module")

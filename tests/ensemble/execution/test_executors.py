@@ -288,9 +288,10 @@ def test_what_no_node_has_is_said_at_once(ray_session, spec, words):
 
 
 def test_a_node_that_does_not_see_the_files_is_refused_at_once(ray_session):
+    """The instance that runs here stands for a cluster; a real one: `make soak`."""
     words = "cannot take the work: folder /data is not there: share it"
     with pytest.raises(InputError, match=words):
-        run_toy("ray", "a", SLEEPS, job=ToyJob(blind=True))
+        run_toy("ray", "a", SLEEPS, job=ToyJob(blind=True), address="here:1")
 
 
 # A driver of its own, with its own Ray.
