@@ -113,7 +113,7 @@ def test_a_training_goes_on_in_the_stage_in_which_it_was_stopped(
 
         train_here(job, interrupt)
 
-    for _ in range(3):
+    for _ in range(2):
         monkeypatch.setattr(command, "train_shown", stop)
         line = command_line(recipes, "demo_cutie", stopped)
         resumed = [*line, "--resume"]

@@ -33,7 +33,8 @@ def test_a_toy_policy_selects_and_is_studied_calibrated_and_helped(toy, tmp_path
     videos = gather(opened, [FusionSetup(opened.members, opened.config.fusion)], None, 1)
     choice = select(next(iter(videos.values()))[0], SelectionOptions(policy="alphabet"))
     assert choice.winner == max(opened.members)
-    report = study.study(run, study.StudyScope(rules=["vote"], leave_one_out=False), processes=1)
+    own = opened.config.fusion.rule
+    report = study.study(run, study.StudyScope(rules=[own], leave_one_out=False), processes=1)
     studied = {row.policy for row in report.rows}
     assert {"alphabet", "agreement+alphabet"} <= studied
     calibrate.main(["--run", str(run), "--output", str(tmp_path / "made.json"), "--processes", "1"])

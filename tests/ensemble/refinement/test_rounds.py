@@ -233,7 +233,9 @@ main(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize("steps", [1, 3, 5])
+@pytest.mark.parametrize(
+    "steps", [pytest.param(1, marks=pytest.mark.soak), 3, pytest.param(5, marks=pytest.mark.soak)]
+)
 def test_a_killed_driver_leaves_nothing_wrong(made, refined, tmp_path, steps):
     """Before the first dispute is stored, between the two videos, and while members run again."""
     out = tmp_path / "killed"
