@@ -68,7 +68,7 @@ def load_state(path: str | Path, notes: list[str] | None = None) -> dict[str, Te
            networks
 
     Raises `InputError`, one sentence, for a file that is missing, cut off, damaged, that
-    holds code, or that holds no tensors, and for weights that are not finite.
+    holds code, or that holds no tensors, and for weights that are not finite or were quantised.
     """
     path = Path(path)
     if not path.is_file():
@@ -85,7 +85,7 @@ def load_state(path: str | Path, notes: list[str] | None = None) -> dict[str, Te
             " for use: save that one alone"
         )
     plain, prefix = plain_names(state)
-    _check_finite(plain, path)
+    _check_values(plain, path)
     if notes is not None and network.others:
         notes.append(f"checkpoint {path} holds several parts: {network.describe()}")
     prefix = network.prefix + prefix
@@ -95,8 +95,21 @@ def load_state(path: str | Path, notes: list[str] | None = None) -> dict[str, Te
     return plain
 
 
-def _check_finite(state: Mapping[str, Tensor], path: Path) -> None:
-    """`InputError` where weights are infinite or no numbers: every mask would be empty or noise."""
+def _check_values(state: Mapping[str, Tensor], path: Path) -> None:
+    """`InputError` for weights that are not stored in full, that were quantised, or that are
+    infinite or no numbers: every mask would be empty or noise."""
+    for name, tensor in state.items():
+        if tensor.is_meta or tensor.layout != torch.strided:
+            kind = "without its values" if tensor.is_meta else "as a sparse tensor"
+            raise InputError(
+                f"checkpoint {path} holds {name} {kind}: save the whole weights of the network"
+            )
+        if name.endswith(("weight", "bias")) and tensor.dtype not in FLOATS:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise InputError(
+                f"checkpoint {path} holds {name} as {kind}, expected floating-point numbers: give"
+                " the weights from before they were quantised"
+            )
     floats = {name: tensor for name, tensor in state.items() if tensor.dtype in FLOATS}
     wrong = [name for name, tensor in floats.items() if not bool(torch.isfinite(tensor).all())]
     if wrong:

@@ -198,3 +198,19 @@ def test_the_content_tells_the_format_and_not_the_suffix(tmp_path):
     torch.save(weights("xmem"), tmp_path / "y.safetensors")
     for name in ("x.pth", "y.safetensors"):
         assert load_state(tmp_path / name).keys() == weights("xmem").keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda tensor: tensor.to(torch.int8), "as int8, expected floating-point numbers"),
+        (lambda tensor: tensor.to(torch.complex64), "as complex64"),
+        (lambda tensor: tensor.to_sparse(), "as a sparse tensor"),
+        (lambda tensor: tensor.to("meta"), "without its values"),
+    ],
+)
+def test_weights_that_are_not_stored_as_floats_are_refused(change, words, tmp_path):
+    path = tmp_path / "odd.pth"
+    torch.save({name: change(tensor) for name, tensor in weights("xmem").items()}, path)
+    with pytest.raises(InputError, match=rf"odd\.pth holds key_encoder.* {words}"):
+        load_state(path)
