@@ -8,7 +8,8 @@ run's configuration whose members the run has. No model runs.
 
 Every video is fused with the priors that its members have on the videos of the other four folds,
 and chosen by what was fitted on these (``selection.calibrate`` without the confidence curves).
-``--as-fused`` leaves the fusion as the run made it, which takes seconds.
+``--as-fused`` leaves the fusion as the run made it, which takes seconds. ``--together`` takes the
+folds through the videos of all runs, so that one calibration serves all, and small sets, too.
 
 A row has J&F of the best single member in hindsight; of the member that is best on the other
 folds; of the pseudo-label; of what `safe` chooses, with its distance from the best single member
@@ -20,8 +21,9 @@ share of truths inside the 80 % intervals.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +33,12 @@ from ensemble.fusion.frame_loop import FusionSetup
 from selection.calibration import Calibration
 from selection.evidence import Evidence
 from selection.policies import SelectionOptions
+from selection.risk import starting_member
 from selection.statistics import mean_score, paired_interval
 from stseg.cli import EXIT_OK, print_line, run_command
 from stseg.tables import format_table
 from study.crossfit import calibrations, measure_by_fold
-from study.results import Stated, baselines, evaluate
+from study.results import Result, Stated, baselines, evaluate
 from study.stored_runs import Study, gather, open_study
 
 HEADS = (
@@ -55,25 +58,55 @@ def with_priors(evidence: Evidence, known: Calibration) -> Evidence:
     return replace(evidence, priors=np.asarray([*priors, max(priors)]), memo={})
 
 
-def by_folds(
-    study: Study, ensembles: Sequence[tuple[str, ...]], as_fused: bool, processes: int | None
-) -> list[list[Evidence]]:
-    """Per ensemble the evidence of every video, with the priors of the other folds."""
-    raw = stored_evidence(study)
-    known = {name: replace(made, curves={}) for name, made in measure_by_fold(raw).items()}
-    if as_fused:
-        return [[with_priors(evidence, known[evidence.video]) for evidence in raw]]
-    setups = [FusionSetup(members, study.config.fusion) for members in ensembles]
-    made = gather(study, setups, known, processes)
-    return [[made[name][k] for name in study.videos] for k in range(len(setups))]
+@dataclass(frozen=True)
+class Fold:
+    """The videos of a run, each with the priors of the members on the videos of other folds."""
+
+    study: Study
+    videos: list[Evidence]
+    known: list[Calibration]
+
+    def fused_again(
+        self, ensembles: Sequence[tuple[str, ...]], processes: int | None
+    ) -> list[list[Evidence]]:
+        """Per ensemble the evidence of every video, fused with these priors."""
+        setups = [FusionSetup(members, self.study.config.fusion) for members in ensembles]
+        known = dict(zip(self.study.videos, self.known, strict=True))
+        made = gather(self.study, setups, known, processes)
+        return [[made[name][k] for name in self.study.videos] for k in range(len(setups))]
+
+    def as_fused(self) -> list[Evidence]:
+        """The evidence of the run's own fusion."""
+        return [with_priors(e, known) for e, known in zip(self.videos, self.known, strict=True)]
 
 
-def row_of(name: str, videos: Sequence[Evidence]) -> list[str]:
+def by_folds(studies: Sequence[Study]) -> list[Fold]:
+    """The folds go through the videos of all ``studies`` together."""
+    raw = [stored_evidence(study) for study in studies]
+    known = [replace(made, curves={}) for made in measure_by_fold(list(chain.from_iterable(raw)))]
+    stops = np.cumsum([len(videos) for videos in raw])
+    return [
+        Fold(study, videos, known[stop - len(videos) : stop])
+        for study, videos, stop in zip(studies, raw, stops, strict=True)
+    ]
+
+
+def rows_of(sets: Mapping[str, Sequence[Evidence]]) -> list[list[str]]:
+    """A line of the table for each set; what is fitted is fitted on the folds of all together."""
+    every, options = list(chain.from_iterable(sets.values())), SelectionOptions()
+    given = iter(calibrations(every, None))
+    return [
+        row_of(
+            name, videos, evaluate(name, videos, options, list(islice(given, len(videos))), None)
+        )
+        for name, videos in sets.items()
+    ]
+
+
+def row_of(name: str, videos: Sequence[Evidence], result: Result) -> list[str]:
     """A line of the table."""
-    base, options = baselines(videos), SelectionOptions()
-    given = calibrations(videos, None)
-    result = evaluate(name, videos, options, given, None)
-    by_fold = [e.truth()[int(e.priors[:-1].argmax())] for e in videos]
+    base = baselines(videos)
+    by_fold = [e.truth()[starting_member(e)] for e in videos]
     best = base.members[base.best]
     gain, low, high = paired_interval(result.truths, best)
     scores = (best, by_fold, [e.worth()[-1] for e in videos], result.truths)
@@ -101,6 +134,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--labels", help="folder of full labels (default: the run's own)")
     p.add_argument("--ensembles", nargs="+", default=[], metavar="CONFIG")
     p.add_argument("--as-fused", action="store_true", help="leave the fusion as the run made it")
+    p.add_argument("--together", action="store_true", help="one calibration for all runs")
     p.add_argument("--processes", type=int, help="at once (default: one per core)")
     return p
 
@@ -108,15 +142,23 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, measure, print."""
     a = parser().parse_args(argv)
+    studies = [open_study(root, a.labels) for root in a.runs]
+    ensembles = {
+        Path(path).stem: tuple(member.name for member in load_config(path).members)
+        for path in a.ensembles
+    }
     rows = []
-    for root in a.runs:
-        study = open_study(root, a.labels)
-        listed = {
-            Path(path).stem: tuple(member.name for member in load_config(path).members)
-            for path in a.ensembles
-        } or {study.run.root.name: study.members}
-        made = by_folds(study, list(listed.values()), a.as_fused, a.processes)
-        rows += [row_of(name, videos) for name, videos in zip(listed, made, strict=True)]
+    for part in [studies] if a.together else [[study] for study in studies]:
+        sets: dict[str, list[Evidence]] = {}
+        for fold in by_folds(part):
+            own = {fold.study.run.root.name: fold.study.members}
+            if a.as_fused:
+                sets[fold.study.run.root.name] = fold.as_fused()
+                continue
+            listed = ensembles or own
+            sets |= zip(listed, fold.fused_again(list(listed.values()), a.processes), strict=True)
+        for group in [sets] if a.together else [{name: sets[name]} for name in sets]:
+            rows += rows_of(group)
     print_line(format_table(HEADS, rows))
     return EXIT_OK
 

@@ -101,7 +101,7 @@ def calibrate(
 
     # First as the members are, then each video as the other folds say that they are.
     raw = fused(None)
-    by_fold = measure_by_fold(raw)
+    by_fold = dict(zip(opened.videos, measure_by_fold(raw), strict=True))
     plain = fused({video: replace(made, curves={}) for video, made in by_fold.items()})
     measured = measure_members(raw, name, source_of(opened))
     kept, told = keep_curves(plain, fused(by_fold))

@@ -85,12 +85,13 @@ def measure_members(
     return Calibration(name, source, priors, curves)
 
 
-def measure_by_fold(videos: Sequence[Evidence]) -> dict[str, Calibration]:
-    """Video -> priors and curves by the labels of the other folds' videos."""
-    measured: dict[str, Calibration] = {}
+def measure_by_fold(videos: Sequence[Evidence]) -> list[Calibration]:
+    """For each video priors and curves by the labels of the other folds' videos."""
+    measured = [Calibration("cross-validation", {}, {})] * len(videos)
     for fitted, held in folds(len(videos)):
         made = measure_members([videos[i] for i in fitted], "cross-validation", {})
-        measured |= {videos[i].video: made for i in held}
+        for i in held:
+            measured[i] = made
     return measured
 
 
