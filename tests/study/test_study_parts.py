@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from contextlib import ExitStack
 
@@ -12,12 +13,14 @@ from simulated import MEMBERS, make_run
 
 from ensemble.fusion.frame_loop import FusionSetup, VideoMembers
 from ensemble.storage.predictions import Prediction
+from mose.masks import read_mask, write_mask
 from selection.policies import SelectionOptions
+from selection.run_paths import RunPaths
 from study.crossfit import MIN_VIDEOS, calibrations
 from study.plots import bars, reliability
 from study.replay import evidence_of
 from study.results import Stated, baselines, evaluate
-from study.stored_runs import open_study
+from study.stored_runs import gather, open_study
 from study.table import BEST, ORACLE, StatedWorth, compare
 
 
@@ -45,6 +48,31 @@ def test_what_is_a_members_own_does_not_depend_on_the_others(videos):
         assert whole.labelled
         for plane in ("truth_j", "truth_f", "stability"):
             np.testing.assert_array_equal(whole[plane][:, :2], part[plane][:, :2])
+
+
+def test_a_run_is_studied_as_it_was_finished_last(tmp_path):
+    run = make_run(tmp_path, videos=1)
+
+    def evidence():
+        opened = open_study(run, None)
+        setup = FusionSetup(opened.members, opened.config.fusion)
+        return gather(opened, [setup], None, 1)["v00"][0]
+
+    first = evidence()
+    weak, strong = (first.candidates.index(name) for name in ("weak", "strong"))
+    shutil.copytree(
+        run / "predictions/strong/v00", RunPaths(run).refined_prediction("weak", "v00", 1)
+    )
+    refined = evidence()
+    assert first.truth()[weak].sum() < first.truth()[strong].sum()
+    np.testing.assert_array_equal(refined.truth()[weak], first.truth()[strong])
+
+    RunPaths(run).corrections("v00").mkdir(parents=True)
+    right = read_mask(run.parent / "data/Labels/v00/00002.png")
+    write_mask(RunPaths(run).corrections("v00") / "00002.png", right)
+    corrected = evidence()["truth_j"][2]
+    assert (corrected[:, 0] == 1).all()
+    assert not (first["truth_j"][2, :, 0] == 1).all()
 
 
 def test_an_oracle_is_no_worse_than_what_it_chooses_from(videos):
