@@ -8,6 +8,10 @@ have their records alone; serves it, and works on the first video in a headless 
 ``browser``). Prints how long a frame takes from the key or the jump to the picture, how long the
 preview of a choice takes, frames per second while it plays, and the memory of the server's process.
 Goals: 100 ms, 200 ms, 24 per second, 500 MiB.
+
+Beside each is the processor time that browser and server took per frame: that hardly changes with
+what else a machine does. Two quiet cores play 24 frames per second where the two together stay
+below 83 ms.
 """
 
 from __future__ import annotations
@@ -22,16 +26,24 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 HEIGHT, WIDTH = 1080, 1920
 OBJECTS = tuple(range(1, 11))
 MEMBERS = tuple(f"m{k}" for k in range(5))
 DISTINCT = 24
 """Frames that differ; they repeat."""
-JUMPS = 30
+JUMPS, PULLED = 30, 60
+PAUSE = 150
+"""Milliseconds between two acts, in which pages fetch ahead."""
+PLAYED = 5
+"""Seconds of playing that are measured."""
 
 
 def ids_at(index: int, shift: float) -> np.ndarray:
@@ -131,7 +143,66 @@ def write_records(base: Path, videos: int, frames: int) -> None:
     (run / "config.yaml").write_text(json.dumps(config))
 
 
-def work(address: str, frames: int) -> None:
+SCRUB = "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }"
+TAKEN = """(() => {
+  const all = performance.getEntriesByName('frame').map((m) => m.duration);
+  performance.clearMeasures();
+  return all;
+})()"""
+
+
+class Visit:
+    """A page in a browser, and what it costs.
+
+    page     is the page of the video
+    server   is the id of the server's process
+    """
+
+    def __init__(self, page: Page, server: int):
+        self.page, self.server = page, server
+        self.spent = self.processor_time()
+
+    def processor_time(self) -> tuple[float, float]:
+        """Milliseconds that browser and server have used."""
+        times = used_below(os.getpid())
+        browser = [time for time, name in times.values() if name.startswith("chrom")]
+        return 1000 * sum(browser), 1000 * times[self.server][0]
+
+    def begin(self) -> None:
+        """Forget what was measured so far."""
+        self.page.evaluate(TAKEN)
+        self.spent = self.processor_time()
+
+    def tell(self, what: str, seconds: float | None = None) -> None:
+        """Print what was measured since `begin`; frames per second where ``seconds`` are given."""
+        taken = sorted(float(value) for value in self.page.evaluate(TAKEN))
+        now = self.processor_time()
+        browser, server = ((b - a) / len(taken) for a, b in zip(self.spent, now, strict=True))
+        most = taken[int(0.95 * (len(taken) - 1))]
+        rate = f"{len(taken) / seconds:.1f} frames per second, " if seconds else ""
+        print(f"{what}: {rate}median {statistics.median(taken):.0f} ms, 95 % within {most:.0f} ms;"
+              f" {browser:.0f} + {server:.0f} ms of processor time ({len(taken)})")  # fmt: skip
+
+
+def used_below(root: int) -> dict[int, tuple[float, str]]:
+    """Process -> seconds of processor time and name, of a process and all that it has started."""
+    parents, times, tick = {}, {}, os.sysconf("SC_CLK_TCK")
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            head, _, tail = (folder / "stat").read_text().rpartition(")")
+        except OSError:
+            continue  # it has just ended
+        fields = tail.split()
+        parents[int(folder.name)] = int(fields[1])
+        used = (int(fields[11]) + int(fields[12])) / tick
+        times[int(folder.name)] = used, head.partition("(")[2]
+    found = {root}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {pid: times[pid] for pid in found}
+
+
+def work(address: str, frames: int, server: int) -> None:
     """Work on the video in a browser, and print how long everything took."""
     from playwright.sync_api import sync_playwright
 
@@ -139,59 +210,58 @@ def work(address: str, frames: int) -> None:
         path = shutil.which("chromium") or shutil.which("chromium-browser")
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-
-        def measured() -> list[float]:
-            taken = page.evaluate(
-                "(() => { const all = performance.getEntriesByName('frame').map((m) => m.duration);"
-                " performance.clearMeasures(); return all; })()"
-            )
-            return [float(value) for value in taken]
-
-        def shown(index: int) -> None:
-            page.wait_for_selector(f'#views[data-shown="{index}"]')
-
         page.goto(f"{address}videos/big#frame=0&object=1")
-        shown(0)
+        page.wait_for_selector('#views[data-shown="0"]')
         page.wait_for_timeout(1000)
-        rng = np.random.default_rng(3)
-        measured()
-        for index in rng.choice(np.arange(1, frames), min(JUMPS, frames - 1), replace=False):
-            scrub = "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }"
-            page.locator("#scrub").evaluate(scrub, int(index))
-            shown(int(index))
-            page.wait_for_timeout(150)
-        told("a jump on the timeline", measured())
-        page.locator("h1").click()
-        for _ in range(JUMPS):
-            page.keyboard.press("ArrowLeft")
-            page.wait_for_timeout(150)
-        told("the next frame by key", measured())
-        for n in range(JUMPS):
-            page.keyboard.press(str(2 + n % 5))
-            page.wait_for_timeout(250)
-        told("the preview of a choice", measured())
+        visit = Visit(page, server)
+        jump(visit, frames)
+        step(visit)
         page.keyboard.press("1")
-        page.keyboard.press("m")
-        page.wait_for_timeout(1500)
-        measured()
-        for _ in range(10):
-            page.keyboard.press("ArrowLeft")
-            page.wait_for_timeout(400)
-        told("a frame with all members side by side", measured())
-        page.keyboard.press("m")
         page.wait_for_timeout(500)
-        measured()
+        visit.begin()
         page.keyboard.press(" ")
-        page.wait_for_timeout(5000)
-        print(f"while it plays: {len(measured()) / 5:.1f} frames per second")
+        page.wait_for_timeout(1000 * PLAYED)
+        visit.tell("while it plays", PLAYED)
         browser.close()
 
 
-def told(what: str, taken: list[float]) -> None:
-    ordered = sorted(taken)
-    most = ordered[int(0.95 * (len(ordered) - 1))]
-    print(f"{what}: median {statistics.median(ordered):.0f} ms, 95 % within {most:.0f} ms"
-          f" ({len(ordered)})")  # fmt: skip
+def jump(visit: Visit, frames: int) -> None:
+    """Jumps to frames anywhere, and the slider pulled from one end to the other."""
+    page, rng = visit.page, np.random.default_rng(3)
+    visit.begin()
+    for index in rng.choice(np.arange(1, frames), min(JUMPS, frames - 1), replace=False):
+        page.locator("#scrub").evaluate(SCRUB, int(index))
+        page.wait_for_selector(f'#views[data-shown="{index}"]')
+        page.wait_for_timeout(PAUSE)
+    visit.tell("a jump on the timeline")
+    for index in np.linspace(0, frames - 1, PULLED).astype(int):
+        page.locator("#scrub").evaluate(SCRUB, int(index))
+        page.wait_for_timeout(30)
+    page.wait_for_selector(f'#views[data-shown="{frames - 1}"]')
+    visit.tell(f"the slider pulled over all frames in {PULLED} steps")
+
+
+def step(visit: Visit) -> None:
+    """Keys: the next frame, previews, and all members side by side."""
+    page = visit.page
+    page.locator("h1").click()
+    page.wait_for_timeout(500)
+    for key, what, count in (
+        ("ArrowLeft", "the next frame by key", JUMPS),
+        ("23456", "the preview of a choice", JUMPS),
+        ("ArrowLeft", "a frame with all members side by side", 10),
+    ):
+        if "side" in what:
+            page.keyboard.press("1")
+            page.keyboard.press("m")
+            page.wait_for_timeout(1500)
+        visit.begin()
+        for n in range(count):
+            page.keyboard.press(key if key.startswith("Arrow") else key[n % len(key)])
+            page.wait_for_function(f"performance.getEntriesByName('frame').length > {n}")
+            page.wait_for_timeout(PAUSE)
+        visit.tell(what)
+    page.keyboard.press("m")
 
 
 def memory_of(pid: int) -> float:
@@ -206,18 +276,20 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--videos", type=int, default=200)
     p.add_argument("--frames", type=int, default=240)
+    p.add_argument("--folder", help="keep the run there, or take the one that is there")
     arguments = p.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder)
-        make_video(base, arguments.frames)
-        write_records(base, arguments.videos, arguments.frames)
+        base = Path(arguments.folder or folder)
+        if not (base / "run").is_dir():
+            make_video(base, arguments.frames)
+            write_records(base, arguments.videos, arguments.frames)
         command = [sys.executable, "-m", "selection.review", str(base / "run"), "--port", "0"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert server.stdout
         address = server.stdout.readline().strip()
         print(f"server of {arguments.videos} videos: {memory_of(server.pid):.0f} MiB at first")
         try:
-            work(address, arguments.frames)
+            work(address, arguments.frames, server.pid)
             print(f"after the work: {memory_of(server.pid):.0f} MiB at most")
         finally:
             server.terminate()

@@ -1,16 +1,22 @@
 """The pictures of the review in docs/images, taken in a headless Chromium.
 
-    python -m ensemble.run --split test --keep-soft --output build/shown
-    python -m benchmarks.review_pictures build/shown
+    python -m benchmarks.review_pictures
+    python -m benchmarks.review_pictures RUN
 
-Works on a copy of the run: opens the list, draws the outline of the labels on the frame where a
-correction is worth most, and lets the members continue from it. Needs the extra
-``browser`` and a ``chromium`` on the path.
+Without a run it makes one, of the built-in videos. Works on a copy of the run: opens the list,
+draws the outline of the labels on the frame where a correction is worth most, and lets the members
+continue from it. Needs the extra ``browser`` and a ``chromium`` on the path.
+
+Beside the pictures it notes what they show, `looks`, and a test compares that with the pages as
+they are: a picture that shows other words or another style than the pages is found.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -30,8 +36,21 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
+STATIC = Path(__file__).resolve().parents[1] / "study" / "review" / "static"
 COLOURS = 256
 """Of a picture's palette: a part of the bytes, and the same to look at."""
+
+
+def looks() -> dict[str, str]:
+    """File -> hash of what it adds to how the pages look: all of a page or a style, and of a script
+    the words that people read."""
+    shown = {}
+    for path in sorted(STATIC.iterdir()):
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".js":
+            text = "\n".join(sorted(set(re.findall(r'["`]([A-Z][^"`]*)["`]', text))))
+        shown[path.name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return shown
 
 
 def save(page: Page, name: str) -> None:
@@ -84,7 +103,7 @@ def work(page: Page, address: str, corners: Sequence[tuple[float, float]]) -> No
     page.keyboard.press("s")
     page.wait_for_selector("#start:not(:disabled)")
     page.click("#start")
-    page.wait_for_selector("#accept", timeout=600_000)
+    page.wait_for_selector("#accept")
     page.click('button:has-text("Compare")')
     page.wait_for_selector(".view.wiped")
     for _ in range(3):
@@ -95,12 +114,17 @@ def work(page: Page, address: str, corners: Sequence[tuple[float, float]]) -> No
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("run", help="a finished run with its predictions")
+    p.add_argument("run", nargs="?", help="a finished run with its predictions and labels")
     arguments = p.parse_args()
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        root = shutil.copytree(arguments.run, Path(folder) / "run")
+        root = Path(folder) / "run"
+        if arguments.run:
+            shutil.copytree(arguments.run, root)
+        else:
+            make = [sys.executable, "-m", "ensemble.run", "--split", "test", "--keep-soft"]
+            subprocess.run([*make, "--output", str(root)], check=True)
         command = [sys.executable, "-m", "selection.review", str(root), "--port", "0"]
         command += ["--by", "ann", "--executor", "inline"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -109,7 +133,9 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         try:
             page = browser.new_page(viewport={"width": 1280, "height": 860})
+            page.set_default_timeout(600_000)
             work(page, server.stdout.readline().strip(), outline(root))
+            (FOLDER / "review.json").write_text(json.dumps(looks(), indent=1) + "\n")
         finally:
             browser.close()
             server.terminate()

@@ -59,6 +59,12 @@ class DataConfig:
     corrections: str | None = option(
         None, doc="Folder of masks that correct objects on later frames, one folder per video."
     )
+    earlier: str | None = option(
+        None,
+        doc="Folder of predictions of the one video, one folder per member, made without its "
+        "newest corrections: members keep them up to the frame `since` and run over the rest.",
+    )
+    since: int = option(0, doc="Index of the first frame that `earlier` did not know.", least=0)
     videos: tuple[str, ...] = option((), doc="Names or shell patterns; empty: all.")
     synthetic: Mapping[str, Any] = option(dict, doc="Options of the built-in data set.")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,16 +19,17 @@ from ensemble.config import MemberConfig, RunConfig
 from ensemble.execution import lease
 from ensemble.execution.memory_ladder import lighter
 from ensemble.finishing.video import FinishingContext, finish_video
-from ensemble.storage.predictions import PredictionWriter
+from ensemble.refinement.carry_on import carry_on
+from ensemble.storage.predictions import Prediction, PredictionWriter, read_manifest
 from ensemble.storage.run_directory import RunDirectory
-from mose import InputError
+from mose import InputError, Video
 from mose.dataset import Dataset
 from mose.prefetch import prefetched
 from stseg.failures import CorruptPrediction
 from stseg.files import quick_digest
 
 if TYPE_CHECKING:
-    from adapters.base import Segmenter
+    from adapters.base import FrameMasks, Segmenter
     from ensemble.scheduling.messages import Attempt, JobRecord
 
 TRANSDUCTIVE = "it was trained on unlabelled frames of these videos (transductive)"
@@ -140,6 +141,21 @@ class MemberWorker:
         """What is to be said of the member, in sentences."""
         return [*segmenter.notes, *([TRANSDUCTIVE] if self.member.transductive else [])]
 
+    def _masks(self, segmenter: Segmenter, video: Video) -> Iterator[FrameMasks]:
+        """The masks of every frame; those of an earlier prediction as far as it is to be kept."""
+        folder = self._earlier()
+        if folder is None:
+            yield from segmenter.segment(video)
+            return
+        with closing(Prediction(folder)) as earlier:
+            yield from carry_on(segmenter, video, earlier, self.job.config.data.since)
+
+    def _earlier(self) -> Path | None:
+        """The earlier prediction that the member goes on from, where there is one."""
+        earlier = self.job.config.data.earlier
+        folder = Path(earlier) / self.member.name if earlier else None
+        return folder if folder and read_manifest(folder) else None
+
     def run(self, video: str, attempt: Attempt) -> JobRecord:
         """Segment ``video`` and store the prediction; returns a small record."""
         opened = self.job.dataset.video(video)
@@ -152,7 +168,7 @@ class MemberWorker:
         # Beside a model on the CPU, decoding threads would only take its cores.
         ahead = DECODE_AHEAD if self.job.config.execution.device != "cpu" else 0
         with writer, prefetched(opened, ahead) if ahead else nullcontext(opened) as frames:
-            for frame in segmenter.segment(frames):
+            for frame in self._masks(segmenter, frames):
                 writer.add(frame)
             seconds = time.monotonic() - start
             lease.check(self.job.root, self.job.lease)
@@ -169,6 +185,7 @@ class MemberWorker:
                     "video": video,
                     "objects": list(opened.object_ids),
                     "seconds": round(seconds, 3),
+                    **({"since": self.job.config.data.since} if self._earlier() else {}),
                 }
             )
         return {

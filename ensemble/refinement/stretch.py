@@ -147,7 +147,7 @@ def excerpts(
     last = at + 1 == len(video)
     if not last:
         excerpt = video.excerpt(memory, at + 1, len(video))
-        yield (excerpt if mask.any() else without(excerpt, dispute.object_id, place)), place
+        yield (excerpt if mask.any() else without(excerpt, (dispute.object_id,), place)), place
     if mask.any():
         yield video.excerpt({at: here}, at - 1, dispute.sure), int(not last)
 
@@ -159,11 +159,11 @@ def first_masks(video: Video, before: int) -> dict[int, np.ndarray]:
     return {index: masks.mask for index, masks in given.items() if masks is not None}
 
 
-def without(excerpt: Video, object_id: int, place: int) -> Video:
-    """An excerpt in which an object is said to be gone from one of its frames on."""
+def without(excerpt: Video, ids: Sequence[int], place: int) -> Video:
+    """An excerpt in which objects are said to be gone from one of its frames on."""
     corrections = excerpt.corrections
     masks = {at: mask for at in corrections if (mask := corrections[at].mask) is not None}
-    return excerpt.with_corrections(masks, {place: (object_id,)})
+    return excerpt.with_corrections(masks, {place: ids})
 
 
 def meets(frame: FrameMasks, prediction: Prediction, index: int, object_id: int) -> bool:

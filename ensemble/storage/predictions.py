@@ -149,6 +149,14 @@ class Prediction:
         return len(self._index)
 
     def __getitem__(self, index: int) -> StoredFrame:
+        return decode(self._record(index), index, self.size)
+
+    def ids(self, index: int) -> np.ndarray:
+        """``(height, width) uint8`` ids of a frame alone, at the size they were stored for: a part
+        of the work of reading its soft masks too."""
+        return decode_ids(self._record(index), self.size)
+
+    def _record(self, index: int) -> bytes:
         if not 0 <= index < len(self):
             raise IndexError(index)
         start = int(self._index[index - 1, 0]) if index else 0
@@ -157,7 +165,7 @@ class Prediction:
         record = self._file.read(end - start)
         if len(record) != end - start or zlib.crc32(record) != checksum:
             raise CorruptPrediction(self.folder, f"is damaged at frame {index}")
-        return decode(record, index, self.size)
+        return record
 
     def __iter__(self) -> Iterator[StoredFrame]:
         return (self[index] for index in range(len(self)))
@@ -212,13 +220,9 @@ def encode(frame: FrameMasks, ids: np.ndarray) -> bytes:
 def decode(record: bytes, index: int, size: tuple[int, int]) -> StoredFrame:
     """The frame in ``record``; ``size`` is the (height, width) of its ids."""
     head_size, hard_size, soft_size = _HEADER.unpack_from(record)
-    start = _HEADER.size
-    header = json.loads(record[start : start + head_size])
-    start += head_size
-    y0, y1, x0, x1 = header["box"]
-    ids = np.zeros(size, np.uint8)
-    ids[y0:y1, x0:x1] = _unpack(record[start : start + hard_size]).reshape(y1 - y0, x1 - x0)
-    start += hard_size
+    start = _HEADER.size + head_size + hard_size
+    header = json.loads(record[_HEADER.size : _HEADER.size + head_size])
+    ids = decode_ids(record, size)
     rule = header["rule"]
     if rule == "labels":
         native = ids
@@ -245,6 +249,16 @@ def decode(record: bytes, index: int, size: tuple[int, int]) -> StoredFrame:
         expansion=expansion,
         ids=ids,
     )
+
+
+def decode_ids(record: bytes, size: tuple[int, int]) -> np.ndarray:
+    """``size uint8``: the ids in ``record`` alone."""
+    head_size, hard_size, _ = _HEADER.unpack_from(record)
+    start = _HEADER.size + head_size
+    y0, y1, x0, x1 = json.loads(record[_HEADER.size : start])["box"]
+    ids = np.zeros(size, np.uint8)
+    ids[y0:y1, x0:x1] = _unpack(record[start : start + hard_size]).reshape(y1 - y0, x1 - x0)
+    return ids
 
 
 def quantise(native: np.ndarray, rule: str) -> np.ndarray:

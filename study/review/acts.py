@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,14 +66,17 @@ def wish_of(desk: Desk, page: str, sent: Json) -> Override:
     )
 
 
-def preview(desk: Desk, page: str, index: int, wish: Override, height: int) -> np.ndarray:
-    """``(h, w) uint8`` ids that a frame would have after a choice."""
+def preview(
+    desk: Desk, page: str, indices: Sequence[int], wish: Override, height: int
+) -> list[np.ndarray]:
+    """``(h, w) uint8`` ids that frames would have after a choice."""
     opened, told = desk.open(page), desk.opened.history(wish.video)
     check_wish(opened.record, wish)
     state = chosen(told.present, wish, opened.record.frames)
     kind = EditKind.CHOOSE
     edit = Edit("", "", wish.video, kind, wish.candidate, wish.object_id, wish.frames, state)
-    return opened.preview(index, choice_of(opened.record, edit), height)
+    choice = choice_of(opened.record, edit)
+    return [opened.preview(index, choice, height) for index in indices]
 
 
 def undo(desk: Desk, page: str, sent: Json) -> Json:
@@ -204,10 +207,10 @@ def mark(desk: Desk, page: str, sent: Json) -> Json:
 
 
 def start(desk: Desk, page: str, sent: Json) -> Json:
-    """Run the members again, from the corrections."""
+    """Run the members again: from the first new correction, or over the ``whole`` video."""
     name = desk.name_of(page)
     with desk.changing():
-        desk.continuations.start(name, desk.opened.history(name).present.corrections)
+        desk.continuations.start(name, desk.opened.history(name).present, bool(sent.get("whole")))
     return desk.continuations.progress(name).json()
 
 

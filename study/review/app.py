@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.resources import files
 
+import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -24,8 +25,8 @@ from study.review.pictures import numbers
 
 LARGEST_JSON = 64 << 10
 """Bytes of a request that is no mask."""
-MOST_LAYERS = 32
-"""Layers that one answer holds."""
+MOST_MASKS = 32
+"""Masks that one answer holds."""
 KINDS = {"js": "text/javascript", "css": "text/css", "html": "text/html"}
 
 STATUS = {NoSuchPage: 404, Stale: 409, TooLarge: 413, OSError: 500}
@@ -122,21 +123,19 @@ def _continuation(desk: Desk, request: Request) -> Json:
 
 def _frame(desk: Desk, request: Request) -> Response:
     opened = desk.open(request.path_params["page"])
-    height = numbers(request.query_params.get("height", "720"))[0]
-    data = opened.picture(request.path_params["index"], height)
+    data = opened.picture(request.path_params["index"], _height(request))
     return Response(
         data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"}
     )
 
 
 def _masks(desk: Desk, request: Request) -> Response:
+    """Layers of a frame, or of several in a row: frame after frame, the layers in their order."""
     opened = desk.open(request.path_params["page"])
-    layers = list(dict.fromkeys(numbers(request.query_params.get("layers", "0"))))[:MOST_LAYERS]
-    height = numbers(request.query_params.get("height", "720"))[0]
-    index = request.path_params["index"]
-    parts = [encode_runs(opened.small(index, n, max(height, 16))) for n in layers]
-    headers = {"Cache-Control": "no-store"}
-    return Response(b"".join(parts), media_type="application/octet-stream", headers=headers)
+    layers = list(dict.fromkeys(numbers(request.query_params.get("layers", "0"))))[:MOST_MASKS]
+    height = _height(request)
+    indices = _indices(request)[: max(MOST_MASKS // len(layers), 1)]
+    return _runs([opened.small(index, n, height) for index in indices for n in layers])
 
 
 def _preview(desk: Desk, request: Request) -> Response:
@@ -148,10 +147,27 @@ def _preview(desk: Desk, request: Request) -> Response:
         wish = acts.wish_of(desk, page, sent)
     except (ValueError, IndexError):
         raise InputError("this request is not understood: reload the page") from None
-    height = max(numbers(query.get("height", "720"))[0], 16)
-    ids = acts.preview(desk, page, request.path_params["index"], wish, height)
-    headers = {"Cache-Control": "no-store"}
-    return Response(encode_runs(ids), media_type="application/octet-stream", headers=headers)
+    height = _height(request)
+    indices = _indices(request)[:MOST_MASKS]
+    return _runs(acts.preview(desk, page, indices, wish, height))
+
+
+def _height(request: Request) -> int:
+    return max(numbers(request.query_params.get("height", "720"))[0], 16)
+
+
+def _indices(request: Request) -> range:
+    first, query = request.path_params["index"], request.query_params
+    count, step = (max(numbers(query.get(key, "1"))[0], 1) for key in ("count", "step"))
+    return range(first, first + count * step, step)
+
+
+def _runs(masks: Sequence[np.ndarray]) -> Response:
+    return Response(
+        b"".join(map(encode_runs, masks)),
+        media_type="application/octet-stream",
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 async def _draw(desk: Desk, request: Request) -> Response:

@@ -1,17 +1,19 @@
 """Members run over a video again from its corrections, in a process of their own.
 
-A continuation is a run folder of one video in ``continued/<video>/<n>``, made by the main command,
-so that it is what the main command would make of these corrections. It is offered beside what is
-there, and its files take the place of the others when it is accepted.
+A continuation is a run folder of one video in ``continued/<video>/<n>``, made by the main command.
+It is offered beside what is there, and its files take the place of the others when it is accepted.
+
+It begins at the first frame whose correction the members have not seen, where their masks before
+that can be kept; or with the video, and is then what the main command makes of these corrections.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -20,14 +22,15 @@ import yaml
 
 from ensemble.config import RunConfig
 from ensemble.status import read_status
+from ensemble.storage.predictions import read_manifest
 from ensemble.storage.run_directory import RunDirectory
 from selection.record import read_record
 from stseg.config import to_dict
 from stseg.errors import InputError
-from stseg.files import Json, write_text
+from stseg.files import Json, read_json, write_json, write_text
 from study.apply_edit import OpenRun
 from study.drawings import fill_corrections
-from study.edits import DrawnFrame, Edit, EditKind, VideoState, now
+from study.edits import Edit, EditKind, VideoState, now
 
 
 class ContinuationStage(StrEnum):
@@ -91,18 +94,28 @@ class Continuations:
             else None
         )
 
-    def start(self, video: str, corrections: Mapping[str, DrawnFrame]) -> None:
-        """Begin; `InputError` where one waits already, or nothing is corrected."""
-        if not corrections:
+    def start(self, video: str, state: VideoState, whole: bool = False) -> None:
+        """Begin; `InputError` where one waits already, or nothing is corrected.
+
+        whole   run the members over the video from its first frame
+        """
+        if not state.corrections:
             raise InputError(f"video {video} has no corrections to continue from: draw one")
         if self.waiting(video):
             raise InputError(f"video {video} is continued already: accept or drop that first")
+        since = None if whole else self.since(video, state)
         number = max(self.numbers(video), default=0) + 1
         run = self.folder(video, number)
-        given = run.root.with_name(f"{number}-corrections")
+        given = self._beside(video, number, "corrections")
         (given / video).mkdir(parents=True)
-        fill_corrections(given / video, self.opened.run.drawn(video), corrections)
+        fill_corrections(given / video, self.opened.run.drawn(video), state.corrections)
+        write_json(self._beside(video, number, "known.json"), state.json())
         config = trial_config(self.opened.config, video, given, run.root)
+        if since is not None:
+            earlier = self._beside(video, number, "earlier")
+            self._keep_earlier(video, earlier)
+            kept = replace(config.data, earlier=str(earlier.resolve()), since=since)
+            config = replace(config, data=kept)
         if self.executor:
             execution = replace(config.execution, executor=self.executor)
             config = replace(config, execution=execution)
@@ -113,6 +126,39 @@ class Continuations:
             self.processes[video] = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
             )
+
+    def since(self, video: str, state: VideoState) -> int | None:
+        """The first frame whose correction is new to the members whose masks are in force.
+
+        None where they have to run over the whole video: nothing is new, or a correction that
+        they have followed is not there any more.
+        """
+        if state.base:
+            stored = read_json(self._beside(video, state.base, "known.json"))
+            if stored is None:
+                return None
+            known = VideoState.parse(stored, self.opened.record(video).frames).corrections
+        else:
+            known = self.opened.own_state(video).corrections
+        names = {name: t for t, name in enumerate(self.opened.video(video).frame_names)}
+        changed = {
+            name
+            for name in {*known, *state.corrections}
+            if known.get(name) != state.corrections.get(name)
+        }
+        first = min(changed, key=names.__getitem__, default="")
+        return names[first] if first in state.corrections else None
+
+    def _keep_earlier(self, video: str, folder: Path) -> None:
+        """The members' predictions in force, as they are now, by hard links."""
+        for member in self.opened.config.members:
+            stored = self.opened.run.current_prediction(member.name, video)
+            if read_manifest(stored) is not None:
+                shutil.copytree(stored, folder / member.name, copy_function=os.link)
+
+    def _beside(self, video: str, number: int, what: str) -> Path:
+        """What belongs to a continuation, and does not lie in its folder."""
+        return self.folder(video, number).root.with_name(f"{number}-{what}")
 
     def progress(self, video: str) -> ContinuationProgress:
         """How far the one that waits is."""
@@ -144,7 +190,9 @@ class Continuations:
             return
         root = self.folder(video, number).root
         shutil.rmtree(root, ignore_errors=True)
-        shutil.rmtree(root.with_name(f"{number}-corrections"), ignore_errors=True)
+        for what in ("corrections", "earlier"):
+            shutil.rmtree(self._beside(video, number, what), ignore_errors=True)
+        self._beside(video, number, "known.json").unlink(missing_ok=True)
         for suffix in (".log", ".yaml"):
             root.with_name(f"{number}{suffix}").unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mose.dataset import Dataset
 from selection.evidence import Evidence
+from selection.quality import load_quality, log_odds
 from selection.report.stills import object_colour
 from selection.spans import stored_plan
 from stseg.files import Json
@@ -90,21 +91,31 @@ def log_of(desk: Desk, name: str) -> list[Json]:
 
 
 def timelines(desk: Desk, opened: ShownVideo) -> Json:
-    """Per frame: where members differ, and per object the agreement of each candidate with the
-    pseudo-label, in percent, -1 where nothing is known."""
+    """Per frame: where members differ, and per object how good the mask of each candidate is
+    expected to be; in percent, -1 where nothing is known."""
     path = desk.opened.run.evidence_path(opened.video.name)
     if not path.is_file():
-        return {"disputed": [], "candidates": [], "agreement": {}}
+        return {"disputed": [], "candidates": [], "quality": {}}
     evidence = Evidence.load(path)
-    agreement = (evidence["agreement_j"] + evidence["agreement_f"]) / 2
+    quality = expected_j(evidence)
     return {
         "disputed": percent(evidence.disputed),
         "candidates": list(evidence.candidates),
-        "agreement": {
-            str(n): [percent(agreement[:, row, k]) for row in range(len(evidence.candidates))]
+        "quality": {
+            str(n): [percent(quality[:, row, k]) for row in range(len(evidence.candidates))]
             for k, n in enumerate(evidence.object_ids)
         },
     }
+
+
+def expected_j(evidence: Evidence) -> np.ndarray:
+    """``(T, C, N)`` in (0, 1): the quality of masks by their priors and by how far the members'
+    masks on the same frame overlap them; NaN where a mask is given, and before."""
+    support = evidence["support"]
+    rows = np.moveaxis(support, 1, 0).reshape(len(evidence.candidates), -1)
+    quality = load_quality().expected_j(evidence.priors, log_odds(rows))
+    quality = np.moveaxis(quality.reshape(rows.shape[0], len(support), -1), 0, 1)
+    return np.where(np.isnan(evidence["agreement_j"]), np.nan, quality)
 
 
 def percent(values: np.ndarray) -> list[int]:

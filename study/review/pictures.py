@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -26,9 +27,6 @@ from stseg.failures import CorruptPrediction
 
 QUALITY = 85
 """Of the JPEGs that are made here."""
-AS_IT_IS = 1440
-"""Frames up to this height are sent as they are stored: a browser decodes a JPEG faster than this
-server could make it smaller."""
 
 
 class LayerKind(StrEnum):
@@ -104,15 +102,17 @@ class ShownVideo:
         return {}
 
     def picture(self, index: int, height: int) -> bytes:
-        """A frame as JPEG, at least ``height`` pixels high where the video is; as stored where
-        that will do."""
+        """A frame as JPEG, ``height`` pixels high or as high as the video; as stored where that
+        will do."""
         self._check(index)
         path = frame_path(self.images, self.video.frame_names[index])
-        if self.video.height <= AS_IT_IS and is_plain_jpeg(path):
+        plain = is_plain_jpeg(path)
+        if plain and height >= self.video.height:
             return path.read_bytes()
         height = min(max(height, 16), self.video.height)
         width = max(round(self.video.width * height / self.video.height), 1)
-        with self._lock:  # a movie has one place at which it is read
+        # A movie has one place at which it is read; files are read side by side.
+        with nullcontext() if plain else self._lock:
             frame = self.video.small(index, height, width)
         done, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         assert done
@@ -139,13 +139,21 @@ class ShownVideo:
         return shrink(ids, (height, max(round(ids.shape[1] * height / ids.shape[0]), 1)))
 
     def preview(self, index: int, choice: Choice, height: int) -> np.ndarray:
-        """The masks that a choice would give a frame, at a height in pixels or less."""
+        """The masks that a choice would give a frame, at a height in pixels or less.
+
+        They are made at that size where no mask is given on the frame: every step looks at one
+        pixel at a time.
+        """
         self._check(index)
-        used = set(choice.at(index).values()) | {PSEUDO_LABEL}
+        given = self.video.given(index) is not None
+        used = set(choice.at(index).values())
+        if len(used) != 1:
+            used.add(PSEUDO_LABEL)  # decides where candidates overlap
+        size = self.video.height if given else height
         by_name = {layer.name: layer.number for layer in self.layers}
-        labels = {name: self.ids(index, by_name[name]) for name in sorted(used)}
-        ids = with_given(compose(choice, index, labels), self.video, index)
-        return self._reduced(ids, height)
+        labels = {name: self.small(index, by_name[name], size) for name in sorted(used)}
+        ids = compose(choice, index, labels)
+        return self._reduced(with_given(ids, self.video, index) if given else ids, height)
 
     def _folder(self, layer: Layer) -> Path:
         name = self.video.name
@@ -162,10 +170,9 @@ class ShownVideo:
                     self.run.current_prediction(name, self.video.name)
                 )
             try:
-                stored = self._predictions[name][index]
+                return self._predictions[name].ids(index)
             except CorruptPrediction as error:
                 raise InputError(str(error)) from None
-        return stored.labels(self.video.height, self.video.width)
 
     def _file(self, index: int) -> str:
         return f"{self.video.frame_names[index]}.png"

@@ -3,83 +3,115 @@ import { getBlob, getBytes } from "./api.js";
 import { decodeAll } from "./id_runs.js";
 
 class Latest {
-  constructor(most, make, drop = () => {}) {
-    Object.assign(this, { most, make, drop, kept: new Map() });
+  constructor(drop = () => {}) {
+    Object.assign(this, { drop, kept: new Map(), held: 0 });
   }
 
-  get(key) {
-    let value = this.kept.get(key);
+  has(key) {
+    return this.kept.has(key);
+  }
+
+  // The value under a key; without one, `make` makes a promise of it that takes `bytes`.
+  get(key, bytes, make) {
+    const one = this.kept.get(key) ?? this.added(key, bytes, make());
     this.kept.delete(key);
-    value ??= this.make(key);
-    value.catch(() => this.kept.delete(key));
-    this.kept.set(key, value);
+    this.kept.set(key, one);
+    return one.value;
+  }
+
+  added(key, bytes, value) {
+    const one = { value, bytes };
+    this.kept.set(key, one);
+    this.held += bytes;
+    value.catch(() => this.kept.get(key) === one && this.remove(key));
     for (const old of this.kept.keys()) {
-      if (this.kept.size <= this.most) break;
-      this.kept.get(old).then(this.drop, () => {});
-      this.kept.delete(old);
+      if (this.held <= BUDGET || old === key) break;
+      this.remove(old);
     }
-    return value;
+    return one;
+  }
+
+  remove(key) {
+    const { value, bytes } = this.kept.get(key);
+    this.kept.delete(key);
+    this.held -= bytes;
+    value.then(this.drop, () => {});
   }
 
   clear() {
-    for (const value of this.kept.values()) value.then(this.drop, () => {});
-    this.kept.clear();
+    for (const key of [...this.kept.keys()]) this.remove(key);
   }
 }
 
 const BUDGET = 300e6; // bytes of decoded pictures, and as much of masks
-export const SHOWN = 720; // height at which frames and masks are shown; drawing is at full size
+const MOST = 32; // masks that the server puts into one answer
+
+// The height at which a video is fetched for a view of so many pixels: the whole, or a half, a
+// quarter, an eighth, to which a JPEG is decoded for less. A view may enlarge it by a quarter.
+export function fitting(full, seen) {
+  const part = [8, 4, 2].find((n) => Math.ceil(full / n) >= 0.8 * seen);
+  return part ? Math.ceil(full / part) : full;
+}
 
 export class Pictures {
   constructor(page, facts) {
-    const height = Math.min(facts.height, SHOWN);
-    const width = Math.round((facts.width * height) / facts.height);
-    Object.assign(this, { path: `api/videos/${encodeURIComponent(page)}`, height, width, facts });
-    const size = { resizeHeight: height, resizeWidth: width, resizeQuality: "medium" };
-    const most = Math.min(Math.max(Math.floor(BUDGET / (4 * height * width)), 12), 240);
-    this.frames = new Latest(
-      most,
-      async (index) => {
-        const blob = await getBlob(`${this.path}/frames/${index}?height=${height}`);
-        return createImageBitmap(blob, height < facts.height ? size : {});
-      },
-      (bitmap) => bitmap.close(),
+    Object.assign(this, { path: `api/videos/${encodeURIComponent(page)}`, facts });
+    this.frames = new Latest((bitmap) => bitmap.close());
+    this.kept = new Latest();
+  }
+
+  bytes(height) {
+    return (height * height * this.facts.width) / this.facts.height;
+  }
+
+  frame(index, height) {
+    return this.frames.get(`${height}/${index}`, 4 * this.bytes(height), async () =>
+      createImageBitmap(await getBlob(`${this.path}/frames/${index}?height=${height}`)),
     );
-    this.kept = new Latest(Math.min(Math.floor(BUDGET / (height * width)), 400), async (key) => {
-      const [, index, layer] = key.split("/");
-      return (await this.fetched(index, [layer], height))[0];
-    });
   }
 
-  async fetched(index, layers, height) {
-    return decodeAll(await getBytes(`${this.path}/masks/${index}?layers=${layers.join(",")}&height=${height}`));
+  // Masks of frames as the server has them now: frame after frame, for each its sources. These are
+  // numbers of layers, or one wish (a query) whose outcome is asked for.
+  async fetched(first, sources, height, count = 1, step = 1) {
+    const [source] = sources;
+    const what = typeof source === "string" ? `preview/${first}?${source}` : `masks/${first}?layers=${sources.join(",")}`;
+    return decodeAll(await getBytes(`${this.path}/${what}&height=${height}&count=${count}&step=${step}`));
   }
 
-  frame(index) {
-    return this.frames.get(index);
+  key(index, source, height) {
+    return `${this.facts.version}/${height}/${index}/${source}`;
   }
 
-  // The masks of layers on a frame: those not here yet come in one answer.
-  async masks(index, layers) {
-    const version = this.facts.version;
-    const key = (layer) => `${version}/${index}/${layer}`;
-    const missing = layers.filter((layer) => !this.kept.kept.has(key(layer)));
-    if (missing.length > 1) {
-      const together = this.fetched(index, missing, this.height);
-      missing.forEach((layer, n) => {
-        const one = together.then((all) => all[n]);
-        one.catch(() => this.kept.kept.delete(key(layer)));
-        this.kept.kept.set(key(layer), one);
+  // The masks of a frame: those not here yet come in one answer.
+  masks(index, sources, height) {
+    const missing = sources.filter((source) => !this.kept.has(this.key(index, source, height)));
+    if (missing.length) this.ask(index, missing, height, 1, 1);
+    return Promise.all(sources.map((source) => this.kept.get(this.key(index, source, height))));
+  }
+
+  ask(first, sources, height, count, step) {
+    const together = this.fetched(first, sources, height, count, step);
+    for (let n = 0; n < count; n++) {
+      sources.forEach((source, k) => {
+        const key = this.key(first + n * step, source, height);
+        const one = together.then((all) => all[n * sources.length + k]);
+        if (!this.kept.has(key)) this.kept.added(key, this.bytes(height), one);
+        else one.catch(() => {});
       });
     }
-    return Promise.all(layers.map((layer) => this.kept.get(key(layer))));
   }
 
-  async preview(index, { candidate, object, frames }, height = this.height) {
-    const wish = new URLSearchParams({ candidate, height });
-    if (object !== null) wish.set("object", object);
-    if (frames) wish.set("frames", frames.join(","));
-    return decodeAll(await getBytes(`${this.path}/preview/${index}?${wish}`))[0];
+  // How many frames' masks one answer holds.
+  most(sources) {
+    return Math.max(Math.floor(MOST / Math.max(sources.length, 1)), 1);
+  }
+
+  // Fetch frames that come next and their masks, which come in one answer.
+  ahead(first, sources, height, count, step) {
+    const frames = Array.from({ length: count }, (_, n) => first + n * step);
+    const missing = frames.some((index) => sources.some((source) => !this.kept.has(this.key(index, source, height))));
+    if (missing && sources.length) this.ask(first, sources, height, count, step);
+    return Promise.allSettled([...frames.map((index) => this.frame(index, height)), ...frames.map((index) => this.masks(index, sources, height))]);
   }
 
   forget() {

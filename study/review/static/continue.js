@@ -20,8 +20,8 @@ export function continuing(work) {
     }
   };
 
-  const start = async () => {
-    const told = await attempt("Starting the members", () => post(`${work.path}/continue`));
+  const start = async (whole) => {
+    const told = await attempt("Starting the members", () => post(`${work.path}/continue`, { whole }));
     if (told) draw(told);
   };
   const drop = async () => {
@@ -46,8 +46,9 @@ export function continuing(work) {
     const corrected = Object.keys(work.facts.corrections).length;
     const content = {
       none: () => [
-        make("p", {}, corrected ? `${corrected} corrected frames. The members follow them through the video.` : "Correct a frame first. The members then follow it through the video."),
-        button("Continue from here", start, "", { disabled: !corrected, id: "start" }),
+        make("p", {}, corrected ? `${corrected} corrected frame${corrected > 1 ? "s" : ""}. The members go on from the first that is new; over the whole video they take longer and know more.` : "Correct a frame first. The members then follow it through the video."),
+        button("Continue from there", () => start(false), "", { disabled: !corrected, id: "start" }),
+        button("Run over the whole video", () => start(true), "", { disabled: !corrected }),
       ],
       running: () => running(told),
       ready: () => [

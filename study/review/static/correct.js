@@ -9,11 +9,11 @@ import { table } from "./stage.js";
 const TOOLS = { brush: ["Brush", "b"], eraser: ["Eraser", "e"], polygon: ["Polygon", "g"], fill: ["Fill", "f"] };
 
 export function corrector(work) {
-  const self = { tool: "", radius: 12, snap: false, mask: null, past: [], future: [], corners: [], pattern: null };
+  const self = { tool: "", radius: 12, snap: false, mask: null, past: [], future: [], corners: [], pattern: null, coming: null };
   const { facts } = work;
   const place = () => `${facts.video}/${work.player.frame}/${work.object}`;
   const key = () => `drawing/${work.path}/${work.player.frame}/${work.object}`;
-  const full = (index, layer) => work.pictures.fetched(index, [layer], work.facts.height).then((all) => all[0]);
+  const full = (index, layer) => work.pictures.fetched(index, [layer], facts.height).then((all) => all[0]);
 
   // Begin with the selected mask of the object, at the size of the video.
   const begin = async () => {
@@ -53,7 +53,7 @@ export function corrector(work) {
   const know = async () => {
     if (self.pattern || !self.snap) return;
     const members = work.facts.layers.filter((layer) => layer.kind === "candidate" && layer.there).slice(0, 31);
-    const masks = await work.pictures.fetched(work.player.frame, members.map((layer) => layer.number), work.facts.height);
+    const masks = await work.pictures.fetched(work.player.frame, members.map((layer) => layer.number), facts.height);
     self.pattern = paint.pattern(masks, work.object);
   };
 
@@ -105,15 +105,20 @@ export function corrector(work) {
 
   const erase = (mask) => mask.ids.forEach((id, n) => id === work.object && (mask.ids[n] = 0));
 
-  const take = async (number) => {
+  const take = (number) => {
     const trouble = wanting();
     if (trouble) return tell(trouble, true);
-    await begin();
-    const other = await full(work.player.frame, number);
-    return change((mask) => {
-      erase(mask);
-      other.ids.forEach((id, n) => id === work.object && (mask.ids[n] = id));
-    });
+    const taken = async () => {
+      await begin();
+      const other = await full(work.player.frame, number);
+      if (self.of !== place()) return;
+      change((mask) => {
+        erase(mask);
+        other.ids.forEach((id, n) => id === work.object && (mask.ids[n] = id));
+      });
+    };
+    self.coming = taken().catch((error) => tell(error.message, true));
+    return self.coming;
   };
 
   const absent = async () => {
@@ -125,6 +130,7 @@ export function corrector(work) {
   };
 
   const save = async () => {
+    await self.coming; // a mask that was taken and is not here yet
     if (!self.mask || !self.changed) return;
     const frame = work.player.frame;
     const name = work.facts.frames[frame];

@@ -1,23 +1,29 @@
-// Which frame is shown, under which masks, in how many views; and playing.
-import { button, byId, make } from "./dom.js";
+// Which frame is shown, under which masks, and in how many views.
+import { fitting } from "./cache.js";
+import { button, byId, make, tell } from "./dom.js";
+import { Play } from "./play.js";
+import { shades } from "./quality.js";
 import { Stage, Zoom, table } from "./stage.js";
-import { tell } from "./dom.js";
 import { COLOURS } from "./timeline.js";
 
-const RATE = 24;
-const AHEAD = 12; // frames fetched before they are shown
-const MODES = { one: "One", wipe: "Wipe", all: "Side by side", heat: "Disagreement" };
+const MODES = { one: "One", wipe: "Wipe", all: "Side by side", heat: "Disagreement", quality: "Quality" };
+const LEGENDS = {
+  heat: "Where members differ from the fused masks: yellow where one does, red where all do.",
+  quality: "How good each mask is expected to be: green where it is right, red where it is not.",
+};
 
 export class Player {
   constructor(work) {
-    Object.assign(this, { work, frame: -1, how: "one", layer: 0, against: 0, share: 0.5, timer: 0 });
-    this.stages = [new Stage("frame")];
-    this.zoom = new Zoom(() => this.stages);
+    Object.assign(this, { work, frame: -1, how: "one", layer: 0, against: 0, share: 0.5 });
+    this.stages = [new Stage("frame", work.facts)];
+    this.zoom = new Zoom(() => this.stages, () => this.sharpen());
+    this.film = new Play(this);
     const { frames } = work.facts;
     byId("scrub").max = frames.length - 1;
     byId("scrub").addEventListener("input", () => this.go(Number(byId("scrub").value)));
-    this.playing = button("Play", () => this.play(), "space");
+    this.playing = button("Play", () => this.film.toggle(), "space");
     byId("play").append(this.playing);
+    window.addEventListener("resize", () => this.sharpen());
     this.controls();
     this.arrange();
     byId("views").addEventListener("wheel", (event) => {
@@ -32,7 +38,7 @@ export class Player {
 
   controls() {
     this.modes = Object.entries(MODES).map(([how, text]) => {
-      const element = button(text, () => this.mode(how), { wipe: "w", all: "m", heat: "h" }[how] ?? "");
+      const element = button(text, () => this.mode(how), { wipe: "w", all: "m", heat: "h", quality: "q" }[how] ?? "");
       element.dataset.how = how;
       return element;
     });
@@ -49,7 +55,8 @@ export class Player {
     this.wiping = make("span", { className: "wiping" }, make("label", {}, "against", this.versus), this.slider);
     const group = make("div", { className: "tools", role: "group", "aria-label": "view" }, ...this.modes);
     const zooms = make("div", { className: "tools", role: "group", "aria-label": "zoom" }, button("Closer", () => this.zoom.by(1.5), "+"), button("Away", () => this.zoom.by(1 / 1.5), "-"));
-    byId("how").append(group, zooms, this.wiping);
+    this.legend = make("p", { className: "small" });
+    byId("how").append(group, zooms, this.wiping, this.legend);
   }
 
   // The layers whose masks are stored, in the order of their keys.
@@ -86,6 +93,7 @@ export class Player {
     }
     for (const element of this.modes) element.setAttribute("aria-pressed", element.dataset.how === this.how);
     this.wiping.hidden = this.how !== "wipe";
+    this.legend.textContent = LEGENDS[this.how] ?? "";
   }
 
   pick(key) {
@@ -110,7 +118,7 @@ export class Player {
 
   arrange() {
     const shown = this.how === "all" ? this.stored() : [null];
-    this.stages = shown.map((layer) => new Stage(layer ? layer.name : "frame"));
+    this.stages = shown.map((layer) => new Stage(layer ? layer.name : "frame", this.work.facts));
     const views = this.stages.map((stage, n) => {
       if (!shown[n]) return stage.element;
       return make("figure", {}, stage.element, make("figcaption", {}, shown[n].name));
@@ -120,15 +128,30 @@ export class Player {
     this.work.corrector?.attach();
   }
 
+  // What is laid over a frame: numbers of layers, or the outcome of the choice that is shown.
   wanted() {
     if (this.how === "all") return this.stored().map((layer) => layer.number);
     if (this.how === "heat") return this.stored().filter((layer) => layer.kind === "candidate").map((layer) => layer.number);
+    const wish = this.how === "one" ? this.work.chooser.wish() : null;
+    if (wish) return [asked(wish)];
     const layers = this.layer < 0 ? [] : [this.layer];
     return this.how === "wipe" ? [...layers, this.against] : layers;
   }
 
-  // Show a frame; of several asked for while one is drawn, the last.
-  async go(frame) {
+  // The height at which pictures are fetched: no more than the view shows.
+  height() {
+    const { element } = this.stages[0];
+    return fitting(this.work.facts.height, element.clientHeight * this.zoom.scale * devicePixelRatio);
+  }
+
+  // Draw again where the view now shows more, or less, than what was fetched.
+  sharpen() {
+    if (this.frame >= 0 && this.height() !== this.fetched) this.draw();
+  }
+
+  // Show a frame; of several asked for while one is drawn, the last. Whoever jumps stops the film.
+  async go(frame, playing = false) {
+    if (!playing && this.film.running) this.film.stop();
     const count = this.work.facts.frames.length;
     frame = Math.min(Math.max(frame, 0), count - 1);
     if (frame !== this.frame) this.work.corrector.leave();
@@ -136,10 +159,11 @@ export class Player {
     byId("scrub").value = frame;
     byId("scrub").setAttribute("aria-valuetext", `frame ${this.work.facts.frames[frame]}`);
     byId("where").textContent = `frame ${this.work.facts.frames[frame]}`;
-    this.work.mark();
+    this.work.timeline.at(frame);
     await this.draw();
+    if (playing) return;
     this.work.corrector.draw();
-    this.ahead(1);
+    if (frame + 1 < count) this.work.pictures.ahead(frame + 1, this.wanted(), this.height(), 1, 1);
   }
 
   async draw() {
@@ -169,50 +193,26 @@ export class Player {
     if (this.frame < 0) return;
     const { pictures, facts } = this.work;
     const index = this.frame;
-    const wish = this.how === "one" ? this.work.chooser.wish() : null;
-    const masks = wish ? pictures.preview(index, wish).then((mask) => [mask]) : pictures.masks(index, this.wanted());
-    const [bitmap, all] = await Promise.all([pictures.frame(index), masks]);
+    this.fetched = this.height();
+    const [bitmap, all] = await Promise.all([pictures.frame(index, this.fetched), pictures.masks(index, this.wanted(), this.fetched)]);
     const words = table(facts.objects, (id) => this.work.colour(id));
     this.stages.forEach((stage) => stage.showFrame(bitmap));
     const [first] = this.stages;
     if (this.how === "all") this.stages.forEach((stage, n) => stage.showMask(all[n], words));
     else if (this.how === "heat") first.showHeat(all.slice(0, -1), all.at(-1));
+    else if (this.how === "quality" && all.length) first.showMask(all[0], shades(facts, this.layer, index));
     else if (all.length) first.showMask(all[0], words);
     else first.mask.width = 0;
     if (this.how === "wipe" && all.length > 1) first.showMask(all[1], words, first.other);
     first.wipe(this.how === "wipe" ? this.share : null);
     this.zoom.pan(0, 0);
   }
+}
 
-  // Fetch the frames that probably come next.
-  ahead(most = AHEAD) {
-    const { pictures, facts } = this.work;
-    for (let frame = this.frame + 1; frame <= Math.min(this.frame + most, facts.frames.length - 1); frame++) {
-      pictures.frame(frame).catch(() => {});
-      pictures.masks(frame, this.wanted()).catch(() => {});
-    }
-  }
-
-  play() {
-    if (this.timer) {
-      cancelAnimationFrame(this.timer);
-      this.timer = 0;
-      this.playing.firstChild.textContent = "Play";
-      return;
-    }
-    this.playing.firstChild.textContent = "Stop";
-    const { frames } = this.work.facts;
-    const start = this.frame >= frames.length - 1 ? 0 : this.frame;
-    const began = performance.now();
-    const step = (now) => {
-      const frame = Math.min(start + Math.floor(((now - began) * RATE) / 1000), frames.length - 1);
-      if (frame > this.frame || frame === start) {
-        this.go(frame);
-        this.ahead();
-      }
-      if (frame < frames.length - 1) this.timer = requestAnimationFrame(step);
-      else this.play();
-    };
-    this.timer = requestAnimationFrame(step);
-  }
+// A choice as the server is asked for its outcome.
+function asked({ candidate, object, frames }) {
+  const wish = new URLSearchParams({ candidate });
+  if (object !== null) wish.set("object", object);
+  if (frames) wish.set("frames", frames.join(","));
+  return String(wish);
 }

@@ -5,7 +5,7 @@ export const HEAT = Array.from({ length: 9 }, (_, k) =>
   k ? [255, Math.round(230 - (200 * (k - 1)) / 7), 40, 215] : [0, 0, 0, 0],
 );
 
-const word = ([red, green, blue, alpha]) => ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+export const word = ([red, green, blue, alpha]) => ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 
 // Colours of ids as 32-bit words, by each object's opacity in [0, 1].
 export function table(objects, opacity) {
@@ -15,21 +15,21 @@ export function table(objects, opacity) {
 }
 
 export class Stage {
-  constructor(label) {
+  constructor(label, { height, width }) {
     this.frame = make("canvas", { className: "frame" });
     this.mask = make("canvas", { className: "mask" });
     this.other = make("canvas", { className: "mask", hidden: true });
     this.moved = make("div", { className: "moved" }, this.frame, this.mask, this.other);
     this.element = make("div", { className: "view", role: "img" }, this.moved);
     this.element.setAttribute("aria-label", label);
+    this.element.style.aspectRatio = `${width} / ${height}`;
+    this.element.style.setProperty("--ratio", width / height);
   }
 
   showFrame(bitmap) {
     if (this.frame.width !== bitmap.width || this.frame.height !== bitmap.height) {
       this.frame.width = bitmap.width;
       this.frame.height = bitmap.height;
-      this.element.style.aspectRatio = `${bitmap.width} / ${bitmap.height}`;
-      this.element.style.setProperty("--ratio", bitmap.width / bitmap.height);
     }
     this.frame.getContext("2d", { alpha: false }).drawImage(bitmap, 0, 0);
   }
@@ -96,8 +96,8 @@ export class Stage {
 }
 
 export class Zoom {
-  constructor(stages) {
-    Object.assign(this, { stages, scale: 1, x: 0, y: 0 });
+  constructor(stages, changed) {
+    Object.assign(this, { stages, changed, scale: 1, x: 0, y: 0 });
   }
 
   by(factor, event = null) {
@@ -110,6 +110,7 @@ export class Zoom {
     this.x = x - (x - this.x) * ratio;
     this.y = y - (y - this.y) * ratio;
     this.pan(0, 0);
+    this.changed();
   }
 
   pan(right, down) {

@@ -1,6 +1,7 @@
 // The video in rows: where members differ, and per object which candidate it is taken from and how
-// well that agrees. A click jumps, a drag chooses frames.
+// good that is expected to be. A click jumps, a drag chooses frames.
 import { button, make, rgb, swatch } from "./dom.js";
+import { qualityOf, usedAt } from "./quality.js";
 import { HEAT } from "./stage.js";
 
 const HEIGHT = 18;
@@ -20,20 +21,20 @@ export class Timeline {
     this.rows = [];
     const rows = [this.row(null, "members differ")];
     for (const object of facts.objects) rows.push(this.row(object, object.name));
-    this.root.replaceChildren(...rows);
+    this.cursor = make("i", { className: "cursor" });
+    this.root.replaceChildren(make("div", { className: "all-rows" }, ...rows, make("div", { className: "over" }, this.cursor)));
     this.draw();
   }
 
   row(object, name) {
     const canvas = make("canvas", { className: "strip", width: Math.min(this.count, MOST), height: HEIGHT });
-    const cursor = make("i", { className: "cursor" });
     const span = make("i", { className: "span", hidden: true });
-    const band = make("div", { className: "band" }, canvas, span, cursor);
+    const band = make("div", { className: "band" }, canvas, span);
     const label = object
       ? button(name, () => this.on.object(object.id), "", { className: "name" })
       : make("span", { className: "name" }, name);
     if (object) label.prepend(swatch(rgb(object.colour)));
-    this.rows.push({ object, canvas, cursor, span, label });
+    this.rows.push({ object, canvas, span, label });
     band.addEventListener("pointerdown", (event) => this.drag(event, band, object));
     return make("div", { className: "row" }, label, band);
   }
@@ -61,7 +62,7 @@ export class Timeline {
   }
 
   draw() {
-    const { timelines, plan, corrections, frames } = this.facts;
+    const { timelines, corrections, frames } = this.facts;
     const corrected = new Map(Object.entries(corrections).map(([name, one]) => [frames.indexOf(name), one.ids]));
     for (const { object, canvas } of this.rows) {
       const context = canvas.getContext("2d");
@@ -77,9 +78,10 @@ export class Timeline {
           context.fillRect(column, 0, 1, HEIGHT);
           continue;
         }
-        const name = plan[object.id].filter(([start]) => start <= from).at(-1)[1];
+        const name = usedAt(this.facts, object.id, from);
         const number = timelines.candidates.indexOf(name);
-        const known = range.map((t) => timelines.agreement[object.id]?.[number]?.[t] ?? -1).filter((v) => v >= 0);
+        const quality = qualityOf(this.facts, object.id, name);
+        const known = range.map((t) => quality[t] ?? -1).filter((v) => v >= 0);
         const height = known.length ? Math.max((Math.min(...known) / 100) * HEIGHT, 2) : HEIGHT;
         context.fillStyle = COLOURS[Math.max(number, 0) % COLOURS.length];
         context.globalAlpha = known.length ? 1 : 0.35;
@@ -93,9 +95,13 @@ export class Timeline {
     }
   }
 
+  at(frame) {
+    this.cursor.style.transform = `translateX(${(100 * (frame + 0.5)) / this.count}%)`;
+  }
+
   show(frame, object, span) {
+    this.at(frame);
     for (const row of this.rows) {
-      row.cursor.style.left = `${(100 * (frame + 0.5)) / this.count}%`;
       const mine = row.object && (object === null || row.object.id === object);
       row.span.hidden = !span || !mine;
       if (span) {

@@ -67,6 +67,7 @@ def test_written_prediction_reads_by_frame(tmp_path):
     for index in (3, 0, 2):
         expected = frame(index, index).labels(HEIGHT, WIDTH)
         np.testing.assert_array_equal(prediction[index].labels(HEIGHT, WIDTH), expected)
+        np.testing.assert_array_equal(prediction.ids(index), expected)
     assert prediction.manifest["member"] == "xmem"
 
 

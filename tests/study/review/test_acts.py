@@ -1,10 +1,12 @@
 """What the pages do to a run over HTTP: files on disk are what the answers say."""
 
+import io
 import json
 import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_runs import HEIGHT, WIDTH, arguments, contents
 
 from ensemble import run as run_command
@@ -59,6 +61,35 @@ def test_the_pages_show_what_is_on_disk(served, run):
     assert headers["content-type"] == "image/jpeg"
     stored = served.desk.opened.dataset.images / "a/00002.jpg"
     assert body == stored.read_bytes()
+
+
+@pytest.mark.parametrize("path", ["masks/{}?layers=0,2", "preview/{}?candidate=hold&object=3"])
+def test_one_answer_holds_several_frames(served, path):
+    def body(first, more):
+        asked = f"api/videos/a/{path.format(first)}&height=24&{more}"
+        status, _, body = served.ask("GET", asked)
+        assert status == 200, body
+        return body
+
+    together = body(1, "count=3&step=2")
+    assert together == b"".join(body(frame, "count=1") for frame in (1, 3, 5))
+    assert served.ask("GET", f"api/videos/a/{path.format(4)}&count=3")[0] == 400
+
+
+def test_a_small_view_gets_small_pictures(served):
+    _, _, body = served.ask("GET", "api/videos/a/frames/2?height=24")
+    with Image.open(io.BytesIO(body)) as image:
+        assert (image.format, image.size) == ("JPEG", (32, 24))
+
+
+def test_the_quality_of_masks_is_told_where_one_is_expected(served):
+    told = served.get("api/videos/a")["timelines"]
+    assert told["candidates"] == ["flow", "hold", "pseudo-label"]
+    for object_id, given in (("3", 0), ("9", 2)):
+        for line in told["quality"][object_id]:
+            assert len(line) == 6
+            assert line[: given + 1] == [-1] * (given + 1)
+            assert all(0 < percent < 100 for percent in line[given + 1 :])
 
 
 def test_a_span_is_given_to_another_member_undone_and_had_back(served, run):

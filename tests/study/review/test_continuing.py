@@ -1,5 +1,6 @@
 """Members run again from a correction: progress, the verdict, undo, and cancelling."""
 
+import json
 import shutil
 import time
 
@@ -90,13 +91,33 @@ def test_members_that_fail_say_why(served, run):
     moved = frames.with_name("elsewhere")
     frames.rename(moved)
     try:
-        served.act("a", "continue")
+        assert served.act("a", "continue")[0] == 400
+        assert not list((run / "continued/a").iterdir())
+        served.act("a", "continue", whole=True)
         told = ended(served)
     finally:
         moved.rename(frames)
     assert told["stage"] == ContinuationStage.FAILED
     assert told["trouble"]
     assert served.act("a", "drop")[1]["stage"] == ContinuationStage.NONE
+
+
+def test_members_go_on_from_the_first_new_correction(served, run):
+    manifest = json.loads((run / "continued/a/1/predictions/hold/a/manifest.json").read_text())
+    assert manifest["since"] == 3
+    rest = np.stack([shown(served, frame, 1001) for frame in range(6)])
+    assert (rest[:3] == masks(run)[:3]).all()
+    assert served.act("a", "accept", version=1)[0] == 200
+    assert draw(served, 4, square(3, left=30), [3])[0] == 200
+    state = served.desk.opened.history("a").present
+    assert served.desk.continuations.since("a", state) == 4
+    assert served.act("a", "leave", frame=3)[0] == 200
+    state = served.desk.opened.history("a").present
+    assert served.desk.continuations.since("a", state) is None
+    assert served.act("a", "continue", whole=True)[0] == 200
+    assert ended(served)["stage"] == ContinuationStage.READY
+    manifest = json.loads((run / "continued/a/2/predictions/hold/a/manifest.json").read_text())
+    assert "since" not in manifest
 
 
 def test_a_continuation_is_cancelled(served, run):
