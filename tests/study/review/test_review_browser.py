@@ -54,7 +54,8 @@ def browsing(chromium, refused="", **options):
 
 
 @pytest.fixture
-def page(chromium):
+def page(chromium, served):
+    """One that is closed before its server ends."""
     with browsing(chromium) as page:
         yield page
 
