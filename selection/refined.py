@@ -15,6 +15,9 @@ to lead back: an object that nothing leads back to is absent."""
 CLEARLY = 0.2
 """How much further than standing still a claim has to lead back to overrule a larger share."""
 
+ARRIVES = 0.5
+"""How far it has to lead back at all: of masks that arrive at less, half and more are wrong."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -94,10 +97,11 @@ class Dispute:
 
     @property
     def taken(self) -> Claim:
-        """The claim of most worth; the one with the largest share, unless another leads back
-        clearly further than standing still would."""
+        """The claim of most worth; the one with the largest share, unless another leads back,
+        and clearly further than standing still would."""
         best = max(self.claims, key=lambda claim: claim.worth)
-        moved = best.returned is not None and best.returned >= best.standing + CLEARLY
+        least = max(ARRIVES, best.standing + CLEARLY)
+        moved = best.returned is not None and best.returned >= least
         return best if moved or not best.seen else self.claims[0]
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from selection.refined import Claim, Dispute
 
 
@@ -34,6 +36,23 @@ def test_a_mask_that_stands_where_the_object_was_overrules_nobody():
     asked = dispute(Claim(("a",), False, 0.5), Claim(("b", "c"), True, 0.45))
     assert asked.led_back(((None, 0.0), (0.7, 0.1))).overruled
     assert not asked.led_back(((None, 0.0), (0.7, 0.6))).overruled
+
+
+def test_a_mask_that_hardly_leads_back_overrules_nobody():
+    asked = dispute(Claim(("a", "b"), False, 0.94), Claim(("c",), True, 0.06))
+    assert asked.led_back(((None, 0.0), (0.6, 0.0))).overruled
+    assert not asked.led_back(((None, 0.0), (0.45, 0.0))).overruled
+
+
+def test_a_dispute_is_repeated_until_somebody_was_corrected():
+    told = Claim(("a",), True, 0.6), Claim(("b", "c"), True, 0.4)
+    first, again = dispute(*told), replace(dispute(*told), start=6, frame=7, round=2)
+    assert again.repeats(first)
+    assert not again.repeats(replace(first, corrected=("b",)))
+    assert first.repeats(replace(first, corrected=("b",)))
+    assert not replace(again, start=9, stop=12).repeats(first)
+    assert not replace(again, object_id=6).repeats(first)
+    assert not again.repeats(replace(first, claims=told[::-1][:1]))
 
 
 def test_few_that_see_nothing_do_not_overrule_nearly_all():
