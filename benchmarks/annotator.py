@@ -5,7 +5,8 @@
 RUN is a run with labels that kept its predictions; its configuration is run again with 1, 2, 3
 and 5 corrections per video. The annotator corrects what the run suggests and looks again, or
 frames that are spread evenly, or random ones; the object of the last two is drawn. One correction
-is the mask of one object on one frame, or that it is gone. Prints J&F of the selected masks.
+is the mask of one object on one frame, or that it is gone. Prints J&F of the selected masks. One
+member alone suggests nothing: what is in doubt is what members differ about.
 """
 
 from __future__ import annotations
@@ -97,8 +98,9 @@ def annotate(
             for frame, object_id in corrections:
                 work.correct(video, frame, object_id)
         before = work.run(count)
-        folder = str(work.root / work.way / "corrections")
-        command.main([*arguments, "--output", str(before.root), "--corrections", folder])
+        folder = work.root / work.way / "corrections"
+        folder.mkdir(parents=True, exist_ok=True)  # nothing may be in doubt
+        command.main([*arguments, "--output", str(before.root), "--corrections", str(folder)])
         scores[count] = truth_of(before)
     return scores
 
