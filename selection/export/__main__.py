@@ -21,7 +21,7 @@ what is written:
   labelstudio  OUTPUT, a folder: tasks.json (a task per frame, brush masks)  config.xml
   davis      OUTPUT, a folder: Annotations/480p/<video>/00000.png  ImageSets/2017/val.txt
              JPEGImages (links to the data set's frames)
-  training   OUTPUT, a folder: Annotations/<video>/00000.png  Ignore/<video>/00000.png
+  training   OUTPUT, a folder: Annotations/<video>/00000.png (255: to be ignored)
              weights.json  JPEGImages (a link to the data set's frames)
   overlay    OUTPUT, a folder: <video>.mp4"""
 

@@ -1,9 +1,9 @@
-"""The selected masks as training data, with a weight for each and a mask of what to leave out.
+"""The selected masks as training data, without what is doubtful in them, and a weight for each.
 
 ::
 
-    Annotations/<video>/00000.png   the selected masks, palette PNGs of object ids
-    Ignore/<video>/00000.png        1 where a loss should not look, 0 elsewhere
+    Annotations/<video>/00000.png   the selected masks, palette PNGs of object ids; 255 where a loss
+                                    should not look
     JPEGImages                      a link to the frames of the data set
     weights.json                    video -> frame -> object id -> weight in [0, 1]
 """
@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from mose.masks import read_mask, write_mask
+from mose.masks import VOID, read_mask, write_mask
 from selection.evidence import Evidence
 from selection.export.source import RunMasks, VideoMasks
 from selection.record import read_record
@@ -42,18 +41,16 @@ def write_training(run: RunMasks, target: Path, unsure: float = UNSURE) -> int:
         decided = by_hand(RunPaths(run.root), video)
         trust = video_weights(run, video, decided)
         weights[video.name] = trust
-        annotations, ignore = (target / kind / video.name for kind in ("Annotations", "Ignore"))
+        annotations = target / "Annotations" / video.name
         pseudo_labels = RunPaths(run.root).pseudo_labels(video.name)
         annotations.mkdir(parents=True)
-        ignore.mkdir(parents=True)
         for stem, ids in zip(video.stems, video.masks(), strict=True):
             fused = read_mask(pseudo_labels / f"{stem}.png", binary=False)
             doubtful = [int(n) for n, weight in trust[stem].items() if weight < unsure]
             sure = [n for n, frames in decided.items() if stem in frames]
             differ = (ids != fused) & ~np.isin(ids, sure) & ~np.isin(fused, sure)
             left_out = differ | np.isin(ids, doubtful)
-            shutil.copyfile(video.folder / f"{stem}.png", annotations / f"{stem}.png")
-            write_mask(ignore / f"{stem}.png", left_out.astype(np.uint8))
+            write_mask(annotations / f"{stem}.png", np.where(left_out, VOID, ids))
             count += 1
     (target / "weights.json").write_text(json.dumps(weights, indent=1), encoding="utf-8")
     if run.images.is_dir():

@@ -15,6 +15,8 @@ from exported_run import FRAMES, HEIGHT, NAMES, WIDTH, write_run
 from pycocotools import mask as api
 from pycocotools.coco import COCO
 
+from finetune.clip_options import DataOptions
+from finetune.data.sources import FolderClips
 from mose import InputError
 from mose.masks import read_mask
 from mose.readers.regions import run_lengths
@@ -79,13 +81,24 @@ def test_training_labels_say_what_to_trust(run, tmp_path):
     assert weights["b"]["00000"] == {"3": 1.0, "200": 1.0}
     assert weights["b"]["00001"] == {"3": 0.7, "200": 0.1}
     ids = selected(run, "b", 1)
-    assert (read_mask(folder / "Annotations/b/00001.png") == ids).all()
-    ignored = read_mask(folder / "Ignore/b/00001.png").astype(bool)
-    differs = np.zeros_like(ignored)
-    differs[5] = ids[5] > 0
-    assert (ignored == (differs | (ids == 200))).all()
-    assert not read_mask(folder / "Ignore/b/00000.png")[ids == 200].any()
+    exported = read_mask(folder / "Annotations/b/00001.png")
+    left_out = ids == 200
+    left_out[5] |= ids[5] > 0
+    assert (exported == np.where(left_out, 255, ids)).all()
+    assert (read_mask(folder / "Annotations/b/00000.png") == 200).any()
     assert (folder / "JPEGImages/b/00003.png").is_file()
+
+
+def test_training_labels_are_what_the_trainer_reads(run, tmp_path):
+    folder = export(run, tmp_path, "training")
+    options = DataOptions(dataset=str(folder), frames=FRAMES, size=HEIGHT, frame_step=(1, 1), crop=1)
+    source = FolderClips(options)
+    ignored = 0
+    for seed in range(4):
+        _, labels = source(np.random.default_rng(seed))
+        assert set(np.unique(labels)) <= {0, 3, 200, 255}
+        ignored += (labels == 255).sum()
+    assert ignored
 
 
 def test_weights_are_an_average_by_the_members_say():

@@ -39,8 +39,8 @@ def test_decisions_have_full_weight_in_training_data(served, run, tmp_path):
     assert weights["00005"]["3"] < 1
     for frame in ("00002", "00004"):
         ids = read_mask(run / f"masks/a/{frame}.png")
-        ignored = read_mask(tmp_path / f"out/Ignore/a/{frame}.png", binary=False)
-        assert not ignored[ids == 3].any()
+        exported = read_mask(tmp_path / f"out/Annotations/a/{frame}.png")
+        assert (exported[ids == 3] == 3).all()
 
 
 def test_without_corrections_the_zip_is_empty(served):
