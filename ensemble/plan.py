@@ -96,8 +96,12 @@ def make_job(config: RunConfig, dataset: Dataset, run: RunDirectory, lease: str)
     """The work of a run, with the parts of its resume keys."""
     fetch = config.execution.fetch_weights
     hashes = {member.name: weights_hash(member, fetch) for member in config.members}
+    # Members are then given whole masks, where there are such.
+    whole = ["whole"] if config.output.overlap and dataset.per_object else []
     member_keys = {
-        member.name: digest(RESULT_VERSION, member.adapter, member.options, hashes[member.name])
+        member.name: digest(
+            RESULT_VERSION, member.adapter, member.options, hashes[member.name], *whole
+        )
         for member in config.members
     }
     priors = {member.name: member.prior for member in config.members}
@@ -172,9 +176,13 @@ def board_of(config: RunConfig) -> tuple[Board, str]:
 
 def open_data(config: RunConfig, runs: Path) -> Dataset:
     """The data set of a run, with absolute paths; the built-in one is made if it is missing."""
+    dataset = _open_single(config, runs) if config.data.single else _open_board(config, runs)
+    return dataclasses.replace(dataset, overlapping=config.output.overlap)
+
+
+def _open_board(config: RunConfig, runs: Path) -> Dataset:
+    """The data set of a run over a whole one, as its board has it."""
     data = config.data
-    if data.single:
-        return _open_single(config, runs)
     root = Path(data.dataset)
     if data.dataset == BUILT_IN_DATASET:
         from mose.synthetic.dataset import write_dataset

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -48,11 +48,20 @@ class GivenMasks:
     corrected   objects that are corrected on it, ascending
     mask        ``(H, W) uint8`` ids of both; a corrected object without a pixel is gone. Where
                 a new and a corrected object claim a pixel, the corrected one has it
+    whole       ``(H, W) bool`` masks of new objects that others hide in part, where a video
+                lets objects overlap
     """
 
     new: tuple[int, ...]
     corrected: tuple[int, ...]
     mask: np.ndarray
+    whole: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+    def plane(self, object_id: int) -> np.ndarray:
+        """``(H, W) bool``: the mask of one object, whole where that is known."""
+        hidden = self.whole.get(object_id)
+        plane: np.ndarray = self.mask == object_id if hidden is None else hidden
+        return plane
 
     @property
     def gone(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mose.findings import Finding
+from mose.given_files import object_folders
 from mose.labels import LabelMasks
 from mose.layout import (
     ANNOTATIONS,
@@ -48,6 +49,7 @@ class Dataset:
     movies       file names of the videos that are movies
     notes        what is worth knowing of how the folders and lists were read
     given        PNG or folder of the given masks of the only video, in place of ``annotations``
+    overlapping  whether objects may overlap, see `Video.with_overlap`
     """
 
     root: Path
@@ -61,6 +63,7 @@ class Dataset:
     notes: tuple[Finding, ...] = ()
     corrections: Path | None = None
     given: Path | None = None
+    overlapping: bool = False
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -75,12 +78,19 @@ class Dataset:
                 f" {self.annotations[0] / name}"
             )
         corrections = self.corrections / name if self.corrections else None
-        return open_video(self.frames_of(name), given, name, lambda: self.ignores, corrections)
+        video = open_video(self.frames_of(name), given, name, lambda: self.ignores, corrections)
+        return video.with_overlap() if self.overlapping else video
 
     def given_of(self, name: str) -> list[Path]:
         """The folders and single PNGs that hold a video's given masks."""
         given = [place for folder in self.annotations for place in _given_of(folder, name)]
         return [*given, self.given] if self.given else given
+
+    @cached_property
+    def per_object(self) -> bool:
+        """Whether given masks lie in one folder per object, as those of the first video do."""
+        places = self.given_of(self.videos[0]) if self.videos else []
+        return any(p.is_dir() and object_folders(list_folder(p, "mask")) for p in places)
 
     def frames_of(self, name: str) -> Path:
         """The folder of a video's frames, or its movie."""

@@ -24,8 +24,14 @@ PALETTE = _voc_palette()
 
 def values(ids: np.ndarray) -> list[int]:
     """The pixel values of a ``(H, W) uint8`` mask, ascending."""
+    flat = np.ascontiguousarray(ids).reshape(-1)
+    whole = len(flat) // 8 * 8
+    # Most eight pixels are as the eight before them: only the first of equal ones are counted.
+    words = flat[:whole].view(np.uint64)
+    fresh = words[np.flatnonzero(words[1:] != words[:-1]) + 1]
+    seen = np.concatenate([words[:1].view(np.uint8), fresh.view(np.uint8), flat[whole:]])
     # cv2 counts six times as fast as numpy, which widens every pixel first.
-    counts = cv2.calcHist([ids], [0], None, [256], [0, 256])
+    counts = cv2.calcHist([seen[None]], [0], None, [256], [0, 256])
     return [int(value) for value in np.flatnonzero(counts)]
 
 

@@ -64,11 +64,18 @@ class Prompts(Mapping[int, np.ndarray]):
 
     ignores   whether the data set uses 255 for what is to be ignored; asked only where all
               masks hold 0 and 255 alone
+    whole     frame index -> object -> ``(H, W) bool``: masks of objects that others hide in part
     """
 
-    def __init__(self, masks: Mapping[int, Given], ignores: Callable[[], bool] = lambda: False):
+    def __init__(
+        self,
+        masks: Mapping[int, Given],
+        ignores: Callable[[], bool] = lambda: False,
+        whole: Mapping[int, Mapping[int, np.ndarray]] | None = None,
+    ):
         self._masks = {index: masks[index] for index in sorted(masks)}
         self._ignores = ignores
+        self._whole = whole or {}
         self._shapes: dict[int, tuple[int, ...]] = {}
 
     @cached_property
@@ -157,6 +164,17 @@ class Prompts(Mapping[int, np.ndarray]):
             return read_mask(own[0], binary=True) > 0
         shared: np.ndarray = self[index] == object_id
         return shared
+
+    def hidden(self, index: int) -> dict[int, np.ndarray]:
+        """Object -> ``(H, W) bool``: the whole masks of objects that appear with the mask of frame
+        ``index`` and that others hide in part there."""
+        if index in self._whole:
+            return {i: p for i, p in self._whole[index].items() if i in self.ids(index)}
+        if not self.per_object or index not in self:
+            return {}
+        shown = self[index]
+        planes = {i: self.plane(index, i) for i in self.ids(index)}
+        return {i: plane for i, plane in planes.items() if (plane & (shown != i)).any()}
 
     def __getitem__(self, index: int) -> np.ndarray:
         wanted = self._new_ids[index]

@@ -55,6 +55,7 @@ class Video:
     corrections   `Corrections`: frame index -> masks of objects that are there already
     object_ids    all ids that are ever given, ascending
     indices       of an `excerpt`: for each of its frames the index in the whole video
+    overlapping   whether `given` says of objects that others hide in part how they are as a whole
     notes         what is worth knowing of how it was read
 
     ``video[i]`` (or iterating) decodes one frame: ``(H, W, 3) uint8`` RGB, contiguous.
@@ -76,6 +77,7 @@ class Video:
         self.prompts = prompts
         self.corrections = corrections or Corrections({}, {}, prompts)
         self.indices: Sequence[int] = range(len(frames))
+        self.overlapping = False
         self.frame_names = tuple(frame_names or (f"{i:05d}" for i in range(len(frames))))
         self._frames = frames
         self._notes = tuple(notes)
@@ -129,24 +131,37 @@ class Video:
         """
         prompts, corrections = self.prompts, self.corrections
         if function is not None:
-            prompts = Prompts({index: function(mask) for index, mask in prompts.items()})
+            hidden = {index: prompts.hidden(index) for index in prompts if self.overlapping}
+            whole = {
+                index: {i: function(plane.astype(np.uint8)) > 0 for i, plane in planes.items()}
+                for index, planes in hidden.items()
+            }
+            masks = {index: function(mask) for index, mask in prompts.items()}
+            prompts = Prompts(masks, whole=whole)
             corrections = corrections.mapped(function, prompts)
         video = Video(self.name, frames, prompts, self.frame_names, corrections=corrections)
-        video.indices = self.indices
+        video.indices, video.overlapping = self.indices, self.overlapping
+        return video
+
+    def with_overlap(self) -> Video:
+        """This video, whose `given` masks of objects that others hide in part are whole too."""
+        video = copy.copy(self)
+        video.overlapping = True
         return video
 
     def given(self, index: int) -> GivenMasks | None:
         """The masks that come with a frame, prompts and corrections; None: there are none."""
         new = self.prompts.ids(index)
         corrected = self.corrections.ids(index)
+        whole = self.prompts.hidden(index) if self.overlapping and new else {}
         if not corrected:
-            return GivenMasks(new, (), self.prompts[index]) if new else None
+            return GivenMasks(new, (), self.prompts[index], whole) if new else None
         mask = self.corrections[index].mask
         if mask is None:
             mask = np.zeros((self.height, self.width), dtype=np.uint8)
         if new:
             mask = np.where(mask > 0, mask, self.prompts[index])
-        return GivenMasks(new, corrected, mask)
+        return GivenMasks(new, corrected, mask, whole)
 
     def excerpt(self, memory: Mapping[int, np.ndarray], start: int, stop: int) -> Video:
         """A part of the video that a segmenter may run over as over any video.
@@ -166,12 +181,14 @@ class Video:
         stretch = checked_stretch(start, stop, self.name, len(self))
         indices = (*masks, *stretch)
         shown = [GivenMasks(object_ids(mask), (), mask) for mask in masks.values()]
-        prompts, corrections, gone = masks_in_turn([*shown, *map(self.given, stretch)])
-        given = Prompts(prompts)
+        in_turn = [*shown, *map(self.given, stretch)]
+        prompts, corrections, gone = masks_in_turn(in_turn)
+        whole = {place: masks.whole for place, masks in enumerate(in_turn) if masks}
+        given = Prompts(prompts, whole=whole)
         frames, names = ChosenFrames(self, indices), [self.frame_names[i] for i in indices]
         corrected = Corrections(corrections, gone, given)
         video = Video(self.name, frames, given, names, corrections=corrected)
-        video.indices = indices
+        video.indices, video.overlapping = indices, self.overlapping
         return video
 
     @cached_property

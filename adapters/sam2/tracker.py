@@ -243,7 +243,7 @@ def follow_video(video: Video, network: Network, options: TrackerOptions) -> Ite
         tracker.follow(index, features, given.corrected if given else ())
         if given:
             tracker.correct(index, features, {i: given.mask == i for i in given.corrected})
-            tracker.add(index, features, {i: given.mask == i for i in given.new})
+            tracker.add(index, features, {i: given.plane(i) for i in given.new})
         yield from tracker.decided()
     yield from tracker.rest()
 

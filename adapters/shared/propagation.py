@@ -247,6 +247,10 @@ def _planes(
     planes = image.new_zeros(0, *image.shape[-2:])
     if masks.mask.any():
         ids, planes = working.planes(masks.mask)
+    for object_id in masks.whole:
+        _, plane = working.planes(masks.plane(object_id).astype(np.uint8))
+        if object_id in ids and len(plane):
+            planes[ids.index(object_id)] = plane[0]
     new = tuple(i for i in ids if i not in followed)
     corrected = [i for i in followed if i in ids or i in masks.gone]
     if not corrected:

@@ -88,14 +88,14 @@ def decode_mask(file: BinaryIO, name: str | Path, *, binary: bool = False) -> np
                 image.load()
                 palette = bytes(image.getpalette() or ()) if mode == "P" else b""
                 turned = orientation(image) if "exif" in image.info else 1
-                ids = np.array(image, dtype=np.uint8)
+                ids = np.array(image)
     except MaskError:
         raise
     except InputError as error:
         raise MaskError(str(error), "undecodable") from None
     _check_kind(mode, kind, turned, name)
     if mode == "L" and bits in (2, 4):
-        ids //= VOID // ((1 << bits) - 1)  # Pillow stretches them over 8
+        ids = ids // np.uint8(VOID // ((1 << bits) - 1))  # Pillow stretches them over 8
     if palette:
         _check_palette(ids, palette, name)
     if not binary:
@@ -106,7 +106,7 @@ def decode_mask(file: BinaryIO, name: str | Path, *, binary: bool = False) -> np
             f"mask {name} holds {len(others)} values beside 0, expected a binary mask (0 and 255)",
             "binary",
         )
-    return (ids > 0).astype(np.uint8)
+    return ids if others in ([], [1]) else (ids > 0).view(np.uint8)
 
 
 def _check_sums(data: bytes, name: str | Path) -> None:

@@ -9,7 +9,8 @@ number of 16-bit runs.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,31 +24,43 @@ BINARY = struct.pack("<h", 1)
 LONGEST_RUN = 255 * 255
 """The toolkit divides longer runs in binary files."""
 
+MARK, BOX, MASK = 0, 1, 3
+"""Kinds of records in binary files."""
+
 INITIALISATION = 1
 """The mark of the first frame, on which objects are given."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a frame.
+    """A part of a frame. A sequence may have thousands, so its pixels are made when asked for.
 
-    left, top   of the mask, in pixels
-    mask        ``(height, width) bool``
+    left, top       of its mask, in pixels
+    width, height   of its mask
+    runs            ``(R,)`` lengths of the runs of the mask, see `run_lengths`
     """
 
     left: int
     top: int
-    mask: np.ndarray
+    width: int
+    height: int
+    runs: np.ndarray
+
+    def inside(self, height: int, width: int) -> tuple[int, int, np.ndarray]:
+        """What of it lies in a frame of this size: top, left, and the mask ``(h, w) bool`` there;
+        h or w is 0 where nothing does."""
+        top, left = max(self.top, 0), max(self.left, 0)
+        bottom = max(min(self.top + self.height, height), top)
+        right = max(min(self.left + self.width, width), left)
+        mask = mask_of_runs(self.runs, self.height, self.width)
+        rows = slice(top - self.top, bottom - self.top)
+        return top, left, mask[rows, left - self.left : right - self.left]
 
     def plane(self, height: int, width: int) -> np.ndarray:
         """``(height, width) bool``: what of it lies in a frame of this size."""
         out = np.zeros((height, width), dtype=bool)
-        top, left = max(self.top, 0), max(self.left, 0)
-        bottom = min(self.top + self.mask.shape[0], height)
-        right = min(self.left + self.mask.shape[1], width)
-        if bottom > top and right > left:
-            inside = self.mask[top - self.top : bottom - self.top, left - self.left :]
-            out[top:bottom, left:right] = inside[:, : right - left]
+        top, left, mask = self.inside(height, width)
+        out[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
         return out
 
 
@@ -71,10 +84,24 @@ def parse_trajectory(data: bytes, name: str) -> Trajectory:
             return _binary(data)
         return [_line(line) for line in data.decode("ascii").splitlines()]
     except (ValueError, IndexError, struct.error, UnicodeDecodeError):
-        raise InputError(
-            f"region file {name} is damaged, or holds polygons: expected masks or boxes of the VOT"
-            " toolkit, one per frame"
-        ) from None
+        raise _damaged(name) from None
+
+
+def known_frames(data: bytes, name: str) -> list[bool]:
+    """As `parse_trajectory`: whether there is a region, frame by frame. Looks at no pixel."""
+    try:
+        if data.startswith(BINARY):
+            return [data[at] != 0 for at in _records(data)]
+        return ["," in line for line in data.decode("ascii").splitlines()]
+    except (IndexError, ValueError, struct.error, UnicodeDecodeError):
+        raise _damaged(name) from None
+
+
+def _damaged(name: str) -> InputError:
+    return InputError(
+        f"region file {name} is damaged, or holds polygons: expected masks or boxes of the VOT"
+        " toolkit, one per frame"
+    )
 
 
 def trajectory_bytes(masks: Iterable[np.ndarray | None]) -> bytes:
@@ -106,13 +133,20 @@ def run_lengths(mask: np.ndarray) -> list[int]:
     return [0, *lengths] if flat[0] else lengths
 
 
-def mask_of_runs(runs: Sequence[int], height: int, width: int) -> np.ndarray:
+def mask_of_runs(runs: Sequence[int] | np.ndarray, height: int, width: int) -> np.ndarray:
     """The inverse of `run_lengths`, ``(height, width) bool``; `ValueError` where they do not
     fill it."""
-    if sum(runs) != height * width or min(runs, default=0) < 0:
+    lengths = _filling(runs, height, width)
+    values = np.arange(len(lengths)) % 2 == 1
+    return np.repeat(values, lengths).reshape(height, width)
+
+
+def _filling(runs: Sequence[int] | np.ndarray, height: int, width: int) -> np.ndarray:
+    """``(R,) int64`` runs; `ValueError` where they do not fill a mask of this size."""
+    lengths = np.asarray(runs, np.int64)
+    if lengths.sum() != height * width or lengths.min(initial=0) < 0:
         raise ValueError("runs of another length than the mask")
-    values = np.arange(len(runs)) % 2 == 1
-    return np.repeat(values, runs).reshape(height, width)
+    return lengths
 
 
 def _divided(runs: Iterable[int]) -> list[int]:
@@ -126,42 +160,68 @@ def _divided(runs: Iterable[int]) -> list[int]:
 
 
 def _line(line: str) -> Region | None:
-    parts = line.strip().removeprefix("m").split(",")
     if line.startswith("m"):
-        left, top, width, height, *runs = map(int, parts)
-        return _region(left, top, width, height, runs)
-    if len(parts) == 1:
-        float(parts[0])
+        numbers = _integers(line[1:].strip())
+        left, top, width, height = numbers[:4].tolist()
+        return _region(left, top, width, height, numbers[4:])
+    numbers = [float(part) for part in line.split(",")]
+    if len(numbers) == 1:
         return None
-    left, top, width, height = (round(float(part)) for part in parts)
-    return Region(left, top, np.ones((height, width), dtype=bool))
+    left, top, width, height = numbers
+    return _box(left, top, width, height)
 
 
-def _region(left: int, top: int, width: int, height: int, runs: Sequence[int]) -> Region:
+def _integers(text: str) -> np.ndarray:
+    """``(N,) int64`` numbers with commas between; `ValueError` where they are none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what numpy says of a text that it leaves in the middle
+        try:
+            numbers = np.fromstring(text, np.int64, sep=",")
+        except DeprecationWarning as error:
+            raise ValueError(str(error)) from None
+    if len(numbers) != text.count(",") + 1:
+        raise ValueError("no list of integers")
+    return numbers
+
+
+def _box(left: float, top: float, width: float, height: float) -> Region:
+    sides = round(left), round(top), round(width), round(height)
+    return _region(*sides, [0, sides[2] * sides[3]])
+
+
+def _region(
+    left: int, top: int, width: int, height: int, runs: Sequence[int] | np.ndarray
+) -> Region:
     if not width or not height:
-        return Region(0, 0, np.zeros((0, 0), dtype=bool))
-    return Region(left, top, mask_of_runs(runs, height, width))
+        return Region(0, 0, 0, 0, np.zeros(1, np.uint32))
+    return Region(left, top, width, height, _filling(runs, height, width).astype(np.uint32))
+
+
+def _records(data: bytes) -> Iterator[int]:
+    """Where the record of every frame begins in a binary file."""
+    (count,) = struct.unpack_from("<I", data, len(BINARY))
+    at = len(BINARY) + 4
+    for _ in range(count):
+        yield at
+        kind = data[at]
+        if kind == MASK:
+            (runs,) = struct.unpack_from("<H", data, at + 9)
+            at += 11 + 2 * runs
+        elif kind in (MARK, BOX):
+            at += 5 if kind == MARK else 17
+        else:
+            raise ValueError(f"region of kind {kind}")
 
 
 def _binary(data: bytes) -> Trajectory:
-    (count,) = struct.unpack_from("<I", data, len(BINARY))
-    at = len(BINARY) + 4
     regions: Trajectory = []
-    for _ in range(count):
-        kind = data[at]
-        if kind == 0:
+    for at in _records(data):
+        if data[at] == MARK:
             regions.append(None)
-            at += 5
-        elif kind == 1:
-            left, top, width, height = map(round, struct.unpack_from("<ffff", data, at + 1))
-            regions.append(Region(left, top, np.ones((height, width), dtype=bool)))
-            at += 17
-        elif kind == 3:
-            left, top, width, height, runs = struct.unpack_from("<hhHHH", data, at + 1)
-            at += 11
-            regions.append(_region(left, top, width, height,
-                                   struct.unpack_from(f"<{runs}H", data, at)))  # fmt: skip
-            at += 2 * runs
+        elif data[at] == BOX:
+            regions.append(_box(*struct.unpack_from("<ffff", data, at + 1)))
         else:
-            raise ValueError(f"region of kind {kind}")
+            left, top, width, height, runs = struct.unpack_from("<hhHHH", data, at + 1)
+            lengths = np.frombuffer(data, "<u2", runs, at + 11)
+            regions.append(_region(left, top, width, height, lengths))
     return regions

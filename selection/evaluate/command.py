@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from mose.boards import Board, boards, chosen_board, shown_board
-from mose.masks import VOID, object_ids, values
-from mose.readers.masks import check_ids
+from mose.masks import VOID
 from selection.evaluate.inputs import ALL, EvaluationScope, Request, Task, plan
 from selection.evaluate.masks import MaskReader
 from selection.evaluate.result import Evaluation
 from selection.evaluate.unseen import UnseenObjects, unseen_objects
 from selection.metrics import PROTOCOLS, REGISTRY, ObjectScores, VideoScorer, protocol_named
 from selection.metrics.protocols import Counted, Protocol
+from selection.metrics.regions import Regions
 from stseg.cli import EXIT_OK, CommandParser, print_line
 from stseg.errors import InputError
 from stseg.progress import Progress
@@ -140,9 +140,9 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
     if task.objects is None and task.protocol.counted is Counted.KNOWN:
         for name in task.truth.names:
             if name not in task.frames:
-                objects.update(object_ids(true_masks.read(name)))
+                objects.update(true_masks.read(name).areas)
     if task.protocol.counted is Counted.FIRST_MASK:
-        first = object_ids(true_masks.read(task.truth.names[0]))
+        first = true_masks.read(task.truth.names[0]).areas
         objects = set(range(1, max(first, default=0) + 1))
     scorer = VideoScorer(task.protocol.name, objects)
     if task.prediction is not None:
@@ -150,15 +150,15 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
         for name in task.frames:
             truth = true_masks.read(name)
             prediction = masks.read(task.partner(name))
-            check_ids(truth, true_masks.path(name))
             if prediction.shape != truth.shape:
                 raise InputError(
                     f"mask {masks.path(name)} is {prediction.shape[0]} x {prediction.shape[1]},"
                     f" but the true one is {truth.shape[0]} x {truth.shape[1]}:"
                     f" {task.protocol.server} stops there, write masks of the frames' size"
                 )
-            if task.protocol.void_hidden and VOID in values(truth):
-                prediction = np.where(truth == VOID, 0, prediction).astype(np.uint8)
+            if task.protocol.void_hidden and VOID in truth.values:
+                shown = np.where(truth.ids == VOID, 0, prediction.ids).astype(np.uint8)
+                prediction = Regions(shown)
             scorer.add(prediction, truth)
     scores = _concluded(task, scorer)
     if task.alone is not None:

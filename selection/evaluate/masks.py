@@ -23,10 +23,12 @@ from mose.boards.vots import (
     sequences,
 )
 from mose.masks import VOID, decode_mask, values
+from mose.readers.masks import check_ids
 from mose.readers.meaning import MaskMeaning, meaning_of, undecided, uses_ignore
 from mose.readers.numbers import number_names
-from mose.readers.regions import Trajectory, parse_trajectory
+from mose.readers.regions import Trajectory, known_frames, parse_trajectory
 from mose.results import Results, by_video
+from selection.metrics.regions import OneObject, Regions
 from stseg.errors import InputError
 
 
@@ -169,12 +171,12 @@ def predicted_regions(prediction: Path, truth: Path) -> dict[str, Parts]:
 
 
 def _region_masks(path: Path, file: str, size: tuple[int, int]) -> MaskFiles:
-    regions = _trajectory(path, file, path.stat().st_mtime_ns, os.getpid())
+    data = opened(path, path.stat().st_mtime_ns, os.getpid()).read(file)
     predicted = not file.startswith(TRUTH)
     names = (
         f"{index + 1:08d}.region"
-        for index, region in enumerate(regions)
-        if predicted or region is not None or not index
+        for index, known in enumerate(known_frames(data, f"{path / file}"))
+        if predicted or known or not index
     )
     return MaskFiles(path, file, tuple(names), regions=size)
 
@@ -192,26 +194,48 @@ class MaskReader:
         place = self._masks.path / self._masks.folder
         return f"{place}, frame {stem(name)}" if self._masks.regions else f"{place / name}"
 
-    def read(self, name: str) -> np.ndarray:
-        """``(H, W) uint8`` ids; what is to be ignored is 255."""
+    def read(self, name: str) -> Regions:
+        """The ids of a mask; what is to be ignored is 255. `InputError` where they are none."""
         if self._masks.regions is not None:
             return self._region(int(stem(name)) - 1, self._masks.regions)
         raw = self._stored(name)
-        ids = self.meaning.ids(raw) if undecided(values(raw)) else raw
-        return ids if self._masks.only is None else (ids == self._masks.only).astype(np.uint8)
+        mask = Regions(raw)
+        if undecided(mask.values):
+            mask = Regions(self.meaning.ids(raw))
+        if self._masks.only is not None:
+            mask = Regions((mask.ids == self._masks.only).view(np.uint8))
+        if self._labels:
+            check_ids(mask.ids, self.path(name), mask.values)
+        return mask
 
-    def _region(self, index: int, size: tuple[int, int]) -> np.ndarray:
+    def _region(self, index: int, size: tuple[int, int]) -> Regions:
         path, file = self._masks.path, self._masks.folder
-        ids = np.zeros(size, np.uint8)
-        region = _trajectory(path, file, *self._key)[index]
-        if region is not None:
-            ids[region.plane(*size)] = 1
-        void = f"{TRUTH}_{IGNORED}.txt"
-        if file.startswith(TRUTH) and (path / void).is_file():
-            ignored = _trajectory(path, void, *self._key)[index]
-            if ignored is not None:
-                ids[ignored.plane(*size)] = VOID
-        return ids
+        parts = [(1, _trajectory(path, file, *self._key)[index])]
+        if self._ignored is not None:
+            parts.append((VOID, _trajectory(path, self._ignored, *self._key)[index]))
+        placed = [(value, *part.inside(*size)) for value, part in parts if part is not None]
+        placed = [(value, *rest) for value, *rest in placed if rest[2].size]
+        if [value for value, *_ in placed] == [1]:
+            _, row, column, mask = placed[0]
+            return OneObject(mask, (row, column), size)
+        if not placed:
+            return Regions(np.zeros((1, 64), np.uint8), size=size)
+        top = max(min(row for _, row, _, _ in placed) - 1, 0)
+        left = max(min(column for _, _, column, _ in placed) - 1, 0) // 64 * 64
+        bottom = max(row + mask.shape[0] for _, row, _, mask in placed)
+        right = max(column + mask.shape[1] for _, _, column, mask in placed)
+        ids = np.zeros((bottom - top, right - left), np.uint8)
+        for value, row, column, mask in placed:
+            rows, columns = slice(row - top, None), slice(column - left, None)
+            ids[rows, columns][: mask.shape[0], : mask.shape[1]][mask] = value
+        return Regions(ids, (top, left), size)
+
+    @cached_property
+    def _ignored(self) -> str | None:
+        """The file of the regions to ignore beside a file of true ones."""
+        name = f"{TRUTH}_{IGNORED}.txt"
+        there = self._masks.folder.startswith(TRUTH) and (self._masks.path / name).is_file()
+        return name if there else None
 
     def _stored(self, name: str) -> np.ndarray:
         data = opened(self._masks.path, *self._key).read(f"{self._masks.folder}{name}")

@@ -24,20 +24,37 @@ class Regions:
     """An id mask and the properties of its objects, each computed once.
 
     ``areas`` maps the ids that are present to their pixel counts, ascending by id.
+
+    A mask may be given by a part that holds all that is not 0 in it and reaches one pixel further
+    at the top and on the left, within the frame: ``at`` is the row and column of its corner, the
+    column a multiple of 64, and ``size`` the (height, width) of the frame.
     """
 
-    def __init__(self, ids: np.ndarray):
+    def __init__(
+        self,
+        ids: np.ndarray,
+        at: tuple[int, int] = (0, 0),
+        size: tuple[int, int] | None = None,
+    ):
         if ids.ndim != 2 or ids.dtype != np.uint8:
             raise ValueError(f"an id mask is (height, width) uint8, not {ids.dtype} {ids.shape}")
         self.ids = np.ascontiguousarray(ids)
+        self._at = at
+        self._size = size or (ids.shape[0], ids.shape[1])
         self._planes: dict[int, BitPlane] = {}
         self._boundaries: dict[int, Boundary] = {}
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width."""
-        height, width = self.ids.shape
-        return height, width
+        """Height and width of the frame."""
+        return self._size
+
+    @cached_property
+    def values(self) -> list[int]:
+        """The pixel values of the mask, ascending, 0 and `VOID` as well."""
+        values, _, lengths = self._runs
+        shown = np.flatnonzero(np.bincount(values)).tolist()
+        return [0, *shown] if lengths.sum() < self.shape[0] * self.shape[1] else shown
 
     @cached_property
     def _runs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -55,6 +72,7 @@ class Regions:
         """The smallest box around every object that is present."""
         values, starts, lengths = self._runs
         rows, columns = np.divmod(starts, self.ids.shape[1])
+        rows, columns = rows + self._at[0], columns + self._at[1]
         corners = {}
         for object_id in self.areas:
             mine = np.flatnonzero(values == object_id)
@@ -67,11 +85,12 @@ class Regions:
     def plane(self, object_id: int) -> BitPlane:
         """The pixels of an object, which may be absent, or of `VOID`."""
         if object_id == VOID and VOID not in self._planes:
-            self._planes[VOID] = BitPlane.pack(self.ids == VOID)
+            self._planes[VOID] = BitPlane.pack(self.ids == VOID, self._at[0], self._at[1] // 64)
         if object_id not in self._planes:
             top, left, bottom, right = self.boxes.get(object_id, (0, 0, 0, 0))
             top, first, last = max(top - 1, 0), max(left - 1, 0) // 64, -(-right // 64)
-            crop = self.ids[top:bottom, first * 64 : last * 64]
+            row, column = self._at
+            crop = self.ids[top - row : bottom - row, first * 64 - column : last * 64 - column]
             self._planes[object_id] = BitPlane.pack(crop == object_id, top, first)
         return self._planes[object_id]
 
@@ -80,6 +99,60 @@ class Regions:
         if object_id not in self._boundaries:
             self._boundaries[object_id] = Boundary(self.plane(object_id), *self.shape)
         return self._boundaries[object_id]
+
+
+class OneObject(Regions):
+    """The mask of object 1, where nothing else is, by the part of the frame that holds it.
+
+    mask   ``(h, w) bool``
+    at     row and column of its corner
+    size   (height, width) of the frame
+    """
+
+    def __init__(self, mask: np.ndarray, at: tuple[int, int], size: tuple[int, int]):
+        rows, columns = mask.any(axis=1), mask.any(axis=0)
+        if not (rows[0] and rows[-1] and columns[0] and columns[-1]) and rows.any():
+            inside = (np.flatnonzero(side)[[0, -1]] for side in (rows, columns))
+            (top, bottom), (left, right) = inside
+            mask = mask[top : bottom + 1, left : right + 1]
+            at = at[0] + int(top), at[1] + int(left)
+        self._mask, self._corner = mask, at
+        self._size = size
+        self._planes = {}
+        self._boundaries = {}
+
+    @cached_property
+    def ids(self) -> np.ndarray:  # type: ignore[override]
+        (top, left), (height, width) = self._corner, self._mask.shape
+        ids = np.zeros(self._size, np.uint8)
+        ids[top : top + height, left : left + width] = self._mask
+        return ids
+
+    @cached_property
+    def areas(self) -> dict[int, int]:
+        count = int(np.count_nonzero(self._mask))
+        return {1: count} if count else {}
+
+    @cached_property
+    def boxes(self) -> dict[int, Box]:
+        (top, left), (height, width) = self._corner, self._mask.shape
+        return {1: (top, left, top + height, left + width)} if self.areas else {}
+
+    @cached_property
+    def values(self) -> list[int]:
+        return [0, 1] if self.areas else [0]
+
+    def plane(self, object_id: int) -> BitPlane:
+        """The pixels of the object; none of any other, nor of `VOID`."""
+        if object_id not in self._planes:
+            (top, left), (height, width) = self._corner, self._mask.shape
+            first = max(left - 1, 0) // 64
+            above = int(top > 0)
+            crop = np.zeros((height + above, left - 64 * first + width), dtype=bool)
+            if object_id == 1:
+                crop[above:, left - 64 * first :] = self._mask
+            self._planes[object_id] = BitPlane.pack(crop, top - above, first)
+        return self._planes[object_id]
 
 
 class OverlappingRegions(Regions):

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from layouts import blocks, write_masks
+from layouts import blocks, write_frames, write_masks
 
+from mose import open_video
 from mose.masks import write_mask
 from mose.prompts import GivenMask, Prompts
 
@@ -29,6 +30,25 @@ def test_files_of_one_object_each_are_merged_with_the_smaller_in_front(tmp_path)
     assert prompts.paths() == tuple(file.path for file in files)
     assert prompts.source(0) == str(files[0].path)
     assert np.array_equal(prompts[0], np.where(small > 0, 7, large * 3))
+
+
+def test_what_another_object_hides_is_known_of_a_video_whose_objects_overlap(tmp_path):
+    whole = {1: np.zeros((12, 16), np.uint8), 2: np.zeros((12, 16), np.uint8)}
+    whole[1][2:9, 2:10], whole[2][4:8, 5:9] = 1, 1
+    write_frames(tmp_path / "frames", ["00000", "00001"], (12, 16))
+    for i, plane in whole.items():
+        write_masks(tmp_path / "masks" / f"{i:03d}", {"00000": plane})
+    plain = open_video(tmp_path / "frames", tmp_path / "masks")
+    assert plain.given(0).plane(1).sum() == 56 - 16
+    video = plain.with_overlap()
+    for shown in (video, video.over(video), video.excerpt({}, 0, 2)):
+        given = shown.given(0)
+        assert list(given.whole) == [1]
+        for i, plane in whole.items():
+            assert np.array_equal(given.plane(i), plane > 0)
+        assert np.array_equal(given.mask, plain.given(0).mask)
+    flipped = video.over(video, lambda mask: np.ascontiguousarray(mask[:, ::-1])).given(0)
+    assert np.array_equal(flipped.plane(1), whole[1][:, ::-1] > 0)
 
 
 def test_255_beside_ids_is_ignored():

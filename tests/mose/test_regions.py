@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from mose import InputError
 from mose.readers.regions import (
     LONGEST_RUN,
+    known_frames,
     mask_of_runs,
     parse_trajectory,
     read_trajectory,
@@ -28,7 +29,9 @@ def test_run_lengths_come_back(plane):
 
 @given(st.lists(hnp.arrays(bool, (6, 9)), min_size=1, max_size=4))
 def test_masks_come_back_from_a_binary_file(masks):
-    first, *regions = parse_trajectory(trajectory_bytes([None, *masks]), "x")
+    data = trajectory_bytes([None, *masks])
+    assert known_frames(data, "x") == [False] + [True] * len(masks)
+    first, *regions = parse_trajectory(data, "x")
     assert first is None
     for region, mask in zip(regions, masks, strict=True):
         assert region is not None
@@ -51,6 +54,7 @@ def test_a_run_longer_than_a_number_of_a_binary_file():
 def test_lines_of_a_text_file(tmp_path):
     path = tmp_path / "groundtruth_1.txt"
     path.write_text("0\nm2,1,3,2,1,2,3\n1.0,0.0,2.0,3.0\nm-1,0,2,1,0,2\n")
+    assert known_frames(path.read_bytes(), "x") == [False, True, True, True]
     unknown, mask, box, outside = read_trajectory(path)
     assert unknown is None
     wanted = np.zeros((4, 6), bool)

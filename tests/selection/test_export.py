@@ -91,7 +91,9 @@ def test_training_labels_say_what_to_trust(run, tmp_path):
 
 def test_training_labels_are_what_the_trainer_reads(run, tmp_path):
     folder = export(run, tmp_path, "training")
-    options = DataOptions(dataset=str(folder), frames=FRAMES, size=HEIGHT, frame_step=(1, 1), crop=1)
+    options = DataOptions(
+        dataset=str(folder), frames=FRAMES, size=HEIGHT, frame_step=(1, 1), crop=1
+    )
     source = FolderClips(options)
     ignored = 0
     for seed in range(4):
