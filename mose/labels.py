@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mose.given_files import given_files
 from mose.palette import values
-from mose.readers.folder import Listing, list_folder
-from mose.readers.masks import check_ids, read_mask
+from mose.prompts import GivenMask, read_given
+from mose.readers.masks import check_ids
 from mose.readers.meaning import MaskMeaning, meaning_of, undecided
 from stseg.errors import InputError
 
@@ -26,8 +27,9 @@ class NoLabels(InputError):
 class LabelMasks:
     """The labels of a video's frames, as far as there are any.
 
-    paths     frame index -> file, ascending; found by number, whatever the padding of the names
-              and the case of their suffix
+    paths     frame index -> the files that make up its label, ascending; found by number, whatever
+              the padding of the names and the case of their suffix. Labels may lie in one folder
+              per object; where objects overlap, the smaller one is in front
     strays    labels whose number no frame has
 
     ``labels(index)`` is ``(H, W) uint8`` ids, in which 255 is to be ignored, or None.
@@ -67,17 +69,17 @@ class LabelMasks:
 
     @cached_property
     def _meaning(self) -> MaskMeaning:
-        stored = (values(read_mask(path)) for path in self.paths.values())
+        stored = (values(read_given(files)) for files in self.paths.values())
         return meaning_of(stored, self._ignores)
 
     def __call__(self, index: int) -> np.ndarray | None:
-        path = self.paths.get(index)
-        return None if path is None else self.read(path)
+        files = self.paths.get(index)
+        return None if files is None else self.read(files)
 
-    def read(self, path: Path) -> np.ndarray:
+    def read(self, files: tuple[GivenMask, ...]) -> np.ndarray:
         """One of the masks."""
-        video = self._video
-        raw = read_mask(path)
+        video, path = self._video, files[0].path
+        raw = read_given(files)
         if raw.shape != (video.height, video.width):
             raise InputError(
                 f"label {path} is {raw.shape[0]} x {raw.shape[1]}, but the frames of video"
@@ -88,15 +90,18 @@ class LabelMasks:
         return self._meaning.ids(raw) if undecided(present) else raw
 
 
-def label_paths(folder: Path, video: Video) -> tuple[dict[int, Path], tuple[Path, ...]]:
-    """Frame index -> label, and the labels whose number no frame has; empty without any.
+def label_paths(
+    folder: Path, video: Video
+) -> tuple[dict[int, tuple[GivenMask, ...]], tuple[Path, ...]]:
+    """Frame index -> the files of its label, and the labels whose number no frame has; empty
+    without any.
 
     `InputError` for a folder that cannot be used.
     """
     if not folder.is_dir():
         return {}, ()
     numbers = video.numbers
-    listing: Listing = list_folder(folder, "mask", video.name, numbers).check()
+    masks = given_files([folder], video.name, numbers).masks
     order = {number: index for index, number in enumerate(sorted(numbers.values()))}
-    strays = tuple(path for number, path in listing.files if number not in order)
-    return {order[n]: path for n, path in listing.files if n in order}, strays
+    strays = tuple(files[0].path for number, files in masks.items() if number not in order)
+    return {order[n]: masks[n] for n in sorted(masks) if n in order}, strays

@@ -11,7 +11,19 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from mose.boards import davis, lvos, mose, mosev2, sav, visor, vost, vots, ytvos
+from mose.boards import (
+    davis,
+    lvos,
+    mose,
+    mosev2,
+    sav,
+    sav_train,
+    secvos,
+    visor,
+    vost,
+    vots,
+    ytvos,
+)
 from mose.boards.board import CODALAB_LIMIT, Board, MaskForm, every_frame, nothing_shows
 from mose.layout import split_folders
 from stseg.errors import InputError, unknown
@@ -24,6 +36,8 @@ BUILT_IN = (
     davis.BOARD,
     lvos.BOARD,
     sav.BOARD,
+    sav_train.BOARD,
+    secvos.BOARD,
     ytvos.BOARD,
     vost.BOARD,
     visor.BOARD,

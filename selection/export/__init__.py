@@ -5,6 +5,7 @@ from selection.export.cvat import write_cvat
 from selection.export.davis import write_davis
 from selection.export.fiftyone import write_fiftyone
 from selection.export.labelstudio import write_labelstudio
+from selection.export.labelstudio_video import write_labelstudio_video
 from selection.export.overlay import write_overlays
 from selection.export.source import RunMasks, open_run_masks
 from selection.export.training import frame_weights, write_training
@@ -18,6 +19,7 @@ __all__ = [
     "write_davis",
     "write_fiftyone",
     "write_labelstudio",
+    "write_labelstudio_video",
     "write_overlays",
     "write_training",
     "youtube_vis",

@@ -10,7 +10,17 @@ from stseg.cli import EXIT_OK, CommandParser, counted, print_line, run_command
 from stseg.errors import InputError
 from stseg.files import write_json
 
-FORMATS = ("coco", "ytvis", "fiftyone", "cvat", "labelstudio", "davis", "training", "overlay")
+FORMATS = (
+    "coco",
+    "ytvis",
+    "fiftyone",
+    "cvat",
+    "labelstudio",
+    "labelstudio-video",
+    "davis",
+    "training",
+    "overlay",
+)
 LAYOUT = """\
 what is written:
   coco       OUTPUT, a JSON file: an image per frame, run-lengths per object and frame
@@ -19,6 +29,8 @@ what is written:
              (in FiftyOne: dataset type FiftyOneVideoLabelsDataset)
   cvat       OUTPUT, a folder: <video>.xml (CVAT for video 1.1)  labels.json
   labelstudio  OUTPUT, a folder: tasks.json (a task per frame, brush masks)  config.xml
+  labelstudio-video  OUTPUT, a folder: tasks.json (a task per video, a track of boxes per object)
+             config.xml  videos/<video>.mp4
   davis      OUTPUT, a folder: Annotations/480p/<video>/00000.png  ImageSets/2017/val.txt
              JPEGImages (links to the data set's frames)
   training   OUTPUT, a folder: Annotations/<video>/00000.png (255: to be ignored)
@@ -36,7 +48,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output", help="(default: RUN/export/<format>, with .json for a file)")
     p.add_argument("--videos", nargs="+", default=[], metavar="NAME", help="only these videos")
     p.add_argument(
-        "--fps", type=float, default=12.0, help="fiftyone, overlay: frames per second (%(default)s)"
+        "--fps",
+        type=float,
+        default=12.0,
+        help="fiftyone, labelstudio-video, overlay: frames per second (%(default)s)",
     )
     p.add_argument("--unsure", type=float, default=0.5, metavar="W",
                    help="training: ignore objects on frames of less weight (0.5)")  # fmt: skip
@@ -55,12 +70,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_davis,
         write_fiftyone,
         write_labelstudio,
+        write_labelstudio_video,
         write_overlays,
         write_training,
         youtube_vis,
     )
 
     run = open_run_masks(arguments.run, tuple(arguments.videos))
+    films = {
+        "fiftyone": write_fiftyone,
+        "labelstudio-video": write_labelstudio_video,
+        "overlay": write_overlays,
+    }
     to_file = {"coco": coco, "ytvis": youtube_vis}
     suffix = ".json" if arguments.format in to_file else ""
     target = Path(arguments.output or run.root / "export" / f"{arguments.format}{suffix}")
@@ -76,8 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     target.mkdir(parents=True, exist_ok=True)
     if arguments.format == "training":
         count = write_training(run, target, arguments.unsure)
-    elif arguments.format in ("fiftyone", "overlay"):
-        films = {"fiftyone": write_fiftyone, "overlay": write_overlays}
+    elif arguments.format in films:
         count = films[arguments.format](run, target, arguments.fps)
     else:
         folders = {"cvat": write_cvat, "labelstudio": write_labelstudio, "davis": write_davis}

@@ -5,8 +5,8 @@
     tasks.json    to import; the image of a task is <video>/<frame>
     config.xml    the labelling configuration of the project
 
-Its brush is for images, so every frame is one; ``data`` says of which video, and the label of a
-brush mask is the object's id.
+Its brush is for images and not for videos, so every frame is one; ``data`` says of which video, and
+the label of a brush mask is the object's id.
 """
 
 from __future__ import annotations
@@ -56,11 +56,16 @@ def write_labelstudio(run: RunMasks, target: Path) -> int:
             }
             tasks.append({"data": data, "annotations": [{"result": brushes}]})
     write_json(target / "tasks.json", tasks, indent=None)
-    known = sorted({i for video in run.videos for i in video.object_ids})
-    labels = "".join(f"    <Label value={quoteattr(str(i))}/>\n" for i in known)
+    labels = labels_of(run)
     (target / "config.xml").write_text(
         '<View>\n  <Image name="image" value="$image" zoom="true"/>\n'
         f'  <BrushLabels name="object" toName="image">\n{labels}  </BrushLabels>\n</View>\n',
         encoding="utf-8",
     )
     return len(tasks)
+
+
+def labels_of(run: RunMasks) -> str:
+    """A line of a labelling configuration for every object of a run."""
+    known = sorted({i for video in run.videos for i in video.object_ids})
+    return "".join(f"    <Label value={quoteattr(str(i))}/>\n" for i in known)

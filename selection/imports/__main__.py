@@ -15,9 +15,11 @@ PATH is what selection.export writes, or the tool gives back:
   Label Studio         a JSON file of tasks with brush masks, or a folder with tasks.json
   COCO, YouTube-VIS    a JSON file with run-lengths
   DAVIS, MOSE          a folder with Annotations/
+  SA-V, training part  a folder of movies and <video>_manual.json, or of such folders
 
 what is written:
-  OUTPUT/Annotations/<video>/00000.png    palette PNGs of object ids, pixel by pixel the same"""
+  OUTPUT/Annotations/<video>/00000.png    palette PNGs of object ids, pixel by pixel the same
+  of SA-V, OUTPUT/Annotations/<video>/000/00000.png and links to the movies in OUTPUT/JPEGImages"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,8 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     target = arguments.output
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"output {target} is not an empty folder: choose a new one")
+    from mose.boards import sav_train
     from selection.imports import read_videos, write_videos
 
+    if sav_train.shown_by(arguments.path) is not None:
+        sav_train.lay_out(arguments.path, target)
+        names = [path.name for path in (target / "JPEGImages").iterdir()]
+        say(f"masks of {counted(len(names), 'video')}: {target / 'Annotations'}")
+        return EXIT_OK
     videos = read_videos(arguments.path, arguments.frames)
     count = write_videos(videos, target)
     print_line(f"{count} masks of {counted(len(videos), 'video')}: {target / 'Annotations'}")

@@ -17,6 +17,11 @@ def read(path: Path) -> list[ImportedVideo]:
     videos: dict[str, list[Json]] = {}
     try:
         for task in read_json(path, "tasks"):
+            if "image" not in task["data"] and "video" in task["data"]:
+                raise InputError(
+                    f"tasks {path} are of videos, on which Label Studio has boxes and no masks:"
+                    " import tasks of frames"
+                )
             video, _ = place(task)
             videos.setdefault(video, []).append(task)
         return [_video(name, tasks, path) for name, tasks in videos.items()]

@@ -112,6 +112,30 @@ def test_weights_are_an_average_by_the_members_say():
     assert frame_weights(evidence)[1, 0] == pytest.approx(0.6)
 
 
+def test_label_studio_gets_a_track_of_boxes_per_object(run, tmp_path):
+    folder = export(run, tmp_path, "labelstudio-video", "--fps", "10")
+    tasks = json.loads((folder / "tasks.json").read_text())
+    assert [task["data"]["name"] for task in tasks] == list(NAMES)
+    file = tasks[1]["data"]["video"].rpartition("?d=")[2]
+    assert cv2.VideoCapture(str(folder / file)).get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
+    long, short = tasks[1]["annotations"][0]["result"]
+    for track, frames, label in ((long, [1, 2, 3, 4], "3"), (short, [1, 2], "200")):
+        value = track["value"]
+        assert (value["framesCount"], value["duration"], value["labels"]) == (4, 0.4, [label])
+        assert [key["frame"] for key in value["sequence"]] == frames
+        assert [key["time"] for key in value["sequence"]] == [(n - 1) / 10 for n in frames]
+    assert [key["enabled"] for key in long["value"]["sequence"]] == [True] * 4
+    assert [key["enabled"] for key in short["value"]["sequence"]] == [True, False]
+    first = long["value"]["sequence"][0]
+    sides = [WIDTH - 1, HEIGHT - 1]
+    assert [first[k] for k in ("x", "y")] == [100 * 4 / sides[0], 100 * 5 / sides[1]]
+    assert [first[k] for k in ("width", "height")] == [100 * 16 / sides[0], 100 * 10 / sides[1]]
+    config = ElementTree.parse(folder / "config.xml").getroot()
+    names = {long["from_name"], long["to_name"]}
+    assert names <= {tag.get("name") for tag in config}
+    assert {tag.get("value") for tag in config.iter("Label")} == {"3", "200"}
+
+
 def test_overlay_video_plays(run, tmp_path):
     folder = export(run, tmp_path, "overlay", "--videos", "b")
     assert [path.name for path in folder.iterdir()] == ["b.mp4"]

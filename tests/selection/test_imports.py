@@ -98,6 +98,12 @@ def test_tasks_without_our_data_and_with_other_labels(run, tmp_path):
     assert set(videos[0].planes(0)) == {1, 2}
 
 
+def test_tasks_of_videos_hold_no_masks(run):
+    target = exported(run, "labelstudio-video")
+    with pytest.raises(InputError, match="has boxes and no masks: import tasks of frames"):
+        read_videos(target)
+
+
 def test_the_image_of_a_task_tells_video_and_frame():
     task = {"data": {"image": f"{LOCAL_FILES}a video/00012.jpg"}}
     assert labelstudio.place(task) == ("a video", "00012")
