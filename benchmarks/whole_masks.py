@@ -3,9 +3,9 @@
     python -m benchmarks.whole_masks CLIPS/davis2016-train --clips bear car-turn hockey
 
 No data set with overlapping objects ships, so one is made: the object of a clip, and its upper half
-as a second object in front of it. Every third frame, eight in all, 240 x 424. Printed is J of the first
-object by itself (as under ``output.overlap``) after the first frame: of a network that starts from
-exclusive masks, from whole ones, and with the object alone.
+as a second object in front of it. Every third frame, eight in all, 240 x 424. Printed is J of the
+first object by itself (as under ``output.overlap``) after the first frame: of a network that starts
+from exclusive masks, from whole ones, and with the object alone.
 """
 
 from __future__ import annotations

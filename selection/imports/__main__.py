@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sav_train.shown_by(arguments.path) is not None:
         sav_train.lay_out(arguments.path, target)
         names = [path.name for path in (target / "JPEGImages").iterdir()]
-        say(f"masks of {counted(len(names), 'video')}: {target / 'Annotations'}")
+        print_line(f"masks of {counted(len(names), 'video')}: {target / 'Annotations'}")
         return EXIT_OK
     videos = read_videos(arguments.path, arguments.frames)
     count = write_videos(videos, target)
