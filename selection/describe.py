@@ -11,9 +11,9 @@ from selection.calibration import Calibration
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_objects
 from selection.outcome import failure_shares, selected_truth
 from selection.policies import SelectionOptions
+from selection.provenance import Provenance
 from selection.record import (
     CandidateRow,
-    Provenance,
     ScoreByObject,
     SelectedTruth,
     SelectionRecord,

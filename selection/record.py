@@ -12,6 +12,7 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from selection.provenance import Provenance
 from selection.refined import Dispute, Suggestion
 from selection.spans import ObjectSpans, Ranges, spans_between, stored_plan
 from stseg.errors import InputError
@@ -30,8 +31,7 @@ REQUIRED = {
     *("margin", "reason", "plan", "candidates", "disputed", "missing_members"),
 }
 OPTIONAL = {
-    "corrections",
-    "never_given",
+    *("corrections", "never_given", "categories"),
     *("version", "absent", "probability", "expected", "sure", "calibration", "oracle", "key"),
     *("selected_truth_objects", "reduced_members", "height", "width", "seconds", "cycle"),
     *("overridden", "notes", "disputes", "suggestion", "failures"),
@@ -139,31 +139,6 @@ class SelectedTruth:
 
 
 @dataclass(frozen=True)
-class Provenance:
-    """What a video was made from; no later choice changes it.
-
-    key               is the resume key under which the video counts as complete
-    height, width     are those of the frames, None where they are not known
-    missing_members   gave no prediction
-    reduced_members   ran in lighter settings than their options say: name -> a description of them
-    seconds           is how long finishing the video took, None where it is not known
-    notes             are what members said of themselves: name -> sentences
-    corrections       are the objects that were corrected, by the name of the frame
-    never_given       are the objects of the labels that no given mask holds
-    """
-
-    key: str = ""
-    height: int | None = None
-    width: int | None = None
-    missing_members: tuple[str, ...] = ()
-    reduced_members: Mapping[str, str] = field(default_factory=dict)
-    seconds: float | None = None
-    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    corrections: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    never_given: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
 class SelectionRecord:
     """The selection of one video.
 
@@ -248,7 +223,7 @@ class SelectionRecord:
                 shares = {str(n): dict(part) for n, part in self.truth.failures.items()}
                 stored["failures"] = shares
         stored["disputed"] = self.disputed
-        stored |= _provenance_json(self.provenance)
+        stored |= self.provenance.json()
         if self.cycle:
             stored["cycle"] = {name: _by_text(scores) for name, scores in self.cycle.items()}
         if self.overridden:
@@ -326,7 +301,7 @@ def _parse(stored: Json, where: str) -> SelectionRecord:
         },
         candidates=tuple(CandidateRow.parse(row, where) for row in stored["candidates"]),
         disputed=float(stored["disputed"]),
-        provenance=_parse_provenance(stored),
+        provenance=Provenance.parse(stored),
         forecast=forecast,
         forecast_by_object={
             int(n): Forecast.parse(part) for n, part in (stored.get("sure") or {}).items()
@@ -340,38 +315,6 @@ def _parse(stored: Json, where: str) -> SelectionRecord:
         overridden=bool(stored.get("overridden", False)),
         disputes=tuple(map(Dispute.parse, stored.get("disputes", ()))),
         suggestion=Suggestion.parse(said) if (said := stored.get("suggestion")) else None,
-    )
-
-
-def _provenance_json(provenance: Provenance) -> Json:
-    stored: Json = {"missing_members": list(provenance.missing_members)}
-    if provenance.key:
-        stored["key"] = provenance.key
-    stored["reduced_members"] = dict(provenance.reduced_members)
-    for name in ("height", "width", "seconds"):
-        if (value := getattr(provenance, name)) is not None:
-            stored[name] = value
-    if provenance.notes:
-        stored["notes"] = {name: list(notes) for name, notes in provenance.notes.items()}
-    if provenance.corrections:
-        stored["corrections"] = {name: list(ids) for name, ids in provenance.corrections.items()}
-    if provenance.never_given:
-        stored["never_given"] = list(provenance.never_given)
-    return stored
-
-
-def _parse_provenance(stored: Json) -> Provenance:
-    height, width, seconds = (stored.get(name) for name in ("height", "width", "seconds"))
-    return Provenance(
-        str(stored.get("key", "")),
-        None if height is None else int(height),
-        None if width is None else int(width),
-        tuple(map(str, stored["missing_members"])),
-        dict(stored.get("reduced_members", {})),
-        None if seconds is None else float(seconds),
-        {name: tuple(map(str, notes)) for name, notes in stored.get("notes", {}).items()},
-        {name: tuple(map(int, ids)) for name, ids in stored.get("corrections", {}).items()},
-        tuple(map(int, stored.get("never_given", ()))),
     )
 
 

@@ -36,11 +36,13 @@ from mose import InputError, Video
 from mose.dataset import Dataset
 from mose.labels import LabelMasks
 from mose.masks import read_mask, write_mask
+from mose.meta import VideoMeta
 from selection.describe import describe
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.identity import IdentityWatch
 from selection.metrics import Regions
-from selection.record import Provenance, SelectionRecord
+from selection.provenance import Provenance
+from selection.record import SelectionRecord
 from selection.selectors import Choice, compose, select
 from stseg.failures import CorruptPrediction
 from stseg.files import appearing, write_json
@@ -101,8 +103,18 @@ def finish_video(
     notes = {m: tuple(said) for m, p in by_name.items() if (said := p.manifest.get("notes"))}
     seconds = round(time.monotonic() - start, 3)
     corrections = {video.frame_names[t]: video.corrections.ids(t) for t in video.corrections}
+    tracks = context.dataset.meta.get(name, VideoMeta()).tracks
     provenance = Provenance(
-        key, video.height, video.width, missing, reduced, seconds, notes, corrections, never_given
+        key,
+        video.height,
+        video.width,
+        missing,
+        reduced,
+        seconds,
+        notes,
+        corrections,
+        never_given,
+        {n: track.category for n, track in tracks.items() if track.category is not None},
     )
     record = describe(selection_setup(config), evidence, choice, provenance, written)
     write_json(run.record_path(name), record.json())

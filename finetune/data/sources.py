@@ -115,7 +115,7 @@ class FolderClips:
         weights = np.ones((len(masks), IDS), np.float32)
         known = self.weights.get(name, {})
         for row, index in zip(weights, indices, strict=True):
-            for object_id, weight in known.get(labels.paths[index].stem, {}).items():
+            for object_id, weight in known.get(labels.paths[index][0].path.stem, {}).items():
                 row[int(object_id)] = weight
         return TrainingClip(np.stack(frames), np.stack(masks), weights)
 

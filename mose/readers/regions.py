@@ -164,11 +164,11 @@ def _line(line: str) -> Region | None:
         numbers = _integers(line[1:].strip())
         left, top, width, height = numbers[:4].tolist()
         return _region(left, top, width, height, numbers[4:])
-    numbers = [float(part) for part in line.split(",")]
-    if len(numbers) == 1:
+    sides = [float(part) for part in line.split(",")]
+    if len(sides) == 1:
         return None
-    left, top, width, height = numbers
-    return _box(left, top, width, height)
+    x, y, w, h = sides
+    return _box(x, y, w, h)
 
 
 def _integers(text: str) -> np.ndarray:

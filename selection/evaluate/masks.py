@@ -213,8 +213,8 @@ class MaskReader:
         parts = [(1, _trajectory(path, file, *self._key)[index])]
         if self._ignored is not None:
             parts.append((VOID, _trajectory(path, self._ignored, *self._key)[index]))
-        placed = [(value, *part.inside(*size)) for value, part in parts if part is not None]
-        placed = [(value, *rest) for value, *rest in placed if rest[2].size]
+        everywhere = [(value, *part.inside(*size)) for value, part in parts if part is not None]
+        placed = [part for part in everywhere if part[3].size]
         if [value for value, *_ in placed] == [1]:
             _, row, column, mask = placed[0]
             return OneObject(mask, (row, column), size)

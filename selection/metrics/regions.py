@@ -110,7 +110,7 @@ class OneObject(Regions):
     """
 
     def __init__(self, mask: np.ndarray, at: tuple[int, int], size: tuple[int, int]):
-        rows, columns = mask.any(axis=1), mask.any(axis=0)
+        rows, columns = np.asarray(mask.any(axis=1)), np.asarray(mask.any(axis=0))
         if not (rows[0] and rows[-1] and columns[0] and columns[-1]) and rows.any():
             inside = (np.flatnonzero(side)[[0, -1]] for side in (rows, columns))
             (top, bottom), (left, right) = inside

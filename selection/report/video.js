@@ -77,7 +77,7 @@
     const colours = ids.map(([id, colour]) => {
       const swatch = make("i", { className: "swatch" });
       swatch.style.background = colour;
-      return make("span", {}, swatch, `object ${id}`);
+      return make("span", {}, swatch, data.names[id]);
     });
     const rest = Object.keys(data.ids).length - ids.length;
     if (rest > 0) colours.push(make("span", {}, `and ${rest} more`));
@@ -191,7 +191,7 @@
     const charts = make("div", { className: "charts" });
     data.objects.forEach((object) =>
       ["agreement", "presence"].forEach((kind) => {
-        const words = `object ${object.id}: ${kind} over the frames, 0 to 1`;
+        const words = `${data.names[object.id]}: ${kind} over the frames, 0 to 1`;
         const svg = draw("svg", { viewBox: "0 0 100 40", preserveAspectRatio: "none", height: 110, role: "img", "aria-label": words });
         object[kind].forEach((text, k) =>
           svg.append(draw("path", { d: path(text), stroke: data.colours[k % data.colours.length] })),

@@ -50,6 +50,7 @@ def video_page(
         "stills": asdict(stills) if stills else None,
         "colours": COLOURS,
         "ids": {n: "#{:02x}{:02x}{:02x}".format(*object_colour(n)) for n in record.objects},
+        "names": {n: record.provenance.called(n) for n in record.objects},
         "disputed": most_disputed(evidence, stills),
         "frames": record.frames,
         "members": evidence.members if evidence else (),
@@ -63,7 +64,7 @@ def video_page(
         previous=near.previous,
         next=near.next,
         strengths=strengths(record),
-        object_heads=[f"object {object_id}" for object_id in record.objects],
+        object_heads=[record.provenance.called(n) for n in record.objects],
         commands=override_commands(root, record),
         correction=correction_command(root),
     )

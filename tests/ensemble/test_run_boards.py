@@ -17,6 +17,7 @@ from ensemble.run import main as run
 from mose.boards import board_named
 from mose.check import main as check
 from selection.evaluate.command import main as evaluate
+from selection.record import read_record
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "scores-boards" / "zips.json"
 PLAIN = {"mose"}
@@ -46,6 +47,9 @@ def test_run_check_and_evaluate(board, tmp_path, capsys):
     assert check([archive, "--dataset", str(laid.root), "--split", laid.split]) == 0
     said = capsys.readouterr().out.splitlines()
     assert (said[0].startswith(f"board {name}, by ")) is (name not in PLAIN)
+    if name == "ytvos":
+        record = read_record(tmp_path / "out" / "selection" / "bb.json")
+        assert record.provenance.categories == {1: "dog", 2: "heron"}
     scores = tmp_path / "scores.json"
     assert evaluate([archive, str(laid.truth), "--board", name, "--json", str(scores)]) == 0
     found = json.loads(scores.read_text())

@@ -71,8 +71,8 @@ def test_every_fourth_frame_is_trained_on(tmp_path):
     assert list(labels.paths) == [0, 4, 8]
     wanted = np.where(drawn()[1, 1], 2, drawn()[1, 0])
     assert np.array_equal(labels(4), wanted)
-    frames, masks = clips(np.random.default_rng(1))
-    assert (len(frames), set(np.unique(masks))) == (3, {0, 1, 2})
+    clip = clips(np.random.default_rng(1))
+    assert (len(clip.frames), set(np.unique(clip.labels))) == (3, {0, 1, 2})
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 from test_selectors import evidence, options
 
 from selection.describe import SelectionSetup, describe
-from selection.record import Provenance
+from selection.provenance import Provenance
 from selection.selectors import select
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from selection_records import record_of, write_record
 
 from mose import InputError
+from selection.provenance import Provenance
 from selection.record import (
     CandidateRow,
     Forecast,
-    Provenance,
     SelectedTruth,
     SelectionRecord,
     read_record,
@@ -58,6 +58,7 @@ forecasts = st.builds(Forecast, *[st.floats(0, 1)] * 4)
         st.text("abc"),
         *[st.none() | st.integers(1, 9)] * 2,
         notes=st.dictionaries(names, st.lists(st.text(), min_size=1).map(tuple)),
+        categories=st.dictionaries(st.integers(1, 254), st.text()),
     ),
     cut=st.integers(1, 2),
     overridden=st.booleans(),

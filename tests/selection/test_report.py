@@ -14,7 +14,8 @@ from selection_records import record_of, write_record
 from mose import InputError
 from mose.masks import write_mask
 from selection.evidence import Evidence
-from selection.record import Forecast, Provenance, read_record
+from selection.provenance import Provenance
+from selection.record import Forecast, read_record
 from selection.refined import Claim, Dispute, Suggestion
 from selection.report import write_report
 from selection.report.facts import VideoFacts
@@ -57,6 +58,17 @@ def make_run(root, images, videos, frames=3, objects=(5,)):
 @pytest.fixture
 def run(tmp_path):
     return make_run(tmp_path / "run", tmp_path / "images", ("calm", AWKWARD, "index"))
+
+
+def test_objects_are_called_by_their_kind_where_it_is_known(run):
+    record = read_record(run / "selection" / "calm.json")
+    write_record(run, replace(record, provenance=Provenance(categories={5: "<b>dog"})))
+    write_report(run)
+    page = (run / "report" / "calm.html").read_text()
+    assert "<th scope=col>object 5 (&lt;b&gt;dog)</th>" in page
+    assert "<b>dog" not in page
+    other = (run / "report" / "index-1.html", run / "report" / "index.html")
+    assert "dog" not in "".join(path.read_text() for path in other if path.is_file())
 
 
 class Reader(html.parser.HTMLParser):

@@ -14,7 +14,8 @@ from selection_records import record_of, write_record
 from test_report import AWKWARD, NET, make_run
 
 from selection.evidence import Evidence
-from selection.record import Forecast, Provenance, SelectedTruth, read_records
+from selection.provenance import Provenance
+from selection.record import Forecast, SelectedTruth, read_records
 from selection.report import write_report
 from selection.report.document import write_page
 from selection.report.facts import VideoFacts, read_run
