@@ -25,6 +25,7 @@ from selection.export import __main__ as command
 from selection.export import open_run_masks
 from selection.export.cvat import write_video
 from selection.export.davis import write_davis
+from selection.export.labelstudio_video import box_tracks
 from selection.export.training import frame_weights
 from selection.run_paths import page_name
 
@@ -119,6 +120,7 @@ def test_label_studio_gets_a_track_of_boxes_per_object(run, tmp_path):
     file = tasks[1]["data"]["video"].rpartition("?d=")[2]
     assert cv2.VideoCapture(str(folder / file)).get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
     long, short = tasks[1]["annotations"][0]["result"]
+    assert [long, short] == box_tracks(open_run_masks(run).videos[1], 10)
     for track, frames, label in ((long, [1, 2, 3, 4], "3"), (short, [1, 2], "200")):
         value = track["value"]
         assert (value["framesCount"], value["duration"], value["labels"]) == (4, 0.4, [label])
