@@ -12,7 +12,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ OBJECT_STORE_BYTES = 200 << 20
 FOLDER_PREFIX = "stseg-ray-"
 OWN = "local"
 """Ray's address for a new instance."""
+START_ATTEMPTS = 3
+"""Ray gives a start 30 seconds, which may be too few on a busy machine: beside 30 busy processes on
+two cores, three starts of four took longer."""
 
 
 def usable_cores() -> int:
@@ -128,14 +131,31 @@ def _initialised(address: str, **options: Any) -> Iterator[None]:
     printer = getattr(ray_worker, "print_to_stdstream", None)
     setattr(ray_worker, "print_to_stdstream", lambda *args, **more: None)  # noqa: B010
     try:
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
-        except Exception as error:  # a plain one where the machine is too slow
-            raise (_no_start if address == OWN else _no_cluster)(address, error) from None
+        _start(address, options)
         yield
     finally:
         ray.shutdown()
         setattr(ray_worker, "print_to_stdstream", printer)  # noqa: B010
+
+
+def _start(address: str, options: Mapping[str, Any]) -> None:
+    """Initialise Ray; an instance of one's own is tried `START_ATTEMPTS` times."""
+    for left in reversed(range(START_ATTEMPTS if address == OWN else 1)):
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+            return
+        except Exception as error:  # a plain one where the machine is too slow
+            if not left:
+                raise (_no_start if address == OWN else _no_cluster)(address, error) from None
+            _end_processes(str(options["_temp_dir"]))
+
+
+def _end_processes(folder: str) -> None:
+    """End what a start that failed has left running, by the folder on its command line."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any(folder in part for part in process.cmdline()):
+                process.kill()
 
 
 @functools.cache

@@ -88,6 +88,23 @@ def test_a_machine_that_is_too_busy_is_told_in_a_sentence(folder, started, monke
     assert list(folder.iterdir()) == []
 
 
+def test_a_start_that_took_too_long_is_tried_again(folder, started, monkeypatch):
+    init, left = ray.init, []
+
+    def slow_once(address: str, **options: Any) -> None:
+        if left:
+            init(address, **options)
+            return
+        words = [sys.executable, "-c", "import time; time.sleep(600)", options["_temp_dir"]]
+        left.append(subprocess.Popen(words))
+        raise TimeoutError("the raylet did not answer")
+
+    monkeypatch.setattr(ray, "init", slow_once)
+    with embedded_ray(num_cpus=1):
+        assert left[0].wait(180) != 0, "what the first start left running is ended"
+    assert len(started) == 1
+
+
 def test_folders_of_dead_processes_are_removed(folder, started):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
