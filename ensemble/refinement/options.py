@@ -20,7 +20,7 @@ class RefinementOptions:
     )
 
     rounds: int = option(
-        2,
+        1,
         doc="Rounds at most: what the members dispute once some of them are corrected is looked "
         "into again, until nobody is corrected or the budget is spent.",
         least=1,

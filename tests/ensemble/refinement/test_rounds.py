@@ -75,7 +75,11 @@ def made(tmp_path_factory) -> Path:
         {"name": "theirs", "adapter": "folder", "prior": 30,
          "options": {"path": str(root / "theirs")}},
     ]  # fmt: skip
-    config = {"members": members, "refinement": {"budget": 4.0}, "output": {"report": False}}
+    config = {
+        "members": members,
+        "refinement": {"budget": 4.0, "rounds": 2},
+        "output": {"report": False},
+    }
     (root / "c.yaml").write_text(yaml.safe_dump(config))
     return root
 
