@@ -10,14 +10,11 @@ import numpy as np
 
 from selection.evidence import Evidence, mean_over_frames
 from selection.quality import log_odds
-from selection.risk import expected_j
 
 FEATURES = {
     "prior": "expected J&F of the member; the pseudo-label has the best member's",
-    "support": "J that the mask is expected to have if the truth is one of the members' masks",
     "agreement": "J&F against the pseudo-label; the pseudo-label: the weighted mean of members'",
     "confidence": "the member's own; the pseudo-label: weighted by the members' say",
-    "stability": "IoU of the mask with the one on the frame before",
     "appearance": "likeness of colours inside to those of the object as given",
 }
 
@@ -42,10 +39,8 @@ def _features(evidence: Evidence) -> np.ndarray:
     share = say / np.maximum(say.sum(axis=1, keepdims=True), 1e-12)
     table = {
         "prior": np.broadcast_to(evidence.priors[None, :, None], both.shape),
-        "support": expected_j(evidence),
         "agreement": _with_fused(both, share),
         "confidence": _with_fused(evidence["confidence"].astype(np.float64), share),
-        "stability": evidence["stability"],
         "appearance": evidence["appearance"],
     }
     odds = np.stack([_filled(log_odds(table[name])) for name in FEATURES], axis=-1)
