@@ -37,7 +37,8 @@ class Calibration:
     source     where it comes from: data set, split, videos, hashes, date, command
     priors     member -> J&F in (0, 1)
     curves     member -> curve from its confidence to the expected J of its mask
-    quality    expected J&F of masks; None where it did not gain, so that the shipped one stays
+    quality    expected J&F of masks, or None
+    chooses    tells that `quality` chooses, too; it did not gain if not, and the shipped one stays
     sureness   one of `LEVELS` -> `Sureness`; empty: nothing is said
     risk       what replacing the member of the best prior costs, or None
     """
@@ -47,6 +48,7 @@ class Calibration:
     priors: Mapping[str, float]
     curves: Mapping[str, Curve] = field(default_factory=dict)
     quality: MaskQuality | None = None
+    chooses: bool = True
     sureness: Mapping[str, Sureness] = field(default_factory=dict)
     risk: RiskCurve | None = None
 
@@ -58,6 +60,7 @@ class Calibration:
             "priors": {name: round(100 * prior, 2) for name, prior in self.priors.items()},
             "confidence": {name: asdict(curve) for name, curve in self.curves.items()},
             "quality": asdict(self.quality) if self.quality else None,
+            "chooses": self.chooses,
             "sureness": {key: asdict(value) for key, value in self.sureness.items()},
             "risk": [asdict(point) for point in self.risk.points] if self.risk else None,
         }
@@ -105,6 +108,7 @@ def _load(path: Path, changed: int) -> Calibration:
             priors={name: float(value) / 100 for name, value in stored["priors"].items()},
             curves={name: _curve(value) for name, value in stored["confidence"].items()},
             quality=_quality(stored["quality"]) if stored["quality"] else None,
+            chooses=bool(stored["chooses"]),
             sureness={key: _sureness(stored["sureness"][key]) for key in stored["sureness"]},
             risk=risk_curve(stored["risk"]) if stored["risk"] else None,
         )

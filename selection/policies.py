@@ -151,12 +151,12 @@ def safe(evidence: Evidence, options: SelectionOptions, calibration: Calibration
     the only other candidate. What must be gained is added to the member's score: by the
     calibration's risk curve if there is one, else by the one that ships.
     """
-    fitted = calibration is not None and calibration.quality is not None
+    fits = calibration if calibration and calibration.quality and calibration.chooses else None
     curve = calibration.risk if calibration and calibration.risk else shipped_risk()
     row, last = starting_member(evidence), len(evidence.members)
     threshold = curve.threshold(options.risk / 100)
-    rows = [row] if np.isinf(threshold) else list(range(last + 1)) if fitted else [row, last]
-    scores = expected_quality(evidence, calibration)[:, rows]
+    rows = [row] if np.isinf(threshold) else list(range(last + 1)) if fits else [row, last]
+    scores = expected_quality(evidence, fits)[:, rows]
     if len(rows) > 1:
         scores[:, rows.index(row)] += threshold
     return Scores(tuple(evidence.candidates[k] for k in rows), scores.clip(0, 1))

@@ -45,13 +45,15 @@ class Gain:
 class FittedChoice:
     """How candidates are chosen, as far as labels decide it.
 
-    quality   is the fitted model of mask quality; None: the estimate that ships
-    risk      is what its replacements cost; without points nothing is replaced
+    quality   is the fitted model of mask quality
+    chooses   tells that it chooses; if not, the estimate that ships does
+    risk      is what replacements cost; without points nothing is replaced
     fitted    is what choosing by the fitted model gains above always the best member
     shipped   is the same for the estimate that ships
     """
 
-    quality: MaskQuality | None
+    quality: MaskQuality
+    chooses: bool
     risk: RiskCurve
     fitted: Gain
     shipped: Gain
@@ -59,9 +61,9 @@ class FittedChoice:
     def sentence(self) -> str:
         """What was kept, and why."""
         kept = (
-            "the fitted model of mask quality is kept"
-            if self.quality
-            else "the shipped estimate of mask quality is kept"
+            "the fitted model chooses"
+            if self.chooses
+            else "the shipped estimate chooses"
             if self.risk.points
             else "neither gains more than one standard error: always the best member"
         )
@@ -106,10 +108,9 @@ def fit_choice(
     curves = measure_risk(videos, said), measure_risk(videos)
     fitted = gain_of(videos, curves[0].threshold(allowed), said)
     shipped = gain_of(videos, curves[1].threshold(allowed), None)
-    if fitted.clear and fitted.gain > shipped.gain:
-        return FittedChoice(fit_quality(videos), curves[0], fitted, shipped)
-    risk = curves[1] if shipped.clear else RiskCurve(())
-    return FittedChoice(None, risk, fitted, shipped)
+    chooses = fitted.clear and fitted.gain > shipped.gain
+    risk = curves[0] if chooses else curves[1] if shipped.clear else RiskCurve(())
+    return FittedChoice(fit_quality(videos), chooses, risk, fitted, shipped)
 
 
 def gain_of(
@@ -145,4 +146,4 @@ def calibrations(
 
 def with_choice(measured: Calibration, choice: FittedChoice) -> Calibration:
     """A calibration that chooses as fitted."""
-    return replace(measured, quality=choice.quality, risk=choice.risk)
+    return replace(measured, quality=choice.quality, chooses=choice.chooses, risk=choice.risk)

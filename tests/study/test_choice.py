@@ -47,8 +47,8 @@ def untold():
 def test_a_model_that_gains_is_kept_and_chooses(told):
     choice = fit_choice(told)
     assert choice.fitted.clear
-    assert choice.quality is not None
-    assert "the fitted model of mask quality is kept" in choice.sentence()
+    assert choice.chooses
+    assert "the fitted model chooses" in choice.sentence()
     made = with_choice(Calibration("c", {}, {}), choice)
     right = [
         e.candidates.index(select(e, SelectionOptions(), made).winner) == e.truth()[:, 0].argmax()
@@ -59,7 +59,7 @@ def test_a_model_that_gains_is_kept_and_chooses(told):
 
 def test_what_gains_nothing_is_not_kept(untold):
     choice = fit_choice(untold)
-    assert choice.quality is None
+    assert not choice.chooses
     assert not choice.risk.points
     assert "always the best member" in choice.sentence()
     made = with_choice(Calibration("c", {}, {}), choice)
