@@ -31,6 +31,12 @@ def passed_over(dataset: Dataset) -> list[Finding]:
             if not leftover(entry.name) and not known & everything:
                 sentence = f"{entry} belongs to no video of {dataset.images}: it is not used"
                 findings.append(Finding("stray-file", sentence, None, entry.name))
+    if dataset.corrections is not None:
+        findings += _leftovers(dataset.corrections, None)
+        for entry in sorted(dataset.corrections.iterdir()):
+            if entry.is_file() and not leftover(entry.name):
+                sentence = f"{entry} lies in no video's folder of corrections: it is not used"
+                findings.append(Finding("stray-file", sentence, None, entry.name))
     return findings
 
 

@@ -145,8 +145,8 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
         first = true_masks.read(task.truth.names[0]).areas
         objects = set(range(1, max(first, default=0) + 1))
     scorer = VideoScorer(task.protocol.name, objects)
-    if task.prediction is not None:
-        masks = MaskReader(task.prediction)
+    masks = None if task.prediction is None else MaskReader(task.prediction)
+    if masks is not None:
         for name in task.frames:
             truth = true_masks.read(name)
             prediction = masks.read(task.partner(name))
@@ -167,14 +167,23 @@ def score_video(task: Task) -> tuple[VideoScores, list[str]]:
         scores = {i: scores[i] for i in task.objects}
     if task.protocol.counted is Counted.FIRST_MASK:
         scores = {i: scores[i] for i in sorted(objects)}
+    notes = []
+    if masks is not None and masks.read_as_one_object and scores.keys() != {1}:
+        notes.append(
+            f"video {task.video}: its masks hold 0 and 255 alone and are read as one object with id"
+            f" 1, but the true objects are {_listed(sorted(scores))}: write their ids"
+        )
     foreign = sorted(scorer.predicted - scores.keys())
-    if not foreign or not task.protocol.ids_refused:
-        return scores, []
-    ids = ", ".join(map(str, foreign[:8])) + (", ..." if len(foreign) > 8 else "")
-    return scores, [
-        f"video {task.video}: its masks hold id {ids}, which no true mask does; it is ignored"
-        f" here, but {task.protocol.server} refuses ids beyond the true ones"
-    ]
+    if foreign and task.protocol.ids_refused:
+        notes.append(
+            f"video {task.video}: its masks hold id {_listed(foreign)}, which no true mask does; it"
+            f" is ignored here, but {task.protocol.server} refuses ids beyond the true ones"
+        )
+    return scores, notes
+
+
+def _listed(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids[:8])) + (", ..." if len(ids) > 8 else "")
 
 
 def _concluded(task: Task, scorer: VideoScorer) -> VideoScores:

@@ -214,6 +214,13 @@ def _order_notes(video: str, labels: MaskFiles, masks: MaskFiles | None) -> Iter
                 f"video {video}: mask {partners[0]} is taken for {other[0]} by its number; servers"
                 " go by the name"
             )
+        alone = [n for n in other if masks.partner(n, labels.numbers[n]) is None]
+        extra = [n for n in masks.names if labels.partner(n, masks.numbers[n]) is None]
+        if alone and extra:
+            yield (
+                f"video {video}: mask {extra[0]} has no true one, and {alone[0]} is missing: are"
+                " the masks numbered as the true ones are?"
+            )
 
 
 def _wrapping_notes(request: Request, masks: Mapping[str, Parts]) -> list[str]:

@@ -246,6 +246,11 @@ class MaskReader:
         stored = (values(self._stored(name)) for name in self._masks.names)
         return meaning_of(stored, self._ignores)
 
+    @property
+    def read_as_one_object(self) -> bool:
+        """Whether a mask that was read holds 0 and 255 alone, and 255 was taken for an object."""
+        return "meaning" in vars(self) and self.meaning is MaskMeaning.ONE_OBJECT
+
     def _ignores(self) -> bool:
         """Whether some other video of the labels shows that 255 is to be ignored."""
         if not self._labels:

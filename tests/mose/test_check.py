@@ -186,6 +186,14 @@ class TestZeroed:
         found(tmp_path / "out", tmp_path / "data", "first-mask")
 
 
+def test_what_lies_among_corrections_and_is_none_is_noted(root, tmp_path):
+    (tmp_path / "corrections/cat").mkdir(parents=True)
+    for name in ("00001.png", ".DS_Store"):
+        (tmp_path / "corrections" / name).write_bytes(b"")
+    report = check_dataset(open_dataset(root, corrections=tmp_path / "corrections"), 1)
+    assert sorted(finding.rule for finding in report.findings) == ["leftover", "stray-file"]
+
+
 class TestGivenMasks:
     """Of a mask that cannot be used one finding is enough."""
 

@@ -277,6 +277,28 @@ def test_ids_that_the_labels_do_not_have_are_mentioned(masks):
     assert any("id 9" in note for note in result.notes)
 
 
+def test_0_and_255_for_several_objects_is_mentioned(tmp_path):
+    both = [square(1) + square(2, 20)] * 4
+    write_video(tmp_path / "gt" / "v", both)
+    write_video(tmp_path / "gt" / "one", [square(1)] * 4)
+    for name, true in (("v", both), ("one", [square(1)] * 4)):
+        write_video(
+            tmp_path / "pred" / name, [np.where(ids > 0, 255, 0).astype(np.uint8) for ids in true]
+        )
+    (note,) = score(tmp_path).notes
+    assert note.startswith("video v: its masks hold 0 and 255 alone")
+    assert "the true objects are 1, 2" in note
+
+
+def test_masks_that_are_numbered_otherwise_are_mentioned(tmp_path):
+    write_video(tmp_path / "gt" / "v", [square(1)] * 5)
+    write_video(tmp_path / "pred" / "v", [square(1)] * 6)
+    assert not score(tmp_path).notes
+    (tmp_path / "pred" / "v" / "00000.png").unlink()
+    (note,) = score(tmp_path).notes
+    assert "mask 00005.png has no true one, and 00000.png is missing" in note
+
+
 def test_a_folder_around_the_videos_is_forgiven_and_mentioned(masks):
     expected = score(masks).json()
     (masks / "pred").rename(masks / "inner")
