@@ -85,7 +85,7 @@ def mirrored(seed: int) -> Change:
             return labels
         ids = object_ids(labels)
         if len(ids) < 2:
-            return labels[:, ::-1]
+            return np.ascontiguousarray(labels[:, ::-1])
         others = np.arange(256, dtype=np.uint8)
         others[list(ids)] = (*ids[1:], ids[0])
         return others[labels]
