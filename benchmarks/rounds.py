@@ -123,8 +123,8 @@ def changed_sets(change: Change | None) -> Iterator[None]:
         }
         write_json(target / WEIGHTS, sure)
 
-    def guard(source, videos, options, target):
-        plain_guard(source, videos, options, target)
+    def guard(source, videos, member, target):
+        plain_guard(source, videos, member, target)
         rewrite(source, target / LABELS)
 
     with (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LAYOUT = """\
 what is written:
   OUTPUT/r1/training/     the chosen masks of the videos that are trained on; 255 is ignored
-  OUTPUT/r1/guard/        the same of the held-out videos, on which trainings are validated
+  OUTPUT/r1/guard/        the held-out videos, on which trainings are validated
   OUTPUT/r1/weights/      a folder of checkpoints for each member
   OUTPUT/r1/masks/        with --per-video, a folder of masks instead
   OUTPUT/r1/run/          a run folder: the old members and the new ones, as xmem@r1

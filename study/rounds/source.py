@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from ensemble.plan import open_data
 from ensemble.storage.predictions import read_manifest
 from ensemble.storage.run_directory import RunDirectory, existing_run
 from mose.dataset import Dataset
+from mose.layout import IMAGES
 from selection.evidence import PSEUDO_LABEL
 from selection.record import SelectionRecord, read_records
 from stseg.errors import InputError
 from stseg.failures import CorruptPrediction
+from study.rounds.options import family
 
 LEAST_HELD_OUT = 3
 """With fewer videos a resampled interval says nothing of chance."""
@@ -45,6 +48,16 @@ class FinishedRun:
         """The members that gave a prediction of a video, in the run's order."""
         names = [row.name for row in self.records[video].candidates]
         return tuple(name for name in names if name != PSEUDO_LABEL)
+
+    def witnesses_in(self, video: str, member: str) -> tuple[str, ...]:
+        """Those of other families than ``member``, whose errors are not its own."""
+        names = self.names_in(video)
+        return tuple(name for name in names if family(name) != family(member))
+
+    def link_frames(self, video: str, folder: Path) -> None:
+        """Let a data set in ``folder`` have the frames of a video."""
+        place = self.dataset.frames_of(video)
+        os.symlink(place.resolve(), folder / IMAGES / place.name)
 
     @contextmanager
     def opened(self, video: str, names: tuple[str, ...]) -> Iterator[VideoMembers]:

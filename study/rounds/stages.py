@@ -3,7 +3,8 @@
 ::
 
     OUTPUT/rounds.json             what was asked for
-    OUTPUT/r1/training/, guard/    see `study.rounds.training_set`
+    OUTPUT/r1/training/            see `study.rounds.training_set`
+    OUTPUT/r1/guard/<member>/      see `study.rounds.guard_set`
     OUTPUT/r1/weights/<member>/    see `study.rounds.learning`
     OUTPUT/r1/masks/<member>/      instead, with --per-video: see `study.rounds.per_video`
     OUTPUT/r1/run/                 a run folder, with the old members and the new ones
@@ -28,11 +29,12 @@ from stseg.cli import print_line
 from stseg.config import to_dict
 from stseg.errors import InputError
 from stseg.files import PARTIAL, appearing, digest, locked, read_json, write_json
+from study.rounds.guard_set import write_guard_set
 from study.rounds.learning import Pupil, Train, learn
 from study.rounds.options import WEIGHTS, Lessons, RoundsConfig, check_members, family
 from study.rounds.per_video import adapt_per_video
 from study.rounds.source import FinishedRun, held_out_videos, open_finished
-from study.rounds.training_set import write_guard_set, write_training_set
+from study.rounds.training_set import write_training_set
 from study.rounds.verdict import Verdict, judge_round
 
 
@@ -51,9 +53,8 @@ class RoundPaths:
     def training(self) -> Path:
         return self.folder / "training"
 
-    @property
-    def guard(self) -> Path:
-        return self.folder / "guard"
+    def guard(self, member: str) -> Path:
+        return self.folder / "guard" / member
 
     def weights(self, member: str) -> Path:
         return self.folder / "weights" / member
@@ -141,8 +142,9 @@ def run_round(order: Order, source: FinishedRun, paths: RoundPaths, train: Train
     if stored is not None:
         return Verdict.parse(stored)
     paths.folder.mkdir(parents=True, exist_ok=True)
-    for left in paths.folder.glob(f".*{PARTIAL}"):  # of a command that was killed
-        shutil.rmtree(left, ignore_errors=True)
+    for place in ("", "guard/", "masks/*/"):
+        for left in paths.folder.glob(f"{place}.*{PARTIAL}"):  # of a command that was killed
+            shutil.rmtree(left, ignore_errors=True)
     split = Split.of(source, order.config)
     members = {member.name: member for member in source.config.members}
     pupils = [pupil_of(order, members[name], split, paths) for name in order.members]
@@ -173,7 +175,7 @@ def pupil_of(order: Order, member: MemberConfig, split: Split, paths: RoundPaths
     """A member with what it learns from."""
     lessons = Lessons(
         paths.training.resolve(),
-        None if order.per_video else paths.guard.resolve(),
+        None if order.per_video else paths.guard(member.name).resolve(),
         order.labelled and order.labelled.resolve(),
         () if order.per_video else split.held_out,
     )
@@ -192,8 +194,10 @@ def write_sets(
         clips = [pupil.recipe(order.config).data.frames for pupil in pupils]
         least = 2 if order.per_video else max(clips)
         write_training_set(source, videos, options, lessons.training, least)
-    if lessons.guard is not None and not lessons.guard.is_dir():
-        write_guard_set(source, lessons.exclude, options, lessons.guard)
+    for pupil in pupils:
+        guard = pupil.lessons.guard
+        if guard is not None and not guard.is_dir():
+            write_guard_set(source, pupil.lessons.exclude, pupil.member.name, guard)
 
 
 def adapt(

@@ -1,20 +1,16 @@
-"""Sets of the masks that a run chose, in which what is not sure is to be ignored (255).
+"""A training set of the masks that a run chose, in which what is not sure is to be ignored (255).
 
-A training set has the frames on which some object is sure; a guard set has all frames::
+It has the frames on which some object is sure::
 
-    TRAINING/Annotations/<video>/00000.png   the chosen masks
-    TRAINING/JPEGImages/<video>              a link to the frames
-    TRAINING/weights.json                    video -> frame -> object id -> weight in the loss
-    GUARD/Annotations/<video>/00000.png      the given masks
-    GUARD/Labels/<video>/00000.png           the chosen masks
-    GUARD/JPEGImages/<video>                 a link to the frames
+    Annotations/<video>/00000.png   the chosen masks
+    JPEGImages/<video>              a link to the frames
+    weights.json                    video -> frame -> object id -> weight in the loss
 
 Nothing is sure before the last object is given: until then nobody can say whether it is absent.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +27,7 @@ from selection.spans import candidate_at
 from stseg.errors import InputError
 from stseg.files import appearing, write_json
 from stseg.progress import progress
-from study.rounds.options import LABELS, WEIGHTS, RoundsOptions
+from study.rounds.options import WEIGHTS, RoundsOptions
 from study.rounds.source import FinishedRun
 
 
@@ -76,36 +72,13 @@ def write_training_set(
                 shutil.rmtree(folder / ANNOTATIONS / name)
                 continue
             weights[name] = frames
-            _link_frames(source, name, folder)
+            source.link_frames(name, folder)
         if not weights:
             raise InputError(
                 f"no video of run {source.run.root} has {least} frames with a mask of an expected"
                 f" J of {options.quality}: lower rounds.quality"
             )
         write_json(folder / WEIGHTS, weights)
-
-
-def write_guard_set(
-    source: FinishedRun, videos: Sequence[str], options: RoundsOptions, target: Path
-) -> None:
-    """Write a guard set, whole or not at all."""
-    with appearing(target) as folder:
-        (folder / IMAGES).mkdir()
-        for name in progress(videos, len(videos), "held-out videos"):
-            video = source.dataset.video(name)
-            for kind in (ANNOTATIONS, LABELS):
-                (folder / kind / name).mkdir(parents=True)
-            for index in video.prompts:
-                place = folder / ANNOTATIONS / name / f"{video.frame_names[index]}.png"
-                write_mask(place, video.prompts[index])
-            for frame in judged_frames(source, name, options):
-                write_mask(folder / LABELS / name / f"{frame.name}.png", frame.labels)
-            _link_frames(source, name, folder)
-
-
-def _link_frames(source: FinishedRun, name: str, folder: Path) -> None:
-    place = source.dataset.frames_of(name)
-    os.symlink(place.resolve(), folder / IMAGES / place.name)
 
 
 def _write_sure(

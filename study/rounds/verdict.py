@@ -155,7 +155,7 @@ def witness(run: FinishedRun, video: str, judged: tuple[str, str], least: float)
     least   is the expected J from which on the old one is sure
     """
     names = run.names_in(video)
-    witnesses = tuple(name for name in names if family(name) != family(judged[0]))
+    witnesses = run.witnesses_in(video, judged[0])
     if not witnesses or not set(judged) <= set(names):
         return Witnessed(*(np.zeros(0) for _ in WITNESSED))
     columns = run.records[video].objects

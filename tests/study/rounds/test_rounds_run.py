@@ -23,10 +23,11 @@ from stseg.cli import run_command
 from stseg.errors import InputError
 from study.rounds import forecast, per_video, stages, training_set
 from study.rounds.command import main
+from study.rounds.guard_set import write_guard_set
 from study.rounds.learning import Ladder
 from study.rounds.options import RoundsOptions
 from study.rounds.source import held_out_videos, open_finished
-from study.rounds.training_set import judged_frames, weights_of, write_guard_set, write_training_set
+from study.rounds.training_set import judged_frames, weights_of, write_training_set
 from study.rounds.verdict import Difference
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -113,7 +114,8 @@ def test_held_out_videos_are_judged_and_never_trained_on(after):
     frames = {path.name for path in (after / "r1/training/JPEGImages").iterdir()}
     assert learnt == frames == set(VIDEOS) - set(verdict["videos"])
     assert len(verdict["videos"]) == 3
-    assert {path.name for path in (after / "r1/guard/Labels").iterdir()} == set(verdict["videos"])
+    guard = after / "r1/guard/tiny/Labels"
+    assert {path.name for path in guard.iterdir()} == set(verdict["videos"])
     told = {one["of"]: one for one in verdict["differences"]}
     drift = "agreement of tiny@r1 with tiny where that was sure"
     assert list(told) == [
@@ -378,11 +380,15 @@ def held(source, video):
         return [prediction[t].labels(*prediction.size) == 1 for t in range(1, len(prediction))]
 
 
-def test_a_guard_set_has_a_mask_for_every_frame(run, tmp_path):
-    write_guard_set(open_finished(run), ("a",), RoundsOptions(quality=0.99), tmp_path / "guard")
+def test_a_guard_set_is_what_the_others_say(run, tmp_path):
+    source = open_finished(run)
+    write_guard_set(source, ("a",), "tiny@r1", tmp_path / "guard")
     labels = sorted((tmp_path / "guard/Labels/a").iterdir())
     assert len(labels) == 6
-    assert (read_mask(labels[4]) == VOID).all()
+    with source.opened("a", ("hold",)) as members:
+        (hold,) = members.predictions
+        for index, path in enumerate(labels):
+            assert np.array_equal(read_mask(path), hold[index].labels(*hold.size))
     (given,) = (tmp_path / "guard/Annotations/a").iterdir()
     data = run.with_name("data") / "Annotations/a/00000.png"
     assert np.array_equal(read_mask(given), read_mask(data))
