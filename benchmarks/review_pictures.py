@@ -29,8 +29,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from selection.report.first_looks import in_order
 from study.apply_edit import OpenRun
-from study.review.work_list import WorkRow, in_order
+from study.review.work_list import WorkRow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -63,26 +64,28 @@ def save(page: Page, name: str) -> None:
     print(path)
 
 
-def outline(root: Path) -> list[tuple[float, float]]:
-    """Corners, as shares of the frame, of what the first video's labels have where looking can gain
-    most."""
+def outline(root: Path) -> tuple[WorkRow, list[tuple[float, float]]]:
+    """Where looking can gain most and the labels have the object: the video, and the corners of the
+    object as shares of the frame."""
     opened = OpenRun.at(root)
-    row = in_order([WorkRow.of(opened.record(path.stem)) for path in opened.run.record_paths()])[0]
-    video = opened.video(row.video)
-    ids = opened.dataset.label_masks(row.video, video)(row.frame)
-    assert ids is not None
-    there = (ids == row.object_id).astype(np.uint8)
-    found, _ = cv2.findContours(there, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    corners = cv2.approxPolyDP(max(found, key=cv2.contourArea), 1.5, closed=True)[:, 0]
-    return [((x + 0.5) / video.width, (y + 0.5) / video.height) for x, y in corners]
+    for row in in_order(WorkRow.of(opened.record(path.stem)) for path in opened.run.record_paths()):
+        video = opened.video(row.video)
+        ids = opened.dataset.label_masks(row.video, video)(row.frame)
+        if ids is None or row.object_id is None or not (ids == row.object_id).any():
+            continue
+        there = (ids == row.object_id).astype(np.uint8)
+        found, _ = cv2.findContours(there, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        corners = cv2.approxPolyDP(max(found, key=cv2.contourArea), 1.5, closed=True)[:, 0]
+        return row, [((x + 0.5) / video.width, (y + 0.5) / video.height) for x, y in corners]
+    raise SystemExit(f"no video of run {root} has labels of what could be corrected")
 
 
-def work(page: Page, address: str, corners: Sequence[tuple[float, float]]) -> None:
+def work(page: Page, address: str, row: WorkRow, corners: Sequence[tuple[float, float]]) -> None:
     """Go through a review and take its pictures; ``corners`` are those of what is drawn."""
     page.goto(address)
     page.wait_for_selector("#first a")
     save(page, "list")
-    page.click("#first a")
+    page.goto(f"{address}videos/{row.page}#frame={row.frame}&object={row.object_id}")
     page.wait_for_selector("#views[data-shown]")
     page.keyboard.press("h")
     page.wait_for_timeout(1500)
@@ -134,7 +137,7 @@ def main() -> None:
         try:
             page = browser.new_page(viewport={"width": 1280, "height": 860})
             page.set_default_timeout(600_000)
-            work(page, server.stdout.readline().strip(), outline(root))
+            work(page, server.stdout.readline().strip(), *outline(root))
             (FOLDER / "review.json").write_text(json.dumps(looks(), indent=1) + "\n")
         finally:
             browser.close()

@@ -27,6 +27,12 @@ from stseg.failures import CorruptPrediction
 
 QUALITY = 85
 """Of the JPEGs that are made here."""
+REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+"""How a JPEG is decoded to a part of its size, with a part of the work."""
 
 
 class LayerKind(StrEnum):
@@ -107,16 +113,19 @@ class ShownVideo:
         self._check(index)
         path = frame_path(self.images, self.video.frame_names[index])
         plain = is_plain_jpeg(path)
-        if plain and height >= self.video.height:
-            return path.read_bytes()
+        if plain:
+            stored = path.read_bytes()
+            part = REDUCED.get(round(self.video.height / height))
+            if height >= self.video.height:
+                return stored
+            if part and (frame := cv2.imdecode(np.frombuffer(stored, np.uint8), part)) is not None:
+                return encode_jpeg(frame)
         height = min(max(height, 16), self.video.height)
         width = max(round(self.video.width * height / self.video.height), 1)
         # A movie has one place at which it is read; files are read side by side.
         with nullcontext() if plain else self._lock:
             frame = self.video.small(index, height, width)
-        done, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        assert done
-        return data.tobytes()
+        return encode_jpeg(frame[..., ::-1])
 
     def ids(self, index: int, number: int) -> np.ndarray:
         """``(H, W) uint8`` ids of a layer. `InputError` where there is no such layer or frame."""
@@ -181,6 +190,13 @@ class ShownVideo:
         if not 0 <= index < len(self.video):
             raise InputError(f"video {self.video.name} has no frame {index}: it has"
                              f" {len(self.video)}")  # fmt: skip
+
+
+def encode_jpeg(frame: np.ndarray) -> bytes:
+    """``(H, W, 3) uint8`` BGR as JPEG."""
+    done, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    assert done
+    return data.tobytes()
 
 
 def is_plain_jpeg(path: Path) -> bool:
