@@ -32,7 +32,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 HEIGHT, WIDTH = 1080, 1920
 OBJECTS = tuple(range(1, 11))
@@ -209,20 +209,25 @@ def work(address: str, frames: int, server: int) -> None:
     with sync_playwright() as playwright:
         path = shutil.which("chromium") or shutil.which("chromium-browser")
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(f"{address}videos/big#frame=0&object=1")
-        page.wait_for_selector('#views[data-shown="0"]')
-        page.wait_for_timeout(1000)
-        visit = Visit(page, server)
+        visit = Visit(opened(browser, address), server)
         jump(visit, frames)
         step(visit)
-        page.keyboard.press("1")
-        page.wait_for_timeout(500)
+        visit.page.context.close()
+        visit = Visit(opened(browser, address), server)
         visit.begin()
-        page.keyboard.press(" ")
-        page.wait_for_timeout(1000 * PLAYED)
+        visit.page.keyboard.press(" ")
+        visit.page.wait_for_timeout(1000 * PLAYED)
         visit.tell("while it plays", PLAYED)
         browser.close()
+
+
+def opened(browser: Browser, address: str) -> Page:
+    """The page of the video, with nothing fetched before."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(f"{address}videos/big#frame=0&object=1")
+    page.wait_for_selector('#views[data-shown="0"]')
+    page.wait_for_timeout(1000)
+    return page
 
 
 def jump(visit: Visit, frames: int) -> None:
@@ -258,7 +263,8 @@ def step(visit: Visit) -> None:
         visit.begin()
         for n in range(count):
             page.keyboard.press(key if key.startswith("Arrow") else key[n % len(key)])
-            page.wait_for_function(f"performance.getEntriesByName('frame').length > {n}")
+            while page.evaluate("performance.getEntriesByName('frame').length") <= n:
+                page.wait_for_timeout(5)
             page.wait_for_timeout(PAUSE)
         visit.tell(what)
     page.keyboard.press("m")

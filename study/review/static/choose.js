@@ -1,5 +1,5 @@
 // Take the masks that are shown: for the video, an object, some frames.
-import { button, byId, make } from "./dom.js";
+import { button, byId, make, range } from "./dom.js";
 
 export function chooser(work) {
   const shown = () => work.facts.layers.find((layer) => layer.number === work.player.layer);
@@ -31,7 +31,7 @@ export function chooser(work) {
     const [from, to] = span ? [span[0], span[1] - 1] : [0, last];
     const set = (first, end) => work.choose({ span: [Math.max(Math.min(first, end), 0), Math.min(Math.max(first, end), last) + 1] });
     const what = work.object === null ? "all objects" : work.facts.objects.find((one) => one.id === work.object).name;
-    const when = span ? `frames ${from} to ${to}` : "all frames";
+    const when = span ? range(from, to) : "all frames";
     byId("choose").replaceChildren(
       make("p", {}, wanted ? `${wanted.candidate} for ${what}, ${when}: this is how it would be.` : "Show a candidate to see what would be taken."),
       make("div", { className: "controls" }, number("from", from, (value) => set(value, to)), number("to", to, (value) => set(from, value)), button("All frames", () => work.choose({ span: null }), "", { disabled: !span })),

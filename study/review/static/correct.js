@@ -140,14 +140,14 @@ export function corrector(work) {
     const saved = await attempt("Saving the drawing", () => put(path, words));
     if (!saved) return;
     localStorage.removeItem(key());
-    Object.assign(self, { mask: null, changed: false, tool: "" });
+    leave();
     work.player.layer = 0;
     await work.reload();
   };
 
   const forget = async () => {
     localStorage.removeItem(key());
-    Object.assign(self, { mask: null, changed: false, tool: "", corners: [] });
+    leave();
     draw();
     await work.player.draw();
   };
@@ -168,7 +168,7 @@ export function corrector(work) {
   };
 
   const leave = () => {
-    Object.assign(self, { mask: null, changed: false, corners: [], tool: "" });
+    Object.assign(self, { mask: null, changed: false, corners: [], tool: "", past: [], future: [] });
   };
 
   const close = () => {

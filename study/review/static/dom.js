@@ -26,6 +26,11 @@ export function swatch(colour) {
 
 export const rgb = ([red, green, blue]) => `rgb(${red} ${green} ${blue})`;
 
+export const range = (first, last) => (first === last ? `frame ${first}` : `frames ${first} to ${last}`);
+
+// A time of the log as the reader's clock has it.
+export const when = (time) => new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+
 export function tell(text, bad = false) {
   const line = byId("told");
   line.textContent = text;

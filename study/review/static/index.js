@@ -1,6 +1,6 @@
 // The work list: filters, keys, marks, and the end of a review.
 import { attempt, getJson, post, root } from "./api.js";
-import { button, byId, forPage, make, tell } from "./dom.js";
+import { button, byId, forPage, make, tell, when } from "./dom.js";
 
 const PAGE = 50;
 const MARKS = ["open", "done", "undecided"];
@@ -28,6 +28,8 @@ const COLUMNS = [
   ["frames", (row) => String(row.frames)],
   ["by hand", (row) => [row.edited ? "changed" : "", row.corrected ? `${row.corrected} corrected` : ""].filter(Boolean).join(", ")],
 ];
+
+const look = (head) => (["state", "chosen", "by hand"].includes(head) ? { className: "text" } : {});
 
 function marker(row) {
   const select = make("select", { "aria-label": `state of ${row.video}` });
@@ -83,10 +85,10 @@ function draw() {
   state.at = Math.min(Math.max(state.at, 0), Math.max(rows.length - 1, 0));
   state.page = Math.floor(state.at / PAGE);
   const from = state.page * PAGE;
-  byId("table").tHead.replaceChildren(make("tr", {}, ...COLUMNS.map(([head]) => make("th", { scope: "col" }, head))));
+  byId("table").tHead.replaceChildren(make("tr", {}, ...COLUMNS.map(([head]) => make("th", { scope: "col", ...look(head) }, head))));
   byId("table").tBodies[0].replaceChildren(
     ...rows.slice(from, from + PAGE).map((row, n) => {
-      const cells = COLUMNS.map(([head, value], k) => (k ? make("td", head === "chosen" || head === "by hand" ? { className: "text" } : {}, value(row)) : make("th", { scope: "row" }, value(row))));
+      const cells = COLUMNS.map(([head, value], k) => (k ? make("td", look(head), value(row)) : make("th", { scope: "row" }, value(row))));
       const line = make("tr", {}, ...cells);
       if (from + n === state.at) line.setAttribute("aria-current", "true");
       return line;
@@ -128,7 +130,7 @@ function edits(rows) {
   if (!rows.length) return make("p", {}, "Nothing differs from what the run made.");
   const heads = ["video", "by", "when", "frames changed", "corrected", "continued", "objects"];
   const lines = rows.map((row) => {
-    const cells = [row.by.join(", "), row.time, `${row.frames} of ${row.of}`, row.corrected, row.continued ? "yes" : "no", row.chosen.join("; ")];
+    const cells = [row.by.join(", "), when(row.time), `${row.frames} of ${row.of}`, row.corrected, row.continued ? "yes" : "no", row.chosen.join("; ")];
     return make("tr", {}, make("th", { scope: "row" }, row.video), ...cells.map((text) => make("td", {}, String(text))));
   });
   const table = make("table", {}, make("caption", {}, "What changed since the run"), make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, ...lines));

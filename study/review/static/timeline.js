@@ -63,6 +63,7 @@ export class Timeline {
 
   draw() {
     const { timelines, corrections, frames } = this.facts;
+    const ink = getComputedStyle(this.root).color;
     const corrected = new Map(Object.entries(corrections).map(([name, one]) => [frames.indexOf(name), one.ids]));
     for (const { object, canvas } of this.rows) {
       const context = canvas.getContext("2d");
@@ -88,8 +89,8 @@ export class Timeline {
         context.fillRect(column, HEIGHT - height, 1, height);
         context.globalAlpha = 1;
         if (range.some((t) => corrected.get(t)?.includes(object.id))) {
-          context.fillStyle = "#fff";
-          context.fillRect(column, 0, Math.max(canvas.width / 300, 2), HEIGHT / 2);
+          context.fillStyle = ink;
+          context.fillRect(column, 0, Math.max(canvas.width / 300, 1), HEIGHT / 3);
         }
       }
     }

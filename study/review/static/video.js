@@ -4,7 +4,7 @@ import { Pictures } from "./cache.js";
 import { chooser } from "./choose.js";
 import { continuing } from "./continue.js";
 import { corrector } from "./correct.js";
-import { button, byId, forPage, make, rgb, swatch, tell } from "./dom.js";
+import { button, byId, forPage, make, range, rgb, swatch, tell, when } from "./dom.js";
 import { Player } from "./player.js";
 import { Timeline } from "./timeline.js";
 
@@ -111,8 +111,8 @@ class Work {
     byId("log").replaceChildren(
       ...facts.log.map((line) => {
         const parts = [line.kind, line.candidate, line.object && `object ${line.object}`];
-        if (line.frames) parts.push(`frames ${line.frames[0]} to ${line.frames[1] - 1}`);
-        return make("li", {}, parts.filter(Boolean).join(", "), " ", make("span", { className: "small" }, `${line.by} ${line.time}`));
+        if (line.frames) parts.push(range(line.frames[0], line.frames[1] - 1));
+        return make("li", {}, parts.filter(Boolean).join(", "), " ", make("span", { className: "small" }, `${line.by}, ${when(line.time)}`));
       }),
     );
   }
