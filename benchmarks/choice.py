@@ -46,7 +46,7 @@ from study.replay import evidence_of
 from study.results import baselines
 from study.stored_runs import Study, open_study
 
-POLICIES = ("safe", "agreement")
+POLICIES = ("safe",)
 USELESS = ("noise", "frozen", "lost", "empty")
 OFF = 0.15
 """How far priors are off, up and down in turn."""
@@ -139,7 +139,7 @@ def measure_video(study: Study, name: str, cases: Sequence[Case]) -> list[Eviden
         members = VideoMembers(video, names, predictions, priors)
         options = study.config.fusion
         setups = [FusionSetup(tuple(s.name for s in case.seats), options) for case in cases]
-        return evidence_of(members, setups, labels)
+        return evidence_of(members, setups, labels, contours=False)
 
 
 def _job(job: tuple[Study, str, Sequence[Case]]) -> list[Evidence]:

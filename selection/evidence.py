@@ -44,8 +44,8 @@ support                    mean IoU with the members' masks, weighted as in the 
                            of a member with the other members' masks
 truth_j, truth_f           J and boundary F against the labels
 stability                  IoU of the mask with the same candidate's on the frame before
-appearance                 likeness of the colours inside the mask to those of the object as it
-                           was given, on some frames, in [0, 1]
+appearance                 how far the mask looks like the object as it was given, on some frames,
+                           in [0, 1], see `selection.appearance`
 exchanged                  id of the object in whose place of the frame before the mask is; 0: none
 mistaken                   id of the object that the pseudo-label has where the mask is; 0: none
 """

@@ -15,7 +15,7 @@ FEATURES = {
     "prior": "expected J&F of the member; the pseudo-label has the best member's",
     "agreement": "J&F against the pseudo-label; the pseudo-label: the weighted mean of members'",
     "confidence": "the member's own; the pseudo-label: weighted by the members' say",
-    "appearance": "likeness of colours inside to those of the object as given",
+    "appearance": "how far the mask looks like the object as given",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ensemble.finishing.scoring import Colours, Scorer, blank_evidence
+from ensemble.finishing.scoring import Scorer, blank_evidence
 from ensemble.finishing.video import as_written
 from ensemble.fusion.frame_loop import FusionSetup, MemberFrames, VideoMembers, read_frames
 from mose.labels import LabelMasks
@@ -17,15 +17,21 @@ OWN = ("truth_j", "truth_f", "stability", "appearance")
 
 
 def evidence_of(
-    members: VideoMembers, setups: Sequence[FusionSetup], labels: LabelMasks | None
+    members: VideoMembers,
+    setups: Sequence[FusionSetup],
+    labels: LabelMasks | None,
+    contours: bool = True,
 ) -> list[Evidence]:
-    """The evidence of a video for each of ``setups``, whose members are among ``members``."""
+    """The evidence of a video for each of ``setups``, whose members are among ``members``.
+
+    contours   whether agreement in F is measured too, which takes most of the time
+    """
     video, names = members.video, members.names
     rows = [[names.index(name) for name in setup.members] for setup in setups]
-    colours = Colours(video)
-    own = Scorer(blank_evidence(video, names, members.priors), colours)
+    appearance = members.previews.appearance
+    own = Scorer(blank_evidence(video, names, members.priors), appearance)
     scorers = [
-        Scorer(blank_evidence(video, setup.members, members.priors[taking_part]), colours)
+        Scorer(blank_evidence(video, setup.members, members.priors[taking_part]), appearance)
         for setup, taking_part in zip(setups, rows, strict=True)
     ]
     for frame in read_frames(members):
@@ -35,7 +41,7 @@ def evidence_of(
         own.add_candidates(frame.index, frame.scored, frame.regions)
         own.add_truth(frame.index, as_written(frame, frame.regions), truth, counts)
         for setup, scorer in zip(setups, scorers, strict=True):
-            pseudo = score_setup(scorer, frame, setup)
+            pseudo = score_setup(scorer, frame, setup, contours)
             shown = as_written(frame, [pseudo])
             scorer.add_truth(frame.index, shown, truth, counts, len(setup.members))
     for scorer in (own, *scorers):
@@ -46,12 +52,12 @@ def evidence_of(
     return [scorer.evidence for scorer in scorers]
 
 
-def score_setup(scorer: Scorer, frame: MemberFrames, setup: FusionSetup) -> Regions:
+def score_setup(scorer: Scorer, frame: MemberFrames, setup: FusionSetup, contours: bool) -> Regions:
     """Note of one frame what depends on the fusion, labels aside; returns the pseudo-label."""
     fused = frame.fuse(setup)
     pseudo = Regions(fused.ids)
     scorer.add_fusion(frame.index, frame.known, fused.frames, fused.fused)
     scorer.add_candidates(frame.index, frame.scored, [pseudo], len(setup.members))
     if frame.scored:
-        scorer.add_agreement(frame.index, frame.scored, [*fused.regions, pseudo], pseudo)
+        scorer.add_agreement(frame.index, frame.scored, [*fused.regions, pseudo], pseudo, contours)
     return pseudo

@@ -4,82 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-import cv2
 import numpy as np
 
 from adapters.base import FrameMasks
 from ensemble.fusion.frame import Fused
-from mose import InputError, Video
+from mose import Video
 from mose.labels import LabelMasks
 from mose.masks import VOID
+from selection.appearance import Appearance
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.metrics import Regions, VideoScorer, iou, object_score
-
-SAMPLES = 9
-"""Frames of a video on which colours are compared."""
-
-COLOUR_SIDE = 180
-"""Shorter side of a frame when its colours are counted."""
-
-BINS = 8
-"""Per colour channel."""
-
-
-class Colours:
-    """Compares the colours inside a mask with those of the object as it was given.
-
-    The Bhattacharyya coefficient, in [0, 1], of two joint RGB histograms: a measure of
-    tracking without ground truth (Erdem, Sankur and Tekalp, 2004).
-    """
-
-    def __init__(self, video: Video):
-        self.video = video
-        last = len(video) - 1
-        self.sampled = frozenset(np.linspace(0, last, SAMPLES).round().astype(int).tolist())
-        self._given: dict[int, np.ndarray] = {}
-        self._bins: tuple[int, np.ndarray | None] = (-1, None)
-
-    def frame(self, index: int) -> None:
-        """Take up a frame; where masks are given on it, their colours are kept."""
-        if index not in self.video.prompts:
-            return
-        mask = self.video.prompts[index]
-        for object_id in self.video.prompts.ids(index):
-            histogram = self._histogram(index, mask, object_id)
-            if histogram is not None:
-                self._given[object_id] = histogram
-
-    def likeness(self, index: int, ids: np.ndarray, object_id: int) -> float:
-        """Of the object in ``ids``, ``(H, W) uint8``; NaN where there is nothing to compare."""
-        if index not in self.sampled or object_id not in self._given:
-            return np.nan
-        histogram = self._histogram(index, ids, object_id)
-        if histogram is None:
-            return np.nan
-        return float(np.sqrt(histogram * self._given[object_id]).sum())
-
-    def _histogram(self, index: int, ids: np.ndarray, object_id: int) -> np.ndarray | None:
-        if self._bins[0] != index:
-            self._bins = (index, self._quantised(index))
-        bins = self._bins[1]
-        if bins is None:
-            return None
-        size = bins.shape[1], bins.shape[0]
-        inside = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST) == object_id
-        count = np.bincount(bins[inside], minlength=BINS**3)
-        return count / count.sum() if count.any() else None
-
-    def _quantised(self, index: int) -> np.ndarray | None:
-        """``(h, w)`` colour bin of each pixel; None where the frame cannot be read."""
-        try:
-            image = self.video[index]
-        except InputError:
-            return None
-        scale = min(1.0, COLOUR_SIDE / min(image.shape[:2]))
-        size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.int64)
-        red, green, blue = np.moveaxis(small * BINS // 256, -1, 0)
-        return (red * BINS + green) * BINS + blue
 
 
 def blank_evidence(video: Video, members: Sequence[str], priors: np.ndarray) -> Evidence:
@@ -96,8 +30,8 @@ def blank_evidence(video: Video, members: Sequence[str], priors: np.ndarray) -> 
 class Scorer:
     """Fills the evidence of one video, frame by frame, in order."""
 
-    def __init__(self, evidence: Evidence, colours: Colours):
-        self.evidence, self._colours = evidence, colours
+    def __init__(self, evidence: Evidence, appearance: Appearance):
+        self.evidence, self._appearance = evidence, appearance
         self._column = {object_id: n for n, object_id in enumerate(evidence.object_ids)}
         self._before: dict[int, Regions] = {}
         self._true: set[int] = set()
@@ -138,14 +72,13 @@ class Scorer:
 
         ``first_row`` is the row of the first of them in the evidence.
         """
-        self._colours.frame(index)
         for row, regions in enumerate(candidates, first_row):
             before = self._before.get(row)
             for object_id in scored:
                 at = index, row, self._column[object_id]
                 if before is not None:
                     self.evidence["stability"][at] = iou(before, regions, object_id)
-                likeness = self._colours.likeness(index, regions.ids, object_id)
+                likeness = self._appearance.likeness(index, regions.ids, object_id)
                 self.evidence["appearance"][at] = likeness
             self._before[row] = regions
 
@@ -191,15 +124,23 @@ class Scorer:
         return tuple(sorted(counted - self._column.keys())) if self._true else ()
 
     def add_agreement(
-        self, index: int, scored: Sequence[int], candidates: Sequence[Regions], pseudo: Regions
+        self,
+        index: int,
+        scored: Sequence[int],
+        candidates: Sequence[Regions],
+        pseudo: Regions,
+        contours: bool = True,
     ) -> None:
-        """Score every candidate against the pseudo-label."""
+        """Score every candidate against the pseudo-label; by J alone without ``contours``."""
         for row, regions in enumerate(candidates):
             for object_id in scored:
-                score = object_score(regions, pseudo, object_id)
                 at = index, row, self._column[object_id]
-                self.evidence["agreement_j"][at] = score.J
-                self.evidence["agreement_f"][at] = score.F
+                if contours:
+                    score = object_score(regions, pseudo, object_id)
+                    self.evidence["agreement_j"][at] = score.J
+                    self.evidence["agreement_f"][at] = score.F
+                else:
+                    self.evidence["agreement_j"][at] = iou(regions, pseudo, object_id)
         columns = [self._column[object_id] for object_id in scored]
         weights = self.evidence["weight"][index, :-1][:, columns]
         shares = weights / np.maximum(weights.sum(axis=0), 1e-12)

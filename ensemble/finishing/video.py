@@ -18,7 +18,7 @@ import numpy as np
 
 from ensemble.config import RunConfig, calibration_of, selection_setup
 from ensemble.finishing.objects import write_planes, write_selected_objects, writing_objects
-from ensemble.finishing.scoring import Colours, Scorer, WrittenScore, blank_evidence
+from ensemble.finishing.scoring import Scorer, WrittenScore, blank_evidence
 from ensemble.finishing.stills import add_still, making_stills
 from ensemble.fusion.frame_loop import (
     FusedMasks,
@@ -100,7 +100,9 @@ def finish_video(
     evidence.save(run.evidence_path(name))
     missing = tuple(m.name for m in config.members if m.name not in members)
     reduced = {m: words for m, p in by_name.items() if (words := p.manifest.get("reduced"))}
-    notes = {m: tuple(said) for m, p in by_name.items() if (said := p.manifest.get("notes"))}
+    together = of_video.wrong_together()
+    said = {m: (*(p.manifest.get("notes") or ()), *together[m]) for m, p in by_name.items()}
+    notes = {m: sentences for m, sentences in said.items() if sentences}
     seconds = round(time.monotonic() - start, 3)
     corrections = {video.frame_names[t]: video.corrections.ids(t) for t in video.corrections}
     tracks = context.dataset.meta.get(name, VideoMeta()).tracks
@@ -151,7 +153,7 @@ def fuse_video(
     the objects of the labels that are never given."""
     video, run = members.video, context.run
     evidence = blank_evidence(video, members.names, members.priors)
-    scorer = Scorer(evidence, Colours(video))
+    scorer = Scorer(evidence, members.previews.appearance)
     identity = IdentityWatch(evidence)
     setup = FusionSetup(members.names, context.config.fusion)
     refines = context.config.refinement.on and context.rounds < context.config.refinement.rounds

@@ -26,7 +26,6 @@ from ensemble.fusion.rules import (
     FusionOptions,
     Points,
     Views,
-    absent,
     prior_weights,
 )
 from selection.metrics import Regions, iou
@@ -44,7 +43,7 @@ class Fused:
     weights    ``(M, N) float64``: the weight that each member had, 0 where it was left out
     disputed   share of the pixels inside the joint box on which members differ
     overlaps   ``(N, M, M) float64`` IoU of the members' masks with each other
-    absent     ``(N,) bool``: the objects that `ensemble.fusion.rules.absent` calls so
+    absent     ``(N,) bool``: the objects that count as absent, see `selection.quality`
     """
 
     ids: np.ndarray
@@ -115,8 +114,9 @@ class Gathered:
         views = survey(self.regions, self.object_ids, self.priors, confidence)
         same = self._same(views)
         self._judge(views, same)
-        say = self._track.say(self.object_ids)
-        return replace(views, copies=same.sum(axis=1), say=say, leads=self._track.leads())
+        copies, say = same.sum(axis=1), self._track.say(self.object_ids)
+        absent = self._track.absent(views.areas > 0, copies)
+        return replace(views, copies=copies, say=say, absent=absent)
 
     def _judge(self, views: Views, same: np.ndarray) -> None:
         """Show the track how far each member agrees with the others on this frame."""
@@ -165,8 +165,8 @@ class Gathered:
         ids[y0:y1, x0:x1] = cv2.LUT(decided, names)
         sizes = [np.count_nonzero(decided == n) for n in range(count)]
         areas = np.vstack([views.areas, sizes])
-        gone = absent(views)
-        return Fused(ids, areas, weights, float(chosen.mean()), views.overlaps, gone)
+        disputed = float(chosen.mean())
+        return Fused(ids, areas, weights, disputed, views.overlaps, views.absent)
 
     def decided(self, chosen: np.ndarray, fused: np.ndarray) -> np.ndarray:
         """``(h, w) uint8`` inside `box`: positions of objects, by `decide` where ``chosen``."""
@@ -191,10 +191,14 @@ class Gathered:
         return Points(np.stack(sampled), choices, rows, columns)
 
     def _same(self, views: Views) -> np.ndarray:
-        """``(M, M) bool``: which members say the same, to the last probability.
+        """``(M, M) bool``: which members have the say of one.
 
-        Members that give labels only may agree on every pixel without being copies.
+        These are clusters of the video where they are known, else those that say the same of the
+        frame to the last probability. Members that give labels only may agree on every pixel
+        without being copies.
         """
+        if self._track.preview.clusters is not None:
+            return self._track.preview.clusters
         same = np.eye(len(self.frames), dtype=bool)
         soft = [frame.expansion.rule != "labels" for frame in self.frames]
         for a in range(len(same)):
@@ -251,8 +255,8 @@ def survey(
             for b in range(a):
                 overlaps[n, a, b] = overlaps[n, b, a] = iou(one, regions[b], object_id)
     alone = np.ones(members, np.int64)
-    leads = np.ones(members, bool)
-    return Views(priors, confidence, areas, boxes, overlaps, alone, np.ones(areas.shape), leads)
+    nobody = areas.sum(axis=0) == 0
+    return Views(priors, confidence, areas, boxes, overlaps, alone, np.ones(areas.shape), nobody)
 
 
 def joint_box(regions: Sequence[Regions]) -> tuple[int, int, int, int] | None:

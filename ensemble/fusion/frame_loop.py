@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from adapters.base import FrameMasks
 from ensemble.config import RunConfig, calibration_of, prior_of
 from ensemble.fusion.frame import Fused, FusionOptions, Gathered
+from ensemble.fusion.preview import Previews
 from ensemble.storage.predictions import Prediction, StoredFrame
 from mose import Video
 from selection.metrics import Regions
@@ -52,6 +54,23 @@ class VideoMembers:
         by_name = {member.name: member for member in config.members}
         priors = np.asarray([prior_of(by_name[name], calibration) for name in names])
         return cls(video, names, predictions, priors, calibration.curves if calibration else {})
+
+    @cached_property
+    def previews(self) -> Previews:
+        """What a first look at some frames tells; made once."""
+        return Previews(self.video, self.predictions)
+
+    def wrong_together(self) -> dict[str, tuple[str, ...]]:
+        """Member -> a sentence where its errors go together with those of others."""
+        clusters = self.previews.of(range(len(self.names)), self.priors).clusters
+        told: dict[str, tuple[str, ...]] = dict.fromkeys(self.names, ())
+        if clusters is None:
+            return told
+        for row, name in enumerate(self.names):
+            others = [m for k, m in enumerate(self.names) if clusters[row, k] and k != row]
+            if others:
+                told[name] = (f"wrong in the same places as {', '.join(others)}: one witness",)
+        return told
 
 
 @dataclass(frozen=True)
@@ -119,12 +138,15 @@ class MemberFrames:
         if names not in self._gathered:
             rows = [self.members.names.index(name) for name in names]
             priors = self.members.priors[rows]
+            if names not in self.tracks:
+                preview = self.members.previews.of(rows, priors)
+                self.tracks[names] = QualityTrack(priors, preview)
             self._gathered[names] = Gathered(
                 [self.frames[row] for row in rows],
                 [self.regions[row] for row in rows],
                 priors,
                 self.known,
-                self.tracks.setdefault(names, QualityTrack(priors)),
+                self.tracks[names],
                 self.scored,
             )
         return self._gathered[names]

@@ -48,6 +48,7 @@ class OverlapFusion:
 
     def __init__(self, members: VideoMembers, options: FusionOptions):
         self._members, self._options = members, options
+        self._preview = members.previews.of(range(len(members.names)), members.priors)
         self._tracks: dict[int, QualityTrack] = {}
 
     def fuse(self, frame: MemberFrames) -> OverlappingMasks:
@@ -62,7 +63,7 @@ class OverlapFusion:
             for row, mask in zip(regions, masks, strict=True):
                 row[object_id] = mask
             priors = self._members.priors
-            track = self._tracks.setdefault(object_id, QualityTrack(priors))
+            track = self._tracks.setdefault(object_id, QualityTrack(priors, self._preview))
             scored = (object_id,) if object_id in frame.scored else ()
             gathered = Gathered(frames, masks, priors, (object_id,), track, scored)
             gathered.judge()

@@ -47,10 +47,10 @@ class Views:
     areas        ``(M, N) int64`` pixels of each mask
     boxes        ``(M, N, 4) int64`` top, bottom, left, right, half open; zeros where empty
     overlaps     ``(N, M, M) float64`` IoU of the members' masks; 1 where both are empty
-    copies       ``(M,) int64`` how many members say exactly the same of the frame, itself
-                 included: together they have the say of one
+    copies       ``(M,) int64`` size of the member's cluster, itself included: its members have
+                 the say of one together
     say          ``(M, N) float64`` of each member about each object, by its quality
-    leads        ``(M,) bool``: the member that the video is started from, see
+    absent       ``(N,) bool``: the objects that count as absent, see
                  `selection.quality.QualityTrack`
     """
 
@@ -61,7 +61,7 @@ class Views:
     overlaps: np.ndarray
     copies: np.ndarray
     say: np.ndarray
-    leads: np.ndarray
+    absent: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,7 @@ def pgmr(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarr
     """
     weights = (views.say / views.copies[:, None]) * np.maximum(views.confidence, MIN_CONFIDENCE)
     fused = weighted_mean(points.probabilities, weights)
-    seen = ~absent(views) & (views.areas > 0)[views.leads].any(axis=0)
-    return bounded(fused * seen[:, None]), weights
+    return bounded(fused * ~views.absent[:, None]), weights
 
 
 RULES: dict[str, Rule] = {
@@ -191,12 +190,6 @@ def bounded(fused: np.ndarray) -> np.ndarray:
     Weights differ by object, so the mean of distributions need not be a distribution.
     """
     return fused / np.maximum(fused.sum(axis=0), 1.0)
-
-
-def absent(views: Views) -> np.ndarray:
-    """Presence vote: ``(N,) bool``, True where less than half of the say sees the object."""
-    say = views.say / views.copies[:, None]
-    return (say * (views.areas > 0)).sum(axis=0) < 0.5 * say.sum(axis=0) - 1e-12
 
 
 def _by_prior(views: Views) -> np.ndarray:

@@ -69,7 +69,7 @@ def made(tmp_path_factory) -> Path:
             write_mask(root / "theirs" / name / f"{index:05d}.png", ids)
     forgets = {"adapter": "forgetful", "prior": 48}
     members = [
-        {"name": "flow", "adapter": "flow", "prior": 50, "options": {"preset": "medium"}},
+        {"name": "flow", "adapter": "flow", "prior": 42, "options": {"preset": "medium"}},
         {"name": "x", **forgets, "options": {"preset": "medium", "patience": PATIENCE}},
         {"name": "y", **forgets, "options": {"preset": "fast", "patience": PATIENCE}},
         {"name": "theirs", "adapter": "folder", "prior": 30,
