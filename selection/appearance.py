@@ -36,7 +36,7 @@ INSIDE, OUTSIDE = 0.6, 0.1
 """A cell belongs to the object from this share of its pixels on, and to the rest below that."""
 
 
-class Appearance:
+class Looks:
     """Compares masks with the objects of a video as they were given, on sampled frames.
 
     sampled   indices of the frames

@@ -11,7 +11,7 @@ from ensemble.fusion.frame import Fused
 from mose import Video
 from mose.labels import LabelMasks
 from mose.masks import VOID
-from selection.appearance import Appearance
+from selection.appearance import Looks
 from selection.evidence import PSEUDO_LABEL, Evidence
 from selection.metrics import Regions, VideoScorer, iou, object_score
 
@@ -30,7 +30,7 @@ def blank_evidence(video: Video, members: Sequence[str], priors: np.ndarray) -> 
 class Scorer:
     """Fills the evidence of one video, frame by frame, in order."""
 
-    def __init__(self, evidence: Evidence, appearance: Appearance):
+    def __init__(self, evidence: Evidence, appearance: Looks):
         self.evidence, self._appearance = evidence, appearance
         self._column = {object_id: n for n, object_id in enumerate(evidence.object_ids)}
         self._before: dict[int, Regions] = {}

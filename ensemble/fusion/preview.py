@@ -16,7 +16,7 @@ import numpy as np
 
 from ensemble.storage.predictions import Prediction, StoredFrame
 from mose import Video
-from selection.appearance import Appearance
+from selection.appearance import Looks
 from selection.quality import Preview, limited, load_presence, load_quality
 
 SMALL = 120
@@ -51,7 +51,7 @@ class Previews:
     """Glances at all members of a video, and the `Preview` of any set of them."""
 
     def __init__(self, video: Video, predictions: Sequence[Prediction]):
-        self.appearance = Appearance(video)
+        self.appearance = Looks(video)
         self._video, self._predictions = video, predictions
         self._soft = np.zeros(len(predictions), dtype=bool)
         self._glances = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mose import Video
-from selection.appearance import SAMPLES, Appearance, cover, describe, divide, resemblance
+from selection.appearance import SAMPLES, Looks, cover, describe, divide, resemblance
 
 
 def square(left, object_id=3):
@@ -21,7 +21,7 @@ def moving_square(frames=3, colour=(220, 20, 20), start=8, step=8):
 
 
 def test_a_mask_that_follows_its_object_is_more_like_it():
-    looks = Appearance(moving_square())
+    looks = Looks(moving_square())
     follows, stays = (looks.likeness(2, square(left), 3) for left in (24, 8))
     both = looks.likeness(2, np.maximum(square(24), square(8)), 3)
     part = looks.likeness(2, np.where(np.arange(64) < 32, square(24), 0).astype(np.uint8), 3)
@@ -32,7 +32,7 @@ def test_a_mask_that_follows_its_object_is_more_like_it():
 
 def test_nothing_is_said_before_an_object_is_given_and_between_samples():
     video = moving_square(30, step=1)
-    looks = Appearance(video)
+    looks = Looks(video)
     assert len(looks.sampled) == SAMPLES
     assert {0, 29} <= looks.sampled
     for index in range(30):
@@ -44,7 +44,7 @@ def test_nothing_is_said_before_an_object_is_given_and_between_samples():
 def test_an_object_that_fills_the_frame_has_nothing_to_be_told_from():
     images = np.zeros((2, 48, 64, 3), np.uint8)
     video = Video.from_arrays(images, {0: np.full((48, 64), 1, np.uint8)})
-    assert np.isnan(Appearance(video).likeness(1, square(8, 1), 1))
+    assert np.isnan(Looks(video).likeness(1, square(8, 1), 1))
 
 
 @pytest.mark.parametrize("shape", [(48, 64), (480, 854), (37, 301)])

@@ -4,7 +4,7 @@ import numpy as np
 
 from ensemble.finishing.scoring import Scorer, blank_evidence
 from mose import Video
-from selection.appearance import Appearance
+from selection.appearance import Looks
 from selection.evidence import PSEUDO_LABEL
 from selection.metrics import Regions
 
@@ -31,7 +31,7 @@ def test_the_pseudo_label_has_the_best_members_prior():
 def test_candidates_are_scored_against_the_pseudo_label_and_the_frame_before():
     video = red_square_video()
     evidence = blank_evidence(video, ("good", "still"), np.array([0.5, 0.5]))
-    scorer = Scorer(evidence, Appearance(video))
+    scorer = Scorer(evidence, Looks(video))
     for index in range(3):
         candidates = [Regions(square(4 + index)), Regions(square(4)), Regions(square(4 + index))]
         scored = (3,) if index else ()
