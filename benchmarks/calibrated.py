@@ -11,6 +11,8 @@ and chosen by what was fitted on these (``selection.calibrate`` without the conf
 ``--as-fused`` leaves the fusion as the run made it, which takes seconds. ``--together`` takes the
 folds through the videos of all runs, so that one calibration serves all, and small sets, too.
 
+``--fitted-on RUN ...`` fits on all videos of these runs, as they were fused, and judges on others.
+
 A row has J&F of the best single member in hindsight; of the member that is best on the other
 folds; of the pseudo-label; of what `safe` chooses, with its distance from the best single member
 and the 95 % interval of that; of the oracle by object; then the calibration error of the stated
@@ -37,6 +39,7 @@ from selection.risk import starting_member
 from selection.statistics import mean_score, paired_interval
 from stseg.cli import EXIT_OK, print_line, run_command
 from stseg.tables import format_table
+from study.calibrate import fit
 from study.crossfit import calibrations, measure_by_fold
 from study.results import Result, Stated, baselines, evaluate
 from study.stored_runs import Study, gather, open_study
@@ -119,6 +122,12 @@ def row_of(name: str, videos: Sequence[Evidence], result: Result) -> list[str]:
     ]  # fmt: skip
 
 
+def fitted_on(studies: Sequence[Study]) -> Calibration:
+    """What choosing and saying how sure need, by all videos of some runs as they were fused."""
+    videos = list(chain.from_iterable(stored_evidence(study) for study in studies))
+    return fit(videos, Calibration("fitted", {}, {}), SelectionOptions())[0]
+
+
 def told(stated: Stated | None) -> list[str]:
     """Calibration error, and that of chance."""
     return [f"{stated.error:.2f}", f"{stated.chance:.2f}"] if stated else ["", ""]
@@ -134,6 +143,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--labels", help="folder of full labels (default: the run's own)")
     p.add_argument("--ensembles", nargs="+", default=[], metavar="CONFIG")
     p.add_argument("--as-fused", action="store_true", help="leave the fusion as the run made it")
+    p.add_argument("--fitted-on", nargs="+", default=[], metavar="RUN", help="in place of folds")
     p.add_argument("--together", action="store_true", help="one calibration for all runs")
     p.add_argument("--processes", type=int, help="at once (default: one per core)")
     return p
@@ -148,6 +158,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         for path in a.ensembles
     }
     rows = []
+    if a.fitted_on:
+        known = fitted_on([open_study(root, None) for root in a.fitted_on])
+        for study in studies:
+            name, videos = study.run.root.name, stored_evidence(study)
+            given = [known] * len(videos)
+            result = evaluate(name, videos, SelectionOptions(), given, known)
+            rows.append(row_of(name, videos, result))
+        print_line(format_table(HEADS, rows))
+        return EXIT_OK
     for part in [studies] if a.together else [[study] for study in studies]:
         sets: dict[str, list[Evidence]] = {}
         for fold in by_folds(part):

@@ -142,7 +142,7 @@ def _sureness(value: Mapping[str, Any]) -> Sureness:
         )
         for key in ("best", "expected")
     )
-    return Sureness(best, expected, _curve(value["low"]), _curve(value["high"]), value["level"])
+    return Sureness(best, expected, *(float(value[key]) for key in ("low", "high", "level")))
 
 
 def _rounded(value: Any) -> Any:

@@ -154,39 +154,13 @@ def fit_sureness(values: np.ndarray, truth: np.ndarray, best: np.ndarray) -> Sur
     guess = np.zeros(len(truth))
     for fitted, held in folds(len(truth)):
         guess[held] = _logistic(values[fitted], truth[fitted])(values[held])
-    low, high = _interval(guess, truth)
-    return Sureness(
-        _logistic(values, best.astype(float)), _logistic(values, truth), low, high, LEVEL
-    )
+    # wider by 1 / n than the plain quantiles, as in conformal prediction
+    tail = max((1 - LEVEL) / 2 - 0.5 / max(len(truth), 1), 0.0)
+    low, high = np.quantile(truth - guess, (tail, 1 - tail))
+    best_by, expected = _logistic(values, best.astype(float)), _logistic(values, truth)
+    return Sureness(best_by, expected, float(low), float(high), LEVEL)
 
 
 def _logistic(values: np.ndarray, truth: np.ndarray) -> Logistic:
     weights, intercept = fit_logistic(values, truth, np.ones(len(truth)), rising=2)
     return Logistic(dict(zip(SURE_FEATURES, map(float, weights), strict=True)), intercept)
-
-
-def _interval(guess: np.ndarray, truth: np.ndarray) -> tuple[Curve, Curve]:
-    """Curves of the interval's ends: quantiles of the errors of guesses that are alike."""
-    parts = np.array_split(np.argsort(guess, kind="stable"), max(min(3, len(guess) // 12), 1))
-    xs: list[float] = []
-    lows: list[float] = []
-    highs: list[float] = []
-    for part in parts:
-        x = float(np.median(guess[part]))
-        if xs and x <= xs[-1]:
-            continue
-        # wider by 1 / n than the plain quantiles, as in conformal prediction
-        tail = max((1 - LEVEL) / 2 - 0.5 / max(len(part), 1), 0.0)
-        low, high = np.quantile(truth[part] - guess[part], (tail, 1 - tail))
-        xs.append(x)
-        lows.append(x + float(low))
-        highs.append(x + float(high))
-    if len(xs) == 1:  # the interval moves along with the guess
-        shift = lows[0] - xs[0], highs[0] - xs[0]
-        return Curve((0.0, 1.0), (shift[0], 1 + shift[0])), Curve(
-            (0.0, 1.0), (shift[1], 1 + shift[1])
-        )
-    ends = (0.0, *xs, 1.0)
-    low_ends = (lows[0] - xs[0], *lows, 1 + lows[-1] - xs[-1])
-    high_ends = (highs[0] - xs[0], *highs, 1 + highs[-1] - xs[-1])
-    return Curve(ends, low_ends), Curve(ends, high_ends)

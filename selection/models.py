@@ -83,12 +83,12 @@ class Sureness:
 
     best        gives the probability that the selection is the best candidate
     expected    gives its J&F
-    low, high   curves: expected J&F -> ends of the interval
+    low, high   are added to the expected J&F for the ends of the interval
     level       share of truths that the interval holds
     """
 
     best: Logistic
     expected: Logistic
-    low: Curve
-    high: Curve
+    low: float
+    high: float
     level: float

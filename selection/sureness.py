@@ -67,7 +67,7 @@ def how_sure(
 def state(model: Sureness, values: np.ndarray) -> Forecast:
     """The forecast of a fitted model for ``(K,)`` features."""
     expected = float(model.expected(values))
-    low, high = float(model.low(expected)), float(model.high(expected))
+    low, high = expected + model.low, expected + model.high
     return Forecast(
         float(model.best(values)),
         expected,
