@@ -19,6 +19,7 @@ from selection.models import (
     Sureness,
     level_and_relative,
 )
+from selection.quality import log_odds
 from selection.sureness import SURE_FEATURES
 
 FOLDS = 5
@@ -156,7 +157,7 @@ def fit_sureness(values: np.ndarray, truth: np.ndarray, best: np.ndarray) -> Sur
         guess[held] = _logistic(values[fitted], truth[fitted])(values[held])
     # wider by 1 / n than the plain quantiles, as in conformal prediction
     tail = max((1 - LEVEL) / 2 - 0.5 / max(len(truth), 1), 0.0)
-    low, high = np.quantile(truth - guess, (tail, 1 - tail))
+    low, high = np.quantile(log_odds(truth) - log_odds(guess), (tail, 1 - tail))
     best_by, expected = _logistic(values, best.astype(float)), _logistic(values, truth)
     return Sureness(best_by, expected, float(low), float(high), LEVEL)
 

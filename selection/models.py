@@ -83,7 +83,7 @@ class Sureness:
 
     best        gives the probability that the selection is the best candidate
     expected    gives its J&F
-    low, high   are added to the expected J&F for the ends of the interval
+    low, high   are added to the log odds of the expected J&F for the ends of the interval
     level       share of truths that the interval holds
     """
 

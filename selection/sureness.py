@@ -8,6 +8,7 @@ has not seen.
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit
 
 from selection.calibration import Calibration, expected_quality
 from selection.evidence import PSEUDO_LABEL, Evidence, mean_over_frames
@@ -67,10 +68,7 @@ def how_sure(
 def state(model: Sureness, values: np.ndarray) -> Forecast:
     """The forecast of a fitted model for ``(K,)`` features."""
     expected = float(model.expected(values))
-    low, high = expected + model.low, expected + model.high
+    low, high = expit(log_odds(np.array(expected)) + np.array([model.low, model.high]))
     return Forecast(
-        float(model.best(values)),
-        expected,
-        min(max(low, 0.0), expected),
-        max(min(high, 1.0), expected),
+        float(model.best(values)), expected, min(float(low), expected), max(float(high), expected)
     )
