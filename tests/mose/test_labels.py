@@ -32,7 +32,8 @@ def test_paths_are_by_the_index_of_the_frame(tmp_path):
     write_video(tmp_path, "a", ("00003", "00005"), {"00003": blocks(1), "00005": blocks(1)})
     dataset = open_dataset(tmp_path)
     paths, strays = label_paths(tmp_path / "Annotations/a", dataset.video("a"))
-    assert {index: path.name for index, path in paths.items()} == {0: "00003.png", 1: "00005.png"}
+    names = {index: [given.path.name for given in files] for index, files in paths.items()}
+    assert names == {0: ["00003.png"], 1: ["00005.png"]}
     assert strays == ()
 
 

@@ -71,6 +71,7 @@ def in_a_process(arguments: list[str], **options: object) -> subprocess.Complete
 
 def in_this_process(arguments: list[str], capsys: pytest.CaptureFixture) -> tuple[object, str]:
     """Exit code and standard error of the command, without starting Python anew."""
+    capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
         run_command(lambda _: command.main(arguments))
     return ended.value.code, capsys.readouterr().err
