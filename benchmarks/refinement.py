@@ -69,14 +69,14 @@ class Truth:
         return ids == object_id
 
     def lead_back(self, segmenter, video, dispute, predictions, reference):
-        """Each mask leads back as far as it overlaps the true one."""
+        """The mask nearest to the true one leads back, and no other."""
         true = self.has(video, dispute.frame, dispute.object_id)
-        met = []
-        for told in dispute.claims:
-            mask = mask_of(told, dispute, predictions)
-            union = (mask | true).sum()
-            met.append(((mask & true).sum() / union if mask.any() else None, 0.0))
-        return dispute.led_back(met)
+        masks = [mask_of(told, dispute, predictions) for told in dispute.claims]
+        near = [(mask & true).sum() / max((mask | true).sum(), 1) for mask in masks]
+        best = int(np.argmax(near))
+        back = [float(place == best and near[best] > 0) for place in range(len(masks))]
+        led = zip(masks, back, strict=True)
+        return dispute.led_back([(b if mask.any() else None, 0.0) for mask, b in led])
 
     def run_on(self, segmenter, video, prediction, dispute, mask, folder):
         """The member is right from the first disputed frame on."""
