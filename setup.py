@@ -19,6 +19,6 @@ setup(
         "": ["*.css", "*.js", "templates/*.html", "static/*"],
         CONFIGS: ["*.yaml"],
         **{folder: ["*"] for folder in folders},
-        "adapters": ["pretrained/*"],
+        "adapters": ["pretrained/*", "doctor/golden.json"],
     },
 )

@@ -1,11 +1,15 @@
-"""``python -m adapters list``: which models there are and what each of them needs."""
+"""``python -m adapters``: which models there are, what each needs, and whether they are sound."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from typing import Any
 
+from adapters.doctor.command import EPILOG, doctor
 from adapters.listing import Description, describe_all
 from stseg.cli import EXIT_OK, CommandParser, print_line, run_command
+from stseg.config import SET_HELP
 from stseg.tables import format_table
 
 
@@ -28,7 +32,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = CommandParser("adapters", "The models that can be members of an ensemble.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="all adapters and what each of them needs")
-    parser.parse_args(arguments)
+    part = commands.add_parser(
+        "doctor",
+        help="why numbers are not the published ones: every stage against golden summaries",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    part.add_argument(
+        "--config", metavar="FILE", help="check the members of a run as well, e.g. mose"
+    )
+    part.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=SET_HELP)
+    part.add_argument("--device", help="cpu, cuda or mps; default: that of the configuration")
+    args: Any = parser.parse_args(arguments)
+    if args.command == "doctor":
+        return doctor(args.config, args.set, args.device)
     print_line(table(describe_all()))
     return EXIT_OK
 

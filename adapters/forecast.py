@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from adapters.sam2.options import TreeOptions
 from stseg.options import Source, build, option
 
 
@@ -58,6 +59,10 @@ CPU_SPEEDS: Mapping[str, Speed] = {
 SAM 2.1 large by its arithmetic: some 1.1e12 multiplications a frame (40.3e9 at 224 pixels are
 published of its image encoder), of which two cores do 1e11 a second."""
 
+HYPOTHESIS = 0.2
+"""What a further hypothesis of an object costs, as a share of a run of SAM 2.1 large: all but its
+image encoder. Small networks spend less on the encoder: of the demo SAM 2 it is 0.7."""
+
 USUAL_MS, USUAL_CPU_MS = 15.0, 700.0
 """For an adapter of which nothing is known: among the others, on a GPU and on a CPU."""
 
@@ -79,10 +84,13 @@ def frame_cost(
     stated   milliseconds of one run on a GPU, by the member's configuration; None: the adapter's
              usual
 
-    Every run that is averaged counts, by the square of its scale.
+    Every run that is averaged counts, by the square of its scale, and of a memory with hypotheses
+    what each of them costs.
     """
     chosen = CostOptions.of(adapter, options)
     runs = sum(scale**2 for scale in chosen.scales)
+    more = hypotheses(options) - 1 if adapter in ("sam2", "transformers") else 0
+    runs *= 1 + more * HYPOTHESIS
     if (chosen.flip and adapter != "xmem") or chosen.average_flip or chosen.flip_aug:
         runs *= 2
     speeds, usual = (CPU_SPEEDS, USUAL_CPU_MS) if device == "cpu" else (GPU_SPEEDS, USUAL_MS)
@@ -94,7 +102,16 @@ def frame_cost(
         there = GPU_SPEEDS[adapter].ms if adapter in GPU_SPEEDS else USUAL_MS
         basis = speed.basis if stated == there else Basis.ESTIMATED
         speed = Speed(speed.ms * stated / there, basis)
-    return Speed(speed.ms * runs, speed.basis)
+    return Speed(speed.ms * runs, Basis.ESTIMATED if more else speed.basis)
+
+
+def hypotheses(options: Mapping[str, object]) -> int:
+    """How many hypotheses of an object memory ``tree`` of SAM 2 follows; 1 for other memories."""
+    if options.get("memory") != "tree":
+        return 1
+    tree = options.get("tree")
+    given = tree.get("hypotheses") if isinstance(tree, Mapping) else options.get("tree.hypotheses")
+    return given if isinstance(given, int) else TreeOptions().hypotheses
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,12 @@ from selection.calibration import Calibration, load_calibration
 from selection.describe import SelectionSetup
 from selection.policies import SelectionOptions, policy_names
 from stseg.config import (
-    assign,
-    assignment,
     build,
     member_values,
     option,
+    override,
     read_yaml,
-    to_dict,
 )
-from stseg.errors import unknown
 
 BUILT_IN_DATASET = "synthetic"
 
@@ -236,8 +233,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     values = read_yaml(path)
     if isinstance(fusion := values.get("fusion"), dict):
         values["fusion"] = {k: v for k, v in fusion.items() if k not in RETIRED}
-    for override in overrides:
-        _override(values, override)
+    for text in overrides:
+        override(values, text)
     return build(RunConfig, values, str(path))
 
 
@@ -247,17 +244,3 @@ def member_config(value: Any, where: str) -> MemberConfig:
         return value
     values, where = member_values(value, where)
     return build(MemberConfig, values, where)
-
-
-def _override(values: dict[str, Any], text: str) -> None:
-    """Apply ``a.b=c``; ``members.<name>.<key>`` reaches into the member of that name."""
-    parts, _ = assignment(text)
-    if parts[0] != "members" or len(parts) < 3:
-        assign(values, text)
-        return
-    members = [to_dict(member_config(m, "--set")) for m in values.get("members") or ()]
-    values["members"] = members
-    named = {m["name"]: m for m in members}
-    if parts[1] not in named:
-        raise unknown("member", parts[1], named, f" in --set {text}")
-    assign({"members": named}, text)

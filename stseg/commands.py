@@ -43,7 +43,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("weights", "adapters.weights", "adapters.weights.command:main",
                 "fetch and check the published checkpoints"),
         Command("adapters", "adapters", "adapters.__main__:main",
-                "the models there are, and what each of them needs"),
+                "the models there are, what each needs, and whether they are sound"),
     ),
     "judge them": (
         Command("check", "mose.check", "mose.check:main",

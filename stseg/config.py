@@ -19,7 +19,7 @@ from stseg.text import load_yaml
 
 __all__ = [
     "CONFIG_FOLDER", "SET_HELP", "Key", "Values", "assign", "assignment", "build", "find_config",
-    "keys", "member_values", "merge", "one_of", "option", "read_yaml", "to_dict",
+    "keys", "member_values", "merge", "one_of", "option", "override", "read_yaml", "to_dict",
 ]  # fmt: skip
 
 Values: TypeAlias = dict[str, Any]
@@ -125,3 +125,18 @@ def assign(values: Values, text: str) -> None:
         if not isinstance(target, dict):
             raise InputError(f"--set {text}: {part} is no mapping")
     target[parts[-1]] = value
+
+
+def override(values: Values, text: str) -> None:
+    """`assign` of a run's configuration: ``members.<name>.<key>`` reaches into the member of that
+    name."""
+    parts, _ = assignment(text)
+    if parts[0] != "members" or len(parts) < 3:
+        assign(values, text)
+        return
+    members = [member_values(member, "--set")[0] for member in values.get("members") or ()]
+    values["members"] = members
+    named = {str(member.get("name")): member for member in members}
+    if parts[1] not in named:
+        raise unknown("member", parts[1], named, f" in --set {text}")
+    assign({"members": named}, text)

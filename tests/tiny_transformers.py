@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from adapters.transformers.edgetam import own_backbone
 from mose import Video
 
 SIDE, PATCH = 112, 14
@@ -69,6 +70,44 @@ def sam2(score: float = 0.0) -> Any:
     return lively(Sam2VideoModel, config, score)
 
 
+def edgetam(score: float = 0.0) -> Any:
+    """EdgeTAM at 128 pixels, with this project's image encoder, which has but one size."""
+    from transformers import EdgeTamVideoConfig, EdgeTamVideoModel
+
+    side = 128
+    encoder = {
+        "model_type": "timm_wrapper",
+        "architecture": "repvit_m1.dist_in1k",
+        "model_args": {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
+        "num_classes": 1,  # without these two the package asks timm for ImageNet's
+        "label_names": ["anything"],
+    }
+    sizes = [[side // 4] * 2, [side // 8] * 2, [side // 16] * 2]
+    config = EdgeTamVideoConfig(
+        vision_config={
+            "model_type": "edgetam_vision_model",
+            "backbone_config": encoder,
+            "backbone_feature_sizes": sizes,
+        },
+        prompt_encoder_config={"image_size": side, "patch_size": 16},
+        image_size=side,
+        memory_attention_rope_feat_sizes=[side // 16] * 2,
+        memory_attention_rope_k_sizes=[4, 4],
+        memory_attention_mlp_hidden_size=64,
+        memory_attention_num_layers=2,
+        memory_fuser_num_layers=1,
+        perceiver_resampler_num_latents=16,
+        perceiver_resampler_num_latents_2d=16,
+    )
+    with own_backbone():
+        model = lively(EdgeTamVideoModel, config, score)
+    with torch.no_grad():  # logits of some tens, so that rounding is far below 1e-4
+        for head in model.mask_decoder.output_hypernetworks_mlps:
+            head.proj_out.weight.mul_(0.05)
+            head.proj_out.bias.mul_(0.05)
+    return model
+
+
 def make_sam3(folder: Path, videos: Iterable[Video]) -> dict[str, Any]:
     """For the contract's tests, with logits below those of a given mask, as trained networks have
     them: a given mask must stand against the other objects of its frame."""
@@ -86,7 +125,11 @@ def lively(kind: Any, config: Any, score: float) -> Any:
         torch.manual_seed(0)
         model = kind(config).eval()
         for name, parameter in model.named_parameters():
-            if parameter.dim() > 1:
+            if "timm_model" in name and parameter.dim() > 1:  # twenty blocks must not blow up
+                torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+            elif "timm_model" in name:
+                torch.nn.init.normal_(parameter, mean=float("bn.weight" in name), std=0.1)
+            elif parameter.dim() > 1:
                 torch.nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
             elif "norm" not in name:
                 torch.nn.init.normal_(parameter, std=0.1)

@@ -233,7 +233,7 @@ class Network:
 
     @step
     def memorise(self, features: Features, masks: MaskBatch, scale: Tensor, bias: Tensor) -> Tensor:
-        """Memory features ``(B, h * w, memory_dim) bfloat16`` of masks on a frame.
+        """Memory features ``(B, tokens, memory_dim)`` of masks on a frame.
 
         scale, bias   ``(B,)`` of the mask probabilities on their way into memory
         """
@@ -251,6 +251,10 @@ class Network:
         if self.parts.absent_map is not None:
             absent = (masks.score <= 0).to(encoded.dtype)
             encoded = encoded + (absent * self.parts.absent_map)[..., None, None]
+        return self._stored(encoded)
+
+    def _stored(self, encoded: Tensor) -> Tensor:
+        """Memory features ``(B, memory_dim, h, w)`` in the form in which they are kept."""
         # The package stores them so, on every device.
         return encoded.flatten(2).transpose(1, 2).to(torch.bfloat16)
 

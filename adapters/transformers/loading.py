@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from adapters.transformers.edgetam import own_backbone
 from adapters.weights.checkpoints import load_state
 from adapters.weights.families import describe, family_of
 from mose import InputError
@@ -16,6 +17,7 @@ MODELS = {
     "sam3_tracker_video": "Sam3TrackerVideoModel",
     "sam3_video": "Sam3TrackerVideoModel",
     "sam2_video": "Sam2VideoModel",
+    "edgetam_video": "EdgeTamVideoModel",
 }
 """``model_type`` of a configuration -> the class that follows objects from masks. The published
 checkpoint of SAM 3 holds a detector as well, which is left out."""
@@ -42,9 +44,12 @@ def load(weights: Path) -> Any:
     package.logging.set_verbosity_error()
     package.logging.disable_progress_bar()
     try:
-        model, report = model_class.from_pretrained(
-            weights.parent, local_files_only=True, output_loading_info=True, dtype="float32"
-        )
+        with own_backbone():
+            model, report = model_class.from_pretrained(
+                weights.parent, local_files_only=True, output_loading_info=True, dtype="float32"
+            )
+    except InputError:
+        raise
     except Exception as error:  # of many kinds: not safetensors, other shapes, half a file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"checkpoint {weights} cannot be read as {kind}: {reason}") from None
@@ -86,11 +91,6 @@ def _kind(path: Path) -> str:
         ) from None
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise InputError(f"{path} is no configuration of transformers ({error})") from None
-    if kind == "edgetam_video":
-        raise InputError(
-            f"{path} is of EdgeTAM, whose image encoder comes from package timm and needs"
-            " torchvision: this adapter runs SAM 3 and SAM 2"
-        )
     if kind not in MODELS:
         raise unknown("model type", str(kind), MODELS, f" in {path}")
     return kind

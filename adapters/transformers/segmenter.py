@@ -1,4 +1,4 @@
-"""The adapter of SAM 3's tracker, and of SAM 2 in the format of package ``transformers``."""
+"""The adapter of SAM 3's tracker, SAM 2 and EdgeTAM in the format of package ``transformers``."""
 
 from __future__ import annotations
 
@@ -27,20 +27,22 @@ class TransformersOptions(TrackingOptions):
 
 
 class TransformersSegmenter(Segmenter):
-    """SAM 3's tracker and SAM 2, streaming.
+    """SAM 3's tracker, SAM 2 and EdgeTAM, streaming.
 
     Every object is followed on its own from its first mask, all of them in one batch, with the
-    memories of adapter sam2. Masks are at a quarter of SAM 2's working size, 2 / 7 of SAM 3's.
+    memories of adapter sam2. Masks are at a quarter of SAM 2's and EdgeTAM's working size,
+    2 / 7 of SAM 3's.
     """
 
     name = "transformers"
-    summary = "SAM 3, and SAM 2, in the format of package transformers"
+    summary = "SAM 3, SAM 2 and EdgeTAM, in the format of package transformers"
     extra = "sam3"
     Options = TransformersOptions
     options: TransformersOptions
 
     def __init__(self, weights: str | Path | None = None, device: str = "cpu", **options: Any):
         super().__init__(weights, device, **options)
+        from adapters.transformers.edgetam import EdgeTamNetwork
         from adapters.transformers.loading import compile_parts, load
         from adapters.transformers.network import TransformersConfig, TransformersNetwork
 
@@ -50,7 +52,8 @@ class TransformersSegmenter(Segmenter):
         if self.options.compile:
             compile_parts(model)
         self._scaling = Scaling(config.sigmoid_scale, config.sigmoid_bias)
-        self._network = TransformersNetwork(
+        kind = EdgeTamNetwork if hasattr(model, "spatial_perceiver") else TransformersNetwork
+        self._network = kind(
             model,
             config,
             device=self.device,

@@ -111,7 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     part = commands.add_parser("verify", help="compare what is here with its hashes again")
     part.add_argument("names", nargs="*", metavar="NAME", help="default: all that is here")
     part = commands.add_parser("import", help="take a file that you already have")
-    part.add_argument("file", metavar="FILE", type=Path)
+    part.add_argument(
+        "file", metavar="FILE", type=Path, help="of sam3 with its config.json beside it"
+    )
     part.add_argument("name", metavar="NAME")
     return parser
 

@@ -18,7 +18,7 @@ from adapters.weights import catalogue, hub
 from adapters.weights.catalogue import Checkpoint
 from adapters.weights.download import Report, download
 from stseg.errors import InputError, unknown
-from stseg.files import locked, write_json
+from stseg.files import locked, write_bytes, write_json
 
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
 """Weights of small networks that ship with the project, each beside its card."""
@@ -129,16 +129,30 @@ def _fetch_from_hub(checkpoint: Checkpoint, target: Path) -> Path:
 
 
 def import_file(path: str | Path, checkpoint: Checkpoint) -> Path:
-    """Copy a file that the user has into the cache, under the same checks as a download."""
+    """Copy a file that the user has into the cache, under the same checks as a download; with it,
+    where package ``transformers`` needs one, the ``config.json`` that lies beside it.
+
+    ``path`` may be the folder of both. `InputError` where one of them is missing.
+    """
     path = Path(path)
+    if (path / hub.FILES[1]).is_file():
+        path = path / hub.FILES[1]
     if not path.is_file():
         raise InputError(f"file {path} does not exist")
+    config = path.with_name(hub.FILES[0])
+    if checkpoint.hub and not config.is_file():
+        raise InputError(
+            f"{config} is missing, which checkpoint '{checkpoint.name}' needs: get it from"
+            f" {checkpoint.page} as well, put it beside {path.name} and import again"
+        )
     target = cache_folder() / checkpoint.file
     with locked(target):
         copy = target.with_name(f".{target.name}.import")
         try:
             shutil.copyfile(path, copy)
             _accept(checkpoint, copy, target, str(path.resolve()))
+            if checkpoint.hub:
+                write_bytes(target.with_name(hub.FILES[0]), config.read_bytes())
         finally:
             copy.unlink(missing_ok=True)
     return target
@@ -150,6 +164,11 @@ def verify(checkpoint: Checkpoint) -> str:
     if not target.is_file():
         return "not here"
     return _difference(checkpoint, Pin.of(target, ""), _read_pin(target))
+
+
+def pinned(checkpoint: Checkpoint) -> Pin | None:
+    """What a checkpoint was when it first came here, if it did."""
+    return _read_pin(cache_folder() / checkpoint.file)
 
 
 def _accept(checkpoint: Checkpoint, candidate: Path, target: Path, source: str) -> None:

@@ -35,6 +35,16 @@ def test_runs_that_are_averaged_cost_what_they_are():
     assert frame_cost("xmem", {"average_flip": True}).ms == 2 * frame_cost("xmem", {}).ms
 
 
+def test_hypotheses_cost():
+    once = frame_cost("sam2", {}, "cuda", 25.3)
+    tree = frame_cost("sam2", {"memory": "tree"}, "cuda", 25.3)
+    assert (once.ms, once.basis, tree.basis) == (25.3, Basis.STATED, Basis.ESTIMATED)
+    assert tree.ms == pytest.approx(1.4 * frame_cost("sam2", {"memory": "anchors"}, stated=25.3).ms)
+    assert frame_cost("sam2", {"memory": "tree", "tree": {"hypotheses": 1}}).ms == 25.3
+    more = {"memory": "tree", "tree.hypotheses": 5}
+    assert frame_cost("sam2", more).ms > frame_cost("sam2", {"memory": "tree"}).ms
+
+
 def test_a_forecast_says_what_it_rests_on():
     assert frame_cost("cutie", {}).basis is Basis.PUBLISHED
     assert frame_cost("cutie", {}, "cpu").basis is Basis.MEASURED

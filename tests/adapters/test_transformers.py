@@ -32,13 +32,16 @@ IMAGENET = [torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.2
 HALF = [torch.tensor(0.5)] * 2
 
 
-@pytest.fixture(scope="module", params=["sam3", "sam2"])
+SCORES = {"sam3": -2.7, "sam2": -0.66, "edgetam": -0.5}
+"""Added to object scores, so that objects come and go."""
+
+
+@pytest.fixture(scope="module", params=SCORES)
 def network(request, tmp_path_factory) -> tuple[Any, Path, list[torch.Tensor]]:
     """A network whose objects come and go, its file, and its mean and deviation."""
-    is_sam3 = request.param == "sam3"
-    model = tiny_transformers.sam3(-2.7) if is_sam3 else tiny_transformers.sam2(-0.66)
+    model = getattr(tiny_transformers, request.param)(SCORES[request.param])
     path = tiny_transformers.save(model, tmp_path_factory.mktemp(request.param))
-    return model, path, HALF if is_sam3 else IMAGENET
+    return model, path, HALF if request.param == "sam3" else IMAGENET
 
 
 @pytest.fixture(scope="module")
@@ -114,12 +117,43 @@ def test_memory_does_not_grow(sam3):
     assert many <= 1.1 * few
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("memory", ["window", "tree", "anchors", "quality", "motion"])
-def test_memory_does_not_grow_in_long_videos(sam3, memory):
-    segmenter = adapters.load("transformers", weights=sam3, memory=memory)
-    few, many = (tensors_held(segmenter, frames) for frames in (150, 1500))
-    assert many <= 1.1 * few
+def answers(weights: Path, **options: Any) -> list[Any]:
+    video = Video.from_arrays(np.stack(PICTURES[:4]), {0: MASKS[0]})
+    segmenter = adapters.load("transformers", weights=weights, **options)
+    frames = list(segmenter.segment(video))
+    return [*frames, segmenter.notes]
+
+
+def test_half_precision_runs_on_a_cpu(sam3):
+    *plain, _ = answers(sam3)
+    *half, _ = answers(sam3, amp="bf16")
+    apart = [np.abs(a.native - b.native).mean() for a, b in zip(plain, half, strict=True)]
+    assert max(apart) > 0
+    assert all(off <= 0.2 * a.native.std() for off, a in zip(apart, plain, strict=True))
+    with pytest.raises(InputError, match="fp16 needs a GPU"):
+        answers(sam3, amp="fp16")
+
+
+def test_what_cannot_be_compiled_runs_uncompiled_and_says_so(sam3, monkeypatch):
+    def failing(function):
+        def run(*given, **named):
+            raise RuntimeError("no compiler here")
+
+        return run
+
+    *plain, _ = answers(sam3)
+    monkeypatch.setattr(torch, "compile", failing)
+    *others, notes = answers(sam3, compile=True)
+    assert notes == ["torch.compile failed and the network runs uncompiled: no compiler here"]
+    for a, b in zip(plain, others, strict=True):
+        np.testing.assert_array_equal(a.native, b.native)
+
+
+def test_what_is_compiled_is_the_image_encoder_and_the_memory(sam3, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda function: compiled.append(function) or function)
+    *_, notes = answers(sam3, compile=True)
+    assert (len(compiled), notes) == (3, [])
 
 
 class TestWhatDoesNotFit:
@@ -138,9 +172,8 @@ class TestWhatDoesNotFit:
         weights = self.copy(sam3, tmp_path)
         config = tmp_path / "config.json"
         values = json.loads(config.read_text())
-        for kind, said in (("sam3_tracker_vide", "did you mean"), ("edgetam_video", "torchvision")):
-            config.write_text(json.dumps(values | {"model_type": kind}))
-            assert said in self.sentence(weights)
+        config.write_text(json.dumps(values | {"model_type": "sam3_tracker_vide"}))
+        assert "did you mean" in self.sentence(weights)
         config.write_text("{")
         assert "no configuration of transformers" in self.sentence(weights)
         config.unlink()

@@ -58,6 +58,20 @@ def test_a_model_is_brought_once_with_its_configuration(downloads, tmp_path, cap
     assert "was pinned" in store.verify(GATED) or "sha256" in store.verify(GATED)
 
 
+def test_an_imported_file_brings_its_configuration(downloads, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "model.safetensors").write_text("tensors")
+    with pytest.raises(InputError, match=r"config\.json is missing.* page "):
+        store.import_file(mine / "model.safetensors", GATED)
+    assert store.verify(GATED) == "not here"
+    (mine / "config.json").write_text("{}")
+    assert main(["import", str(mine), "sam9"]) == 0
+    path = store.resolve("sam9")
+    assert (path.read_text(), path.with_name("config.json").read_text()) == ("tensors", "{}")
+    assert downloads == []
+
+
 def test_a_licence_that_is_not_accepted_is_said_and_no_token(downloads, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     response = httpx2.Response(403, request=httpx2.Request("GET", "https://huggingface.co"))
