@@ -50,6 +50,11 @@ def sam3(tmp_path_factory) -> Path:
     return tiny_transformers.save(model, tmp_path_factory.mktemp("sam3"))
 
 
+def tolerance(logits: np.ndarray) -> float:
+    """Random weights may make logits of tens of thousands, which float32 rounds by more."""
+    return max(1e-4, 2e-6 * float(np.abs(logits).max(initial=0)))
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_equals_the_package(network, case):
     model, path, normal = network
@@ -58,9 +63,8 @@ def test_equals_the_package(network, case):
     there = []
     for frame in adapters.load("transformers", weights=path).segment(video):
         theirs = [expected[frame.index, object_id] for object_id in frame.object_ids]
-        np.testing.assert_allclose(
-            frame.native, [logits for logits, _ in theirs], atol=1e-4, rtol=0
-        )
+        wanted = np.array([logits for logits, _ in theirs])
+        np.testing.assert_allclose(frame.native, wanted, atol=tolerance(wanted), rtol=0)
         presence = [1 / (1 + np.exp(-score)) for _, score in theirs]
         np.testing.assert_allclose(frame.presence, presence, atol=1e-5)
         assert ((frame.confidence >= 0) & (frame.confidence <= 1)).all()
