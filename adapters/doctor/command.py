@@ -66,9 +66,9 @@ def check_versions() -> Check:
         asked = []
     there = {name: version for name in LOOKED_AT if (version := _version(name))}
     for requirement in asked:
-        version = there.get(requirement.name)
-        if version and not requirement.specifier.contains(version, prereleases=True):
-            return wrong("versions", f"{requirement.name} {version}, wanted is {requirement}")
+        installed = there.get(requirement.name)
+        if installed and not requirement.specifier.contains(installed, prereleases=True):
+            return wrong("versions", f"{requirement.name} {installed}, wanted is {requirement}")
     return fine("versions", ", ".join(f"{name} {version}" for name, version in there.items()))
 
 

@@ -132,7 +132,8 @@ def _colours(picture: np.ndarray) -> PictureSummary:
     """Of ``(3, H, W)``."""
     planes = picture.astype(np.float64)
     mean, deviation = planes.mean((1, 2)), planes.std((1, 2))
-    return PictureSummary(*planes.shape[1:], _all_rounded(mean), _all_rounded(deviation))
+    _, height, width = planes.shape
+    return PictureSummary(height, width, _all_rounded(mean), _all_rounded(deviation))
 
 
 def _answer(frame: FrameMasks) -> AnswerSummary:
