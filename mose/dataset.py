@@ -5,6 +5,7 @@ Opening lists folder names and decodes nothing, so thousands of videos open at o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -180,16 +181,17 @@ def open_dataset(
     resolution = (*asked, *there, "")[0]
     images = outer / resolution
     videos = list_videos(images, listed)
+    given = tuple(masks_folder(folder, name, resolution, "given masks") for name in wanted)
     return Dataset(
         root=folder,
         name=dataset_name(folder if folder == root else root),
         split=split,
         videos=videos.names,
         images=images,
-        annotations=tuple(masks_folder(folder, name, resolution, "given masks") for name in wanted),
+        annotations=given,
         labels=None if labels is None else masks_folder(folder, Path(labels), resolution, "labels"),
         movies=videos.movies,
-        notes=videos.notes,
+        notes=(*videos.notes, *_without_frames(given[0], images)),
         corrections=None if corrections is None else _corrections(Path(corrections), images),
     )
 
@@ -211,6 +213,17 @@ def _corrections(folder: Path, images: Path) -> Path:
         if entry.is_dir() and not leftover(entry.name) and entry.name not in known:
             raise unknown("video", entry.name, known, f" in {images}, which {folder} corrects")
     return folder
+
+
+def _without_frames(given: Path, images: Path) -> Iterator[Finding]:
+    """A note on each folder of given masks of whose video there are no frames."""
+    known = set(list_videos(images, None).names)
+    for entry in sorted(os.scandir(given), key=lambda entry: entry.name):
+        if entry.is_dir() and not leftover(entry.name) and entry.name not in known:
+            sentence = (
+                f"video {entry.name} has masks in {given} and no frames in {images}: it is not used"
+            )
+            yield Finding("stray-file", sentence, entry.name)
 
 
 def _given_of(folder: Path, name: str) -> list[Path]:

@@ -25,7 +25,7 @@ BOARD = Board(
     server="the LVOS server",
     shown_by=shown_by,
     prefix="Annotations/",
-    needs="a *_meta.json",
+    needs="*_meta.json",
     least=2,
     size_limit=CODALAB_LIMIT,
 )

@@ -118,7 +118,13 @@ def lay_out(root: Path, target: Path) -> None:
         files = object_files(folder)
         names_of[name] = {str(i): object_name(path) for i, path in files.items()}
         for object_id, path in files.items():
-            for index, plane in first_region(read_trajectory(path), size):
+            first = list(first_region(read_trajectory(path), size))
+            if not first:
+                raise InputError(
+                    f"object {object_name(path)} of sequence {name} has no first mask: {path} holds"
+                    " no region, download the data set again"
+                )
+            for index, plane in first:
                 place = target / "Annotations" / name / f"{object_id:03d}" / f"{names[index]}.png"
                 place.parent.mkdir(parents=True, exist_ok=True)
                 if not place.exists():

@@ -120,6 +120,14 @@ def test_a_sequence_whose_name_looks_like_a_comment_is_listed(laid):
     assert list(vots.sequences(data.root)) == ["#aa", "bb"]
 
 
+def test_an_object_of_vots_without_a_region(laid, tmp_path):
+    data = laid("vots")
+    path = min(data.root.glob("*/groundtruth_*.txt"))
+    path.write_text("0\n0\n")
+    with pytest.raises(InputError, match=r"has no first mask: .* holds no region"):
+        vots.lay_out(data.root, tmp_path / "out")
+
+
 def test_half_a_tree_is_one_sentence(laid, tmp_path):
     half = laid("visor")
     shutil.rmtree(half.root / "JPEGImages" / "480p" / "bb")

@@ -158,6 +158,12 @@ class TestMasks:
         with pytest.raises(InputError, match="video dog has no given masks: expected"):
             open_dataset(flat).video("dog")
 
+    def test_masks_of_a_video_without_frames(self, flat):
+        write_masks(flat / "Annotations" / "lost", {"00000": blocks(1)})
+        [note] = open_dataset(flat).notes
+        assert note.video == "lost"
+        assert "no frames in" in note.sentence
+
     def test_labels(self, flat):
         write_masks(flat / "Full" / "cat", {"00000": blocks(1, 5)})
         dataset = open_dataset(flat, labels="Full")
