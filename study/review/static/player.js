@@ -161,17 +161,19 @@ export class Player {
     byId("where").textContent = `frame ${this.work.facts.frames[frame]}`;
     this.work.timeline.at(frame);
     await this.draw();
-    if (playing) return;
+    if (playing || frame !== this.frame) return; // what comes after a frame that was passed by is not fetched
     this.work.corrector.draw();
     if (frame + 1 < count) this.work.pictures.ahead(frame + 1, this.wanted(), this.height(), 1, 1);
   }
 
   async draw() {
-    performance.mark("asked");
+    this.asked ??= performance.now();
     if (this.drawing) {
       this.again = true;
       return this.drawing;
     }
+    const { asked } = this;
+    this.asked = null;
     this.drawing = this.drawn();
     try {
       await this.drawing;
@@ -180,11 +182,11 @@ export class Player {
     } finally {
       this.drawing = null;
     }
+    performance.measure("frame", { start: asked });
     if (this.again) {
       this.again = false;
       return this.draw();
     }
-    performance.measure("frame", "asked");
     byId("views").dataset.shown = this.frame; // for whoever waits for it
     return undefined;
   }

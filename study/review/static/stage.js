@@ -27,6 +27,8 @@ export class Stage {
   }
 
   showFrame(bitmap) {
+    if (this.bitmap === bitmap) return; // only the masks have changed
+    this.bitmap = bitmap;
     if (this.frame.width !== bitmap.width || this.frame.height !== bitmap.height) {
       this.frame.width = bitmap.width;
       this.frame.height = bitmap.height;
