@@ -20,17 +20,11 @@ FILE_ENDS = {"JPEG": b"\xff\xd9", "PNG": PNG_END}
 
 
 def passed_over(dataset: Dataset) -> list[Finding]:
-    """Entries beside the videos that are not used: leftovers of systems, and masks of no video."""
-    everything = {Path(entry.name).stem for entry in dataset.images.iterdir()}
-    everything |= {entry.name for entry in dataset.images.iterdir()}
+    """Entries beside the videos that are not used: leftovers of systems, and what lies among
+    corrections. Masks of no video are in the data set's own notes."""
     findings = _leftovers(dataset.images, None)
     for folder in dataset.annotations:
         findings += _leftovers(folder, None)
-        for entry in sorted(folder.iterdir()):
-            known = {entry.name, entry.stem} if entry.is_file() else {entry.name}
-            if not leftover(entry.name) and not known & everything:
-                sentence = f"{entry} belongs to no video of {dataset.images}: it is not used"
-                findings.append(Finding("stray-file", sentence, None, entry.name))
     if dataset.corrections is not None:
         findings += _leftovers(dataset.corrections, None)
         for entry in sorted(dataset.corrections.iterdir()):

@@ -191,7 +191,10 @@ def open_dataset(
         annotations=given,
         labels=None if labels is None else masks_folder(folder, Path(labels), resolution, "labels"),
         movies=videos.movies,
-        notes=(*videos.notes, *_without_frames(given[0], images)),
+        notes=(
+            *videos.notes,
+            *(note for place in given for note in _without_frames(place, images)),
+        ),
         corrections=None if corrections is None else _corrections(Path(corrections), images),
     )
 
@@ -216,14 +219,14 @@ def _corrections(folder: Path, images: Path) -> Path:
 
 
 def _without_frames(given: Path, images: Path) -> Iterator[Finding]:
-    """A note on each folder of given masks of whose video there are no frames."""
-    known = set(list_videos(images, None).names)
+    """A note on each entry of a folder of given masks that belongs to no video."""
+    entries = sorted(os.scandir(images), key=lambda entry: entry.name)
+    known = {name for entry in entries for name in (entry.name, Path(entry.name).stem)}
     for entry in sorted(os.scandir(given), key=lambda entry: entry.name):
-        if entry.is_dir() and not leftover(entry.name) and entry.name not in known:
-            sentence = (
-                f"video {entry.name} has masks in {given} and no frames in {images}: it is not used"
-            )
-            yield Finding("stray-file", sentence, entry.name)
+        names = {entry.name} if entry.is_dir() else {entry.name, Path(entry.name).stem}
+        if not leftover(entry.name) and not names & known:
+            sentence = f"{given / entry.name} belongs to no video of {images}: it is not used"
+            yield Finding("stray-file", sentence, None, entry.name)
 
 
 def _given_of(folder: Path, name: str) -> list[Path]:

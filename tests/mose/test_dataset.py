@@ -161,8 +161,8 @@ class TestMasks:
     def test_masks_of_a_video_without_frames(self, flat):
         write_masks(flat / "Annotations" / "lost", {"00000": blocks(1)})
         [note] = open_dataset(flat).notes
-        assert note.video == "lost"
-        assert "no frames in" in note.sentence
+        assert note.file == "lost"
+        assert "belongs to no video of" in note.sentence
 
     def test_labels(self, flat):
         write_masks(flat / "Full" / "cat", {"00000": blocks(1, 5)})
