@@ -57,8 +57,9 @@ class EdgeTamNetwork(TransformersNetwork):
 
     def _stored(self, encoded: Tensor) -> Tensor:
         """The perceiver's tokens, as they are: the package does not round them."""
-        where = self._encoding(encoded.shape).expand(len(encoded), -1, -1, -1)
-        return self.model.spatial_perceiver(encoded, where)[0]
+        where = self._encoding(encoded.shape)
+        # The package's perceiver takes one object at a time.
+        return torch.cat([self.model.spatial_perceiver(row, where)[0] for row in encoded.split(1)])
 
     @cached_property
     def _places(self) -> Tensor:
