@@ -20,6 +20,9 @@ from mose import Video
 
 FEW, MANY = 150, 1500
 GROWTH = 1.1
+VARIES = 64 * 2**10
+"""Bytes of tensors by which frames may differ, as objects come and go; the smallest leak, an object
+pointer on every frame, would be 170 KiB."""
 PICTURES, MASKS = tiny_sam2.discs(17)
 MAKERS = {"sam2": tiny_sam2.make_sam2, "transformers": tiny_transformers.make_sam3}
 
@@ -69,4 +72,4 @@ def test_memory_does_not_grow(adapter, memory, tmp_path, capsys):
         )
     assert most * 2**20 <= GROWTH * few
     assert many <= GROWTH * few
-    assert many_tensors <= GROWTH * few_tensors
+    assert many_tensors <= GROWTH * few_tensors + VARIES
