@@ -40,7 +40,7 @@ def axe(tmp_path_factory):
 
 @contextmanager
 def browsing(chromium, refused="", **options):
-    """A page with a profile of its own; when it ends, nothing has been said on its console, but for
+    """A page with a profile of its own; nothing is said on its console until it is closed, but for
     answers with the status ``refused``."""
     said = []
     options = {"viewport": {"width": 1280, "height": 900}} | options
@@ -50,7 +50,8 @@ def browsing(chromium, refused="", **options):
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         yield page
-    assert [words for words in said if not refused or refused not in words] == []
+        # Requests that closing the page breaks off are none of its errors.
+        assert [words for words in said if not refused or refused not in words] == []
 
 
 @pytest.fixture
