@@ -19,7 +19,7 @@ from ensemble.execution.setup import executor_of, specs_of
 from ensemble.plan import Plan, board_of, calibration_notes, choose_videos, make_plan, open_data
 from ensemble.refinement.follow_back import follow_back
 from ensemble.refinement.rounds import refine
-from ensemble.results import say_results, write_results
+from ensemble.results import print_results, write_results
 from ensemble.resume import clear_leftovers, note_done, remove_predictions
 from ensemble.scheduling.messages import LogEntry, Workload
 from ensemble.storage.journal import Journal, open_journal
@@ -70,7 +70,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
         clear_leftovers(directory, members)
         summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
     print_line(summary.table())
-    say_results(config, summary, directory)
+    print_results(config, summary, directory)
     return EXIT_INCOMPLETE if summary.failures else EXIT_OK
 
 

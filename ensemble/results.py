@@ -70,7 +70,7 @@ def list_failures(plan: Plan, outcome: RunOutcome) -> list[Failure]:
     return [*broken, *pairs, *videos]
 
 
-def say_results(config: RunConfig, summary: Summary, directory: RunDirectory) -> None:
+def print_results(config: RunConfig, summary: Summary, directory: RunDirectory) -> None:
     """Print where the results are, what there is to know of the table, and what failed."""
     if summary.note:
         print_line(f"note: {summary.note}")

@@ -70,7 +70,7 @@ class QualityModel:
         seen = self.appearance * np.broadcast_to(looks, len(prior))[:, None]
         return (1 - self.agreement) * prior + self.agreement * known + seen
 
-    def say(self, quality: np.ndarray) -> np.ndarray:
+    def weigh(self, quality: np.ndarray) -> np.ndarray:
         """``(M, N)`` say of members by their quality: a power of its odds."""
         q = limited(quality)
         return (q / (1 - q)) ** self.power
@@ -202,9 +202,9 @@ class QualityTrack:
         worth = self.model.odds(self.priors, evidence[:, None], self.preview.looks)
         return (worth >= worth.max() - 1e-9)[:, 0]
 
-    def say(self, object_ids: Sequence[int], lead: bool = True) -> np.ndarray:
+    def weigh(self, object_ids: Sequence[int], lead: bool = True) -> np.ndarray:
         """``(M, N)`` say of the members about each object; of equals, if not ``lead``."""
-        say = self.model.say(self.quality(object_ids))
+        say = self.model.weigh(self.quality(object_ids))
         return say * np.where(self.leads(), self.model.lead, 1.0)[:, None] if lead else say
 
     def absent(self, seen: np.ndarray, copies: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ def doubt(evidence: Evidence) -> np.ndarray:
     Not by their say in the video: who differs from the others has little of it, and nobody would
     be left to doubt.
     """
-    say = load_quality().say(evidence.priors[:-1, None])
+    say = load_quality().weigh(evidence.priors[:-1, None])
     apart = (1 - evidence["agreement_j"][:, :-1]) * say
     return np.nan_to_num(apart.sum(axis=1) / say.sum())
 

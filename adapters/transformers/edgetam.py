@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adapters.sam2.steps import Features
 from adapters.transformers.network import TransformersNetwork
 from adapters.transformers.repvit import RepVitBackbone
 
@@ -36,24 +35,10 @@ def own_backbone() -> Iterator[None]:
 class EdgeTamNetwork(TransformersNetwork):
     """The four steps on an ``EdgeTamVideoModel``."""
 
-    def _attended(
-        self, features: Features, memory: Tensor, position: Tensor, pointer_tokens: int
-    ) -> Tensor:
-        batch = len(memory)
-        tokens = features.coarse.flatten(2).permute(2, 0, 1)
-        read = self.model.memory_attention(
-            current_vision_features=tokens.expand(-1, batch, -1),
-            current_vision_position_embeddings=features.position.expand(-1, batch, -1),
-            memory=memory.transpose(0, 1),
-            memory_posision_embeddings=position.transpose(0, 1),  # the package's spelling
-            num_object_pointer_tokens=pointer_tokens,
-            num_spatial_memory_tokens=(memory.shape[1] - pointer_tokens) // self._places.shape[1],
-        )
-        return (
-            read.reshape(batch, tokens.shape[0], -1)
-            .transpose(1, 2)
-            .reshape(batch, -1, *features.coarse.shape[2:])
-        )
+    def _counts(self, memory: Tensor, pointer_tokens: int) -> dict[str, int]:
+        """The number of memory frames, which the package calls spatial tokens."""
+        frames = (memory.shape[1] - pointer_tokens) // self._places.shape[1]
+        return {"num_spatial_memory_tokens": frames}
 
     def _stored(self, encoded: Tensor) -> Tensor:
         """The perceiver's tokens, as they are: the package does not round them."""

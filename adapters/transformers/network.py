@@ -129,12 +129,17 @@ class TransformersNetwork(Network):
             memory=memory.transpose(0, 1),
             memory_posision_embeddings=position.transpose(0, 1),  # the package's spelling
             num_object_pointer_tokens=pointer_tokens,
+            **self._counts(memory, pointer_tokens),
         )
         return (
             read.reshape(batch, tokens.shape[0], -1)
             .transpose(1, 2)
             .reshape(batch, -1, *features.coarse.shape[2:])
         )
+
+    def _counts(self, memory: Tensor, pointer_tokens: int) -> dict[str, int]:
+        """What else the package's attention has to be told of its ``(B, K, C)`` memory."""
+        return {}
 
     def _decoded(
         self, conditioned: Tensor, fine: Sequence[Tensor]

@@ -114,13 +114,13 @@ class Gathered:
         views = survey(self.regions, self.object_ids, self.priors, confidence)
         same = self._same(views)
         self._judge(views, same)
-        copies, say = same.sum(axis=1), self._track.say(self.object_ids)
+        copies, say = same.sum(axis=1), self._track.weigh(self.object_ids)
         absent = self._track.absent(views.areas > 0, copies)
         return replace(views, copies=copies, say=say, absent=absent)
 
     def _judge(self, views: Views, same: np.ndarray) -> None:
         """Show the track how far each member agrees with the others on this frame."""
-        before = self._track.say(self.object_ids, lead=False) / same.sum(axis=1)[:, None]
+        before = self._track.weigh(self.object_ids, lead=False) / same.sum(axis=1)[:, None]
         disputed = self.choices[:, self.disputed]
         for n, object_id in enumerate(self.object_ids):
             if object_id not in self._scored:

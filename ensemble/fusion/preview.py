@@ -101,7 +101,7 @@ class Previews:
         """``(M, M) bool``: members whose errors go together."""
         model = load_quality()
         nothing = np.full((len(rows), 1), np.nan)
-        say = model.say(model.expected_j(priors, nothing, looks))[:, 0]
+        say = model.weigh(model.expected_j(priors, nothing, looks))[:, 0]
         masks = np.concatenate([glance.masks[rows] for glance in self._glances], axis=1)
         said = np.array([glance.said[rows] for glance in self._glances]).T
         soft = self._soft[rows] & masks.any(axis=1)

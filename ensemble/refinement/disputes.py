@@ -48,7 +48,7 @@ def find_disputes(survey: Survey, clusters: Mapping[str, int]) -> list[Dispute]:
 def disputes_of(survey: Survey, column: int, copies: np.ndarray) -> list[Dispute]:
     """The disputes about one object, by time; ``copies`` is ``(M,)``, the size of each group."""
     shares = shares_of(survey, column, copies)
-    heard = load_quality().say(survey.priors[:, None])[:, 0] / copies
+    heard = load_quality().weigh(survey.priors[:, None])[:, 0] / copies
     heard /= heard.sum()
     divided = [divide(survey, i, column, shares[i], heard) for i in range(len(shares))]
     disputed = np.array([differ(survey, i, column, parts) for i, parts in enumerate(divided)])
@@ -78,7 +78,7 @@ def shares_of(survey: Survey, column: int, copies: np.ndarray) -> np.ndarray:
     """``(T, M)`` share of each member in the say about an object; 0 where it is not scored."""
     quality = np.nan_to_num(survey.quality[:, :, column])
     known = ~np.isnan(survey.areas[:, :, column])
-    say = load_quality().say(quality) / copies * known
+    say = load_quality().weigh(quality) / copies * known
     return say / np.maximum(say.sum(axis=1, keepdims=True), 1e-12)
 
 

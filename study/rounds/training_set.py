@@ -124,7 +124,7 @@ def expected_quality(
     """
     names = frame.members.names
     track = frame.tracks[names]
-    quality, say = track.quality(frame.known), track.say(frame.known)
+    quality, say = track.quality(frame.known), track.weigh(frame.known)
     expected = {}
     for column, object_id in enumerate(frame.known):
         candidate = candidate_at(record.plan[object_id], frame.index)
@@ -151,7 +151,7 @@ def ignored_pixels(
 ) -> np.ndarray:
     """``(H, W) bool``: what too little of the members' say stands behind, and all that anybody
     gives to an object that is not sure."""
-    say = frame.tracks[frame.members.names].say(frame.known).mean(axis=1)
+    say = frame.tracks[frame.members.names].weigh(frame.known).mean(axis=1)
     behind = np.zeros(chosen.shape, np.float64)
     for share, regions in zip(say / say.sum(), frame.regions, strict=True):
         behind += share * (regions.ids == chosen)

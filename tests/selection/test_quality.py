@@ -57,7 +57,7 @@ def track(priors, said, frames=3, copies=None, share=1.0):
     copies = np.eye(len(said), dtype=bool) if copies is None else copies
     found = QualityTrack(priors)
     for _ in range(frames):
-        say = found.say((1,), lead=False)[:, 0] / copies.sum(axis=1) * share
+        say = found.weigh((1,), lead=False)[:, 0] / copies.sum(axis=1) * share
         found.update(1, agreement_with_others(*count_patterns(said), say, copies))
     return found
 
@@ -78,7 +78,7 @@ def test_who_agrees_with_nobody_loses_its_say_and_the_lead():
     _, said = masks(3, 4, 2000, noise=[0.05, 0.06, 0.07, 0.05])
     said[3] = np.random.default_rng(0).random(2000) < 0.5
     seen = track(np.array([0.7, 0.7, 0.7, 0.72]), said)
-    quality, say = seen.quality((1,))[:, 0], seen.say((1,))[:, 0]
+    quality, say = seen.quality((1,))[:, 0], seen.weigh((1,))[:, 0]
     assert quality[3] < quality[:3].min() - 0.05
     assert say[3] < 0.7 * say[:3].min()
     assert not seen.leads()[3]
@@ -95,7 +95,7 @@ def test_without_others_the_prior_stands():
 
 
 def test_the_say_grows_with_the_quality():
-    say = load_quality().say(np.linspace(0, 1, 50))
+    say = load_quality().weigh(np.linspace(0, 1, 50))
     assert (np.diff(say) >= 0).all()
     assert np.isfinite(say).all()
 
