@@ -21,6 +21,9 @@ Send: TypeAlias = Callable[[Scope], Awaitable[None]]
 LARGEST_BODY = 16 << 20
 """Bytes. Only a mask of 4K pixels that is all noise has more runs than that."""
 
+TOO_LARGE = 413
+"""Status of the refusal for which a body is not even read."""
+
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
@@ -74,7 +77,7 @@ def refusal(knock: Knock, token: str, hosts: frozenset[str]) -> Refusal | None:
     if knock.site not in ("", "same-origin", "none"):
         return Refusal(403, "another page may not ask this server for anything")
     if knock.length is not None and knock.length > LARGEST_BODY:
-        return Refusal(413, f"more than {LARGEST_BODY >> 20} MiB is not taken")
+        return Refusal(TOO_LARGE, f"more than {LARGEST_BODY >> 20} MiB is not taken")
     return None
 
 
@@ -112,6 +115,8 @@ class Guard:
         knock = knock_of(scope)
         no = refusal(knock, self._token, self._hosts)
         if no is not None:
+            if no.status != TOO_LARGE:
+                await _drain(receive)
             await _refuse(no, send)
             return
         inside = "/" + knock.path.removeprefix("/").partition("/")[2]
@@ -131,6 +136,15 @@ def _limited(receive: Receive) -> Receive:
         return message
 
     return limited
+
+
+async def _drain(receive: Receive) -> None:
+    """Read an unwanted body: closing a connection before that may lose the answer."""
+    total, more = 0, True
+    while more and total <= LARGEST_BODY:
+        message = await receive()
+        total += len(message.get("body", b""))
+        more = message.get("more_body", False)
 
 
 def _with_headers(send: Send) -> Send:
