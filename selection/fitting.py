@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit
+from threadpoolctl import ThreadpoolController
 
 from selection.evidence import Evidence, mean_over_frames
 from selection.features import FEATURES, features
@@ -141,8 +143,18 @@ def fit_logistic(
         return total, np.append(scaled.T @ off + PENALTY * p[:-1], off.sum())
 
     bounds = [(0, None)] * rising + [(None, None)] * (x.shape[1] - rising + 1)
-    fitted = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", bounds=bounds)
+    start = np.zeros(x.shape[1] + 1)
+    # A dozen numbers: threads that wait for each other are 20 times the work, and 60 times the
+    # time beside other processes.
+    with _threads().limit(limits=1, user_api="blas"):
+        fitted = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     return fitted.x[:-1] / scale, float(fitted.x[-1])
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """Of the libraries that numpy and scipy have loaded."""
+    return ThreadpoolController()
 
 
 def fit_sureness(values: np.ndarray, truth: np.ndarray, best: np.ndarray) -> Sureness:
