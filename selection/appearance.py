@@ -32,6 +32,9 @@ NEIGHBOURS = 3
 DIMENSIONS = 8.0
 """Power of the ratio of distances: the dimensions in which cells of an object differ."""
 
+BLOCK = 256
+"""Cells that are compared at a time: their distances fit the processor's cache."""
+
 INSIDE, OUTSIDE = 0.6, 0.1
 """A cell belongs to the object from this share of its pixels on, and to the rest below that."""
 
@@ -92,7 +95,9 @@ def describe(image: np.ndarray) -> np.ndarray:
     colours = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32) / 255
 
     def pool(planes: np.ndarray) -> np.ndarray:
-        return planes.reshape(rows, CELL, columns, CELL, -1).mean(axis=(1, 3))
+        # Pixel by pixel of all cells at a time: several times as fast as a mean over two axes.
+        pixels = planes.reshape(rows, CELL, columns, CELL, -1).transpose(1, 3, 0, 2, 4)
+        return pixels.reshape(CELL * CELL, rows, columns, -1).mean(axis=0)
 
     mean = pool(colours)
     spread = np.sqrt(np.maximum(pool(colours**2) - mean**2, 0))
@@ -109,7 +114,8 @@ def describe(image: np.ndarray) -> np.ndarray:
 def cover(ids: np.ndarray, object_id: int, shape: tuple[int, ...]) -> np.ndarray:
     """``(h, w) float32`` share of each cell that an object has in ``(H, W) uint8`` ids."""
     fine = cv2.resize(ids, (4 * shape[1], 4 * shape[0]), interpolation=cv2.INTER_NEAREST)
-    return (fine == object_id).reshape(shape[0], 4, shape[1], 4).mean(axis=(1, 3), dtype=np.float32)
+    inside = (fine == object_id).astype(np.float32)
+    return cv2.resize(inside, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
 
 
 def divide(cells: np.ndarray, covered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +137,15 @@ def resemblance(cells: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> n
 
 def nearest(cells: np.ndarray, others: np.ndarray) -> np.ndarray:
     """``(P,)`` mean distance of ``(P, C)`` cells to their nearest ones of ``(K, C)``."""
-    squares = (cells**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * cells @ others.T
-    count = min(NEIGHBOURS, len(others))
-    near = np.partition(np.maximum(squares, 0), count - 1, axis=1)[:, :count]
-    return np.sqrt(near).mean(axis=1)
+    own, theirs = (cells**2).sum(axis=1)[:, None], (others**2).sum(axis=1)
+    near = np.empty((len(cells), min(NEIGHBOURS, len(others))), np.float32)
+    for start in range(0, len(cells), BLOCK):
+        block = slice(start, start + BLOCK)
+        squares = own[block] + theirs - 2 * cells[block] @ others.T
+        every = np.arange(len(squares))
+        # A few searches for the smallest take a fifth of the time of a partition.
+        for rank in range(near.shape[1]):
+            at = squares.argmin(axis=1)
+            near[block, rank] = squares[every, at]
+            squares[every, at] = np.inf
+    return np.sqrt(np.maximum(near, 0)).mean(axis=1)

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from mose import Video
-from selection.appearance import SAMPLES, Looks, cover, describe, divide, resemblance
+from selection.appearance import (
+    BLOCK,
+    NEIGHBOURS,
+    SAMPLES,
+    Looks,
+    cover,
+    describe,
+    divide,
+    nearest,
+    resemblance,
+)
 
 
 def square(left, object_id=3):
@@ -61,6 +71,24 @@ def test_cells_cover_frames_of_any_size(shape):
     alike = resemblance(cells, *divide(cells, covered))
     assert ((alike >= 0) & (alike <= 1)).all()
     assert alike[covered == 1].mean() > 0.9 > 0.1 > alike[covered == 0].mean()
+
+
+@pytest.mark.parametrize("count", [1, 2, NEIGHBOURS, 150])
+@pytest.mark.parametrize("steps", [2, 255])
+def test_distances_are_those_to_the_nearest_cells_ties_among_them_too(count, steps):
+    rng = np.random.default_rng(count)
+    cells, others = (
+        (rng.integers(0, steps, (n, 6)) / steps).astype(np.float32) for n in (2 * BLOCK + 5, count)
+    )
+    distances = np.linalg.norm(cells[:, None].astype(float) - others, axis=2)
+    expected = np.sort(distances, axis=1)[:, :NEIGHBOURS].mean(axis=1)
+    np.testing.assert_allclose(nearest(cells, others), expected, atol=1e-3)
+
+
+def test_the_share_of_a_cell_is_counted_at_sixteen_points():
+    ids = np.random.default_rng(2).integers(0, 4, (24, 40)).astype(np.uint8)
+    expected = (ids == 2).reshape(6, 4, 10, 4).mean(axis=(1, 3))
+    assert (cover(ids, 2, (6, 10)) == expected).all()
 
 
 def test_a_tiny_object_still_has_cells():
