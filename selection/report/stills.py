@@ -221,7 +221,7 @@ def write_selected(folder: Path, stills: Stills, masks: Path) -> None:
     for number, stem in enumerate(stills.stems):
         source, target = masks / f"{stem}.png", folder / f"{number:03d}.selected.png"
         if not target.exists() or target.stat().st_mtime_ns < source.stat().st_mtime_ns:
-            write_layers(target, [shrink(read_mask(source, binary=False), size)], _palette())
+            write_layers(target, [read_mask(source, size=size)], _palette())
 
 
 def frame_path(folder: Path, stem: str) -> Path:

@@ -27,6 +27,8 @@ LARGEST_JSON = 64 << 10
 """Bytes of a request that is no mask."""
 MOST_MASKS = 32
 """Masks that one answer holds."""
+MOST_FRAMES = 16
+"""Frames that one answer holds."""
 KINDS = {"js": "text/javascript", "css": "text/css", "html": "text/html"}
 
 STATUS = {NoSuchPage: 404, Stale: 409, TooLarge: 413, OSError: 500}
@@ -61,6 +63,7 @@ def make_app(desk: Desk, token: str, hosts: frozenset[str]) -> Guard:
             Route("/api/videos/{page}", _with(desk, _video)),
             Route("/api/videos/{page}/continuation", _with(desk, _continuation)),
             Route("/api/videos/{page}/frames/{index:int}", _blocking(partial(_frame, desk))),
+            Route("/api/videos/{page}/film/{index:int}", _blocking(partial(_film, desk))),
             Route("/api/videos/{page}/masks/{index:int}", _blocking(partial(_masks, desk))),
             Route("/api/videos/{page}/masks/{index:int}", partial(_draw, desk), methods=["PUT"]),
             Route("/api/videos/{page}/preview/{index:int}", _blocking(partial(_preview, desk))),
@@ -126,6 +129,16 @@ def _frame(desk: Desk, request: Request) -> Response:
     data = opened.picture(request.path_params["index"], _height(request))
     return Response(
         data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"}
+    )
+
+
+def _film(desk: Desk, request: Request) -> Response:
+    """Frames in a row, each behind its length in bytes as a little-endian 32-bit number."""
+    opened, height = desk.open(request.path_params["page"]), _height(request)
+    frames = [opened.picture(index, height) for index in _indices(request)[:MOST_FRAMES]]
+    data = b"".join(len(frame).to_bytes(4, "little") + frame for frame in frames)
+    return Response(
+        data, media_type="application/octet-stream", headers={"Cache-Control": "no-store"}
     )
 
 

@@ -127,25 +127,29 @@ class ShownVideo:
             frame = self.video.small(index, height, width)
         return encode_jpeg(frame[..., ::-1])
 
-    def ids(self, index: int, number: int) -> np.ndarray:
-        """``(H, W) uint8`` ids of a layer. `InputError` where there is no such layer or frame."""
+    def small(self, index: int, number: int, height: int) -> np.ndarray:
+        """``(h, w) uint8`` ids of a layer at a height in pixels, or less where the video is lower.
+
+        `InputError` where there is no such layer or frame.
+        """
         self._check(index)
         layer = next((layer for layer in self.layers if layer.number == number), None)
         if layer is None or not layer.there:
             raise InputError(f"video {self.video.name} has no masks of layer {number}: reload")
         if layer.kind is LayerKind.CANDIDATE and layer.name != PSEUDO_LABEL:
-            return self._member(layer.name, index)
-        return read_mask(self._folder(layer) / self._file(index), binary=False)
+            return self._reduced(self._member(layer.name, index), height)
+        return read_mask(self._folder(layer) / self._file(index), size=self._size(height))
 
-    def small(self, index: int, number: int, height: int) -> np.ndarray:
-        """The same at a height in pixels, or less where the video is lower."""
-        return self._reduced(self.ids(index, number), height)
+    def _size(self, height: int) -> tuple[int, int] | None:
+        """(height, width) of a view that is lower than the video; None for others."""
+        video = self.video
+        if height >= video.height:
+            return None
+        return height, max(round(video.width * height / video.height), 1)
 
-    @staticmethod
-    def _reduced(ids: np.ndarray, height: int) -> np.ndarray:
-        if height >= ids.shape[0]:
-            return ids
-        return shrink(ids, (height, max(round(ids.shape[1] * height / ids.shape[0]), 1)))
+    def _reduced(self, ids: np.ndarray, height: int) -> np.ndarray:
+        size = self._size(height)
+        return ids if size is None else shrink(ids, size)
 
     def preview(self, index: int, choice: Choice, height: int) -> np.ndarray:
         """The masks that a choice would give a frame, at a height in pixels or less.

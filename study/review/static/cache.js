@@ -70,6 +70,18 @@ export class Pictures {
     );
   }
 
+  // Frames in a row, which come in one answer: each behind its length.
+  async film(first, height, count, step) {
+    const buffer = await getBytes(`${this.path}/film/${first}?height=${height}&count=${count}&step=${step}`);
+    const frames = [];
+    for (let at = 0; at < buffer.byteLength; ) {
+      const size = new DataView(buffer).getUint32(at, true);
+      frames.push(new Blob([new Uint8Array(buffer, at + 4, size)], { type: "image/jpeg" }));
+      at += 4 + size;
+    }
+    return frames;
+  }
+
   // Masks of frames as the server has them now: frame after frame, for each its sources. These are
   // numbers of layers, or one wish (a query) whose outcome is asked for.
   async fetched(first, sources, height, count = 1, step = 1) {
@@ -106,9 +118,20 @@ export class Pictures {
     return Math.max(Math.floor(MOST / Math.max(sources.length, 1)), 1);
   }
 
-  // Fetch frames that come next and their masks, which come in one answer.
+  askFrames(frames, height, step) {
+    const missing = frames.filter((index) => !this.frames.has(`${height}/${index}`));
+    if (missing.length < 2) return; // one frame has an address of its own, and is kept by the browser
+    const together = this.film(frames[0], height, frames.length, step);
+    for (const index of missing) {
+      const one = together.then((all) => createImageBitmap(all[frames.indexOf(index)]));
+      this.frames.added(`${height}/${index}`, 4 * this.bytes(height), one);
+    }
+  }
+
+  // Fetch frames that come next and their masks: one answer for the frames, and one for the masks.
   ahead(first, sources, height, count, step) {
     const frames = Array.from({ length: count }, (_, n) => first + n * step);
+    this.askFrames(frames, height, step);
     const missing = frames.some((index) => sources.some((source) => !this.kept.has(this.key(index, source, height))));
     if (missing && sources.length) this.ask(first, sources, height, count, step);
     return Promise.allSettled([...frames.map((index) => this.frame(index, height)), ...frames.map((index) => this.masks(index, sources, height))]);

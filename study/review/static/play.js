@@ -6,6 +6,7 @@ const BLOCK = 8; // frames whose masks come in one answer
 const LOOK = 12; // frames after which the step is looked at again
 const MOST_MISSED = 3; // of them
 const LARGEST_STEP = 6;
+const POINTED = 4; // frames after which slider and cursor follow: moving them costs a tenth of a frame
 
 export class Play {
   constructor(player) {
@@ -37,6 +38,7 @@ export class Play {
     this.running = false;
     cancelAnimationFrame(this.timer);
     this.player.playing.firstChild.textContent = "Play";
+    this.player.point();
     this.player.work.corrector.draw();
   }
 
@@ -64,6 +66,7 @@ export class Play {
     if (!player.drawing && frame > player.frame) {
       this.count(Math.max((frame - player.frame) / step - 1, 0));
       player.go(frame, true);
+      if (this.shown % POINTED === 0) player.point();
       this.fill(frame);
     }
     if (player.frame === last && !player.drawing) this.stop();

@@ -156,14 +156,20 @@ export class Player {
     frame = Math.min(Math.max(frame, 0), count - 1);
     if (frame !== this.frame) this.work.corrector.leave();
     this.frame = frame;
-    byId("scrub").value = frame;
-    byId("scrub").setAttribute("aria-valuetext", `frame ${this.work.facts.frames[frame]}`);
-    byId("where").textContent = `frame ${this.work.facts.frames[frame]}`;
-    this.work.timeline.at(frame);
+    if (!playing) this.point();
     await this.draw();
     if (playing || frame !== this.frame) return; // what comes after a frame that was passed by is not fetched
     this.work.corrector.draw();
     if (frame + 1 < count) this.work.pictures.ahead(frame + 1, this.wanted(), this.height(), 1, 1);
+  }
+
+  // Say which frame is shown, on the slider and over the timelines.
+  point() {
+    const name = `frame ${this.work.facts.frames[this.frame]}`;
+    byId("scrub").value = this.frame;
+    byId("scrub").setAttribute("aria-valuetext", name);
+    byId("where").textContent = name;
+    this.work.timeline.at(this.frame);
   }
 
   async draw() {

@@ -47,6 +47,13 @@ def test_grey_files_hold_ids_too(ids):
     assert np.array_equal(decoded(png(Image.fromarray(ids))), ids)
 
 
+@given(ids=ID_MASKS, times=st.integers(1, 5))
+def test_at_a_smaller_size_nearest_pixels_are_taken(ids, times):
+    large = ids.repeat(times, axis=0).repeat(times, axis=1)
+    read = decoded(png(Image.fromarray(large)), size=ids.shape)
+    assert np.array_equal(read, ids)
+
+
 @given(ids=arrays.arrays(np.uint8, SHAPES), step=st.sampled_from([1, -1, 2]))
 def test_values_are_the_values(ids, step):
     part = ids[::step, ::step]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import threading
 
 import numpy as np
@@ -13,6 +14,7 @@ from ensemble import run as run_command
 from ensemble.execution.lease import held
 from mose.masks import read_mask
 from selection.record import read_record
+from selection.report.stills import shrink
 from study.edits import DrawnFrame
 from study.review.acts import label_of
 from study.review.id_runs import decode_runs, encode_runs
@@ -74,6 +76,21 @@ def test_one_answer_holds_several_frames(served, path):
     together = body(1, "count=3&step=2")
     assert together == b"".join(body(frame, "count=1") for frame in (1, 3, 5))
     assert served.ask("GET", f"api/videos/a/{path.format(4)}&count=3")[0] == 400
+
+
+def test_one_answer_holds_several_pictures_each_behind_its_length(served):
+    status, _, body = served.ask("GET", "api/videos/a/film/1?height=24&count=3&step=2")
+    assert status == 200, body
+    frames = [served.ask("GET", f"api/videos/a/frames/{t}?height=24")[2] for t in (1, 3, 5)]
+    assert body == b"".join(len(frame).to_bytes(4, "little") + frame for frame in frames)
+    assert served.ask("GET", "api/videos/a/film/4?height=24&count=3")[0] == 400
+
+
+def test_a_small_view_gets_the_nearest_pixels_of_masks(served, run):
+    _, _, body = served.ask("GET", "api/videos/a/masks/4?layers=0,2&height=24")
+    selected = encode_runs(shrink(read_mask(run / "masks/a/00004.png"), (24, 32)))
+    assert body.startswith(selected)
+    assert body[len(selected) :].startswith(struct.pack("<II", 24, 32))
 
 
 def test_a_small_view_gets_small_pictures(served):
