@@ -1,11 +1,13 @@
 """The pictures of the review in docs/images, taken in a headless Chromium.
 
     python -m benchmarks.review_pictures
-    python -m benchmarks.review_pictures RUN
+    python -m benchmarks.review_pictures --clip bigbuckbunny.mp4
 
-Without a run it makes one, of the built-in videos. Works on a copy of the run: opens the list,
-draws the outline of the labels on the frame where a correction is worth most, and lets the members
-continue from it. Needs the extra ``browser`` and a ``chromium`` on the path.
+The first makes a run of the built-in videos: it opens the list, draws the outline of the labels on
+the frame where a correction is worth most, and lets the members continue from it. The second makes
+a run of a clip of a film, see `benchmarks.review_clip`, and corrects it. Needs the extra
+``browser`` and a ``chromium`` on the path. ``--run`` takes a run that is there already, and works
+on a copy of it.
 
 Beside the pictures it notes what they show, `looks`, and a test compares that with the pages as
 they are: a picture that shows other words or another style than the pages is found.
@@ -21,14 +23,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from benchmarks.review_clip import CORRECTED, DRAWN, NAME, Drawn, make_run
 from selection.report.first_looks import in_order
 from study.apply_edit import OpenRun
 from study.review.work_list import WorkRow
@@ -38,20 +42,36 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 STATIC = Path(__file__).resolve().parents[1] / "study" / "review" / "static"
+NOTED = FOLDER / "review.json"
 COLOURS = 256
 """Of a picture's palette: a part of the bytes, and the same to look at."""
+BUILT_IN, CLIP = "built-in videos", "clip"
+"""What the pictures are of."""
+
+Corners: TypeAlias = Sequence[tuple[float, float]]
+"""Of an outline, as shares of the frame (x, y) in [0, 1]."""
 
 
-def looks() -> dict[str, str]:
-    """File -> hash of what it adds to how the pages look: all of a page or a style, and of a script
-    the words that people read."""
-    shown = {}
+def looks(what: str) -> dict[str, str]:
+    """File -> hash of what it adds to how pictures look: all of a page or a style, and of a script
+    the words that people read; for those of the clip, also what is drawn on it."""
+    shown = {DRAWN.name: _hash(DRAWN.read_text(encoding="utf-8"))} if what == CLIP else {}
     for path in sorted(STATIC.iterdir()):
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".js":
             text = "\n".join(sorted(set(re.findall(r'["`]([A-Z][^"`]*)["`]', text))))
-        shown[path.name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        shown[path.name] = _hash(text)
     return shown
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def note(what: str) -> None:
+    """Write down what the pictures that were just taken show."""
+    noted = json.loads(NOTED.read_text()) | {what: looks(what)}
+    NOTED.write_text(json.dumps(noted, indent=1) + "\n")
 
 
 def save(page: Page, name: str) -> None:
@@ -64,7 +84,7 @@ def save(page: Page, name: str) -> None:
     print(path)
 
 
-def outline(root: Path) -> tuple[WorkRow, list[tuple[float, float]]]:
+def outline(root: Path) -> tuple[WorkRow, Corners]:
     """Where looking can gain most and the labels have the object: the video, and the corners of the
     object as shares of the frame."""
     opened = OpenRun.at(root)
@@ -80,29 +100,17 @@ def outline(root: Path) -> tuple[WorkRow, list[tuple[float, float]]]:
     raise SystemExit(f"no video of run {root} has labels of what could be corrected")
 
 
-def work(page: Page, address: str, row: WorkRow, corners: Sequence[tuple[float, float]]) -> None:
+def work(page: Page, address: str, row: WorkRow, corners: Corners) -> None:
     """Go through a review and take its pictures; ``corners`` are those of what is drawn."""
     page.goto(address)
     page.wait_for_selector("#first a")
     save(page, "list")
-    page.goto(f"{address}videos/{row.page}#frame={row.frame}&object={row.object_id}")
-    page.wait_for_selector("#views[data-shown]")
+    look_at(page, address, row.page, row.frame, row.object_id)
     page.keyboard.press("h")
     page.wait_for_timeout(1500)
     save(page, "video")
     page.keyboard.press("h")
-    page.keyboard.press("g")
-    page.wait_for_selector(".painting")
-    page.locator(".view").scroll_into_view_if_needed()
-    page.locator("#correct").scroll_into_view_if_needed()
-    box = page.locator(".view").bounding_box()
-    assert box
-    for x, y in corners:
-        page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#save:not(:disabled)")
-    page.wait_for_timeout(500)
-    save(page, "correction")
+    draw(page, corners)
     page.keyboard.press("s")
     page.wait_for_selector("#start:not(:disabled)")
     page.click("#start")
@@ -115,34 +123,95 @@ def work(page: Page, address: str, row: WorkRow, corners: Sequence[tuple[float, 
     save(page, "before_after")
 
 
-def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("run", nargs="?", help="a finished run with its predictions and labels")
-    arguments = p.parse_args()
+def work_on_clip(page: Page, address: str) -> None:
+    """Pictures of the clip: its masks, and the correction of object 1."""
+    look_at(page, address, NAME, CORRECTED, 1)
+    save(page, "clip")
+    page.locator("#correct input[type=range]").evaluate(WIDEST)
+    page.keyboard.press("e")
+    page.wait_for_selector(".painting")
+    for y in (0.15, 0.5, 0.85):
+        sweep(page, y)
+    draw(page, Drawn.stored().corrected)
+    save(page, "clip_correction")
+
+
+WIDEST = "(e) => { e.value = e.max; e.dispatchEvent(new Event('input')); }"
+
+
+def look_at(page: Page, address: str, video: str, frame: int, object_id: int | None) -> None:
+    """Open a video at a frame."""
+    page.goto(f"{address}videos/{video}#frame={frame}&object={object_id}")
+    page.wait_for_selector(f'#views[data-shown="{frame}"]')
+
+
+def draw(page: Page, corners: Corners) -> None:
+    """Draw a polygon on the frame, and leave it unsaved."""
+    page.keyboard.press("g")
+    page.wait_for_selector('#correct [aria-pressed=true]:has-text("Polygon")')
+    page.locator(".view").scroll_into_view_if_needed()
+    page.locator("#correct").scroll_into_view_if_needed()
+    box = page.locator(".view").bounding_box()
+    assert box
+    for x, y in corners:
+        page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#save:not(:disabled)")
+    page.wait_for_timeout(500)
+
+
+def sweep(page: Page, y: float) -> None:
+    """Drag the mouse over the frame, at a share of its height, from left to right."""
+    box = page.locator(".view").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 2, box["y"] + y * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + y * box["height"], steps=20)
+    page.mouse.up()
+
+
+@contextmanager
+def reviewed(root: Path) -> Iterator[tuple[Page, str]]:
+    """A page in a browser, and the address of a server over the run in ``root``."""
     from playwright.sync_api import sync_playwright
 
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    command = [sys.executable, "-m", "selection.review", str(root), "--port", "0"]
+    command += ["--by", "ann", "--executor", "inline"]
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser,
+    ):
+        assert server.stdout
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.set_default_timeout(600_000)
+        try:
+            yield page, server.stdout.readline().strip()
+        finally:
+            server.terminate()
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("--clip", metavar="FILE", help="make the pictures of the clip, which lies there")
+    p.add_argument("--run", help="a finished run of the same videos with its predictions")
+    arguments = p.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "run"
         if arguments.run:
             shutil.copytree(arguments.run, root)
+        elif arguments.clip:
+            make_run(Path(arguments.clip), Path(folder))
         else:
             make = [sys.executable, "-m", "ensemble.run", "--split", "test", "--keep-soft"]
             subprocess.run([*make, "--output", str(root)], check=True)
-        command = [sys.executable, "-m", "selection.review", str(root), "--port", "0"]
-        command += ["--by", "ann", "--executor", "inline"]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert server.stdout
-        path = shutil.which("chromium") or shutil.which("chromium-browser")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        try:
-            page = browser.new_page(viewport={"width": 1280, "height": 860})
-            page.set_default_timeout(600_000)
-            work(page, server.stdout.readline().strip(), *outline(root))
-            (FOLDER / "review.json").write_text(json.dumps(looks(), indent=1) + "\n")
-        finally:
-            browser.close()
-            server.terminate()
-            server.wait()
+        with reviewed(root) as (page, address):
+            if arguments.clip:
+                work_on_clip(page, address)
+            else:
+                work(page, address, *outline(root))
+        note(CLIP if arguments.clip else BUILT_IN)
 
 
 if __name__ == "__main__":
