@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from mose import InputError, Video
+from stseg.threads import one_thread
 
 SAMPLES = 12
 """Frames of a video on which masks are looked at."""
@@ -130,7 +131,8 @@ def divide(cells: np.ndarray, covered: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def resemblance(cells: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
     """``(h, w) float32`` probability in [0, 1] that each cell belongs to an object."""
     flat = cells.reshape(-1, cells.shape[-1])
-    ratio = np.log(nearest(flat, inside) + 1e-4) - np.log(nearest(flat, outside) + 1e-4)
+    with one_thread():
+        ratio = np.log(nearest(flat, inside) + 1e-4) - np.log(nearest(flat, outside) + 1e-4)
     odds = np.exp(-DIMENSIONS * ratio.clip(-3, 3))
     return (odds / (1 + odds)).reshape(cells.shape[:2]).astype(np.float32)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit
-from threadpoolctl import ThreadpoolController
 
 from selection.evidence import Evidence, mean_over_frames
 from selection.features import FEATURES, features
@@ -23,6 +21,7 @@ from selection.models import (
 )
 from selection.quality import log_odds
 from selection.sureness import SURE_FEATURES
+from stseg.threads import one_thread
 
 FOLDS = 5
 
@@ -144,17 +143,9 @@ def fit_logistic(
 
     bounds = [(0, None)] * rising + [(None, None)] * (x.shape[1] - rising + 1)
     start = np.zeros(x.shape[1] + 1)
-    # A dozen numbers: threads that wait for each other are 20 times the work, and 60 times the
-    # time beside other processes.
-    with _threads().limit(limits=1, user_api="blas"):
+    with one_thread():  # there are a dozen numbers
         fitted = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     return fitted.x[:-1] / scale, float(fitted.x[-1])
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    """Of the libraries that numpy and scipy have loaded."""
-    return ThreadpoolController()
 
 
 def fit_sureness(values: np.ndarray, truth: np.ndarray, best: np.ndarray) -> Sureness:
