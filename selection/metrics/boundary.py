@@ -44,6 +44,11 @@ def mosev2_tolerances(height: int, width: int, area: int) -> tuple[float, float]
     return limit, limit
 
 
+FEW = 500
+"""Up to so many pixels are looked up one by one in less time than a dilation takes: 0.1 and 0.4 ms
+for 60 of them around an object of 400 pixels, both 0.4 ms for 800."""
+
+
 @cache
 def disk(radius: float) -> Offsets:
     """The disk that the public evaluators dilate with, as offsets by row.
@@ -115,12 +120,17 @@ class Boundary:
                 rest.top + rows + reach,
                 rest.first + columns + side,
             )
-            unmatched -= near.dilate(disk(tolerance)).common(rest)
+            if unmatched <= FEW and reach < 32:
+                unmatched -= near.reached_from(rest, disk(tolerance))
+            else:
+                unmatched -= near.dilate(disk(tolerance)).common(rest)
         return len(other) - unmatched
 
 
 def boundary_f(prediction: Boundary, truth: Boundary, tolerance: float) -> float:
     """Boundary F-measure in [0, 1]; 1 if both have no boundary, 0 if one has none."""
+    if prediction is truth:
+        return 1.0
     predicted, true = len(prediction), len(truth)
     if not predicted or not true:
         return float(predicted == true)

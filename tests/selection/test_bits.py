@@ -60,6 +60,17 @@ def test_dilation_is_a_union_of_moved_masks(plane, radius):
         assert (unpack(plane.dilate(offsets)) == wanted).all()
 
 
+@settings(max_examples=80, deadline=None)
+@given(placed(), placed(), st.sampled_from([0.2, 1.0, 2.4, 5.0, 17.6, 18.0, 31.0]))
+def test_pixels_are_reached_one_by_one_as_by_dilation(plane, points, radius):
+    offsets = disk(radius)
+    assert plane.reached_from(points, offsets) == plane.dilate(offsets).common(points)
+    rows, columns = points.coordinates()
+    assert np.argwhere(unpack(points)).tolist() == [
+        [row + TOP, column + 64 * FIRST] for row, column in zip(rows, columns, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("radius", [0.1, 0.5, 0.9, 1, 1.5, 3, 7.84, 8, 17.63, 18, 36])
 def test_the_core_lies_in_the_disk(radius):
     whole = disk(radius)
