@@ -117,14 +117,14 @@ def exclusive(logits: np.ndarray) -> np.ndarray:
     """Each pixel to the object of its largest logit; the others' are lowered to -10."""
     if logits.shape[0] == 1:
         return logits
-    winner, _ = _largest(logits)
+    winner, _ = largest(logits)
     suppressed = np.minimum(logits, SUPPRESSED_LOGIT)
     for index, (plane, target) in enumerate(zip(logits, suppressed, strict=True)):
         np.copyto(target, plane, where=winner == index)
     return suppressed
 
 
-def _largest(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def largest(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which of ``(N, ...)`` planes is the largest, ``uint8``, the first of equal ones; its values.
 
     For up to 255 planes; several times as fast as ``argmax`` over the first axis.
@@ -144,7 +144,7 @@ def labels_of(probabilities: np.ndarray, object_ids: tuple[int, ...]) -> np.ndar
     """
     if probabilities.shape[0] == 0:
         return np.zeros(probabilities.shape[1:], dtype=np.uint8)
-    best, top = _largest(probabilities)
+    best, top = largest(probabilities)
     background = 1.0 - probabilities.sum(axis=0)
     ids = np.asarray(object_ids, dtype=np.uint8)[best]
     ids[background >= top] = 0

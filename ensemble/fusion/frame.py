@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from adapters.base import FrameMasks
-from adapters.expansion import Places
+from adapters.expansion import Places, largest
 from ensemble.fusion.cleanup import clean_up
 from ensemble.fusion.contours import sharper_vote, with_contours
 from ensemble.fusion.rules import (
@@ -28,7 +28,8 @@ from ensemble.fusion.rules import (
     Views,
     prior_weights,
 )
-from selection.metrics import Regions, iou
+from selection.metrics import Regions
+from selection.metrics.bits import sparse_nonzero
 from selection.quality import QualityTrack, agreement_with_others, count_patterns
 
 __all__ = ["EVERY_PIXEL", "RULES", "Fused", "FusionOptions", "Gathered", "fuse_frame"]
@@ -82,22 +83,34 @@ class Gathered:
         self.box = joint_box(regions) if object_ids else None
 
     @cached_property
-    def choices(self) -> np.ndarray:
-        """``(M, h, w) uint8`` inside `box`: position of the object of each pixel, N: background."""
+    def crops(self) -> list[np.ndarray]:
+        """``(h, w) uint8`` inside `box` per member: ids, 0 for those that are not decided on."""
         assert self.box is not None
         y0, y1, x0, x1 = self.box
+        crops = [masks.ids[y0:y1, x0:x1] for masks in self.regions]
+        kept = np.zeros(256, np.uint8)
+        kept[list(self.object_ids)] = self.object_ids
+        known = {0, *self.object_ids}
+        return [
+            crop if known.issuperset(masks.values) else cv2.LUT(crop, kept)
+            for crop, masks in zip(crops, self.regions, strict=True)
+        ]
+
+    @cached_property
+    def position(self) -> np.ndarray:
+        """``(256,) uint8``: the position of the object of each id; N for the background."""
         position = np.full(256, len(self.object_ids), dtype=np.uint8)
         position[list(self.object_ids)] = np.arange(len(self.object_ids))
-        return np.stack([cv2.LUT(r.ids[y0:y1, x0:x1], position) for r in self.regions])
+        return position
 
     @cached_property
     def disputed(self) -> np.ndarray:
-        """``(h, w) bool`` inside `box`: pixels on which members differ."""
-        first, *others = self.choices
+        """``(P,) int``, ascending: pixels on which members differ, counted row by row in `box`."""
+        first, *others = self.crops
         differ = np.zeros(first.shape, dtype=bool)
         for plane in others:
             differ |= plane != first
-        return differ
+        return sparse_nonzero(differ.view(np.uint8).reshape(-1))
 
     def judge(self) -> None:
         """Let the frame count for the members' quality, though nothing is fused."""
@@ -111,27 +124,37 @@ class Gathered:
         confidence = np.stack(
             [align(f.confidence, f.object_ids, self.object_ids) for f in self.frames]
         )
-        views = survey(self.regions, self.object_ids, self.priors, confidence)
+        areas, boxes = measures(self.regions, self.object_ids)
+        patterns = self._patterns(areas)
+        overlaps = np.array([overlaps_of(*each) for each in patterns])
+        alone, say = np.ones(len(areas), np.int64), np.ones(areas.shape)
+        nobody = areas.sum(axis=0) == 0
+        views = Views(self.priors, confidence, areas, boxes, overlaps, alone, say, nobody)
         same = self._same(views)
-        self._judge(views, same)
+        self._judge(patterns, same)
         copies, say = same.sum(axis=1), self._track.weigh(self.object_ids)
-        absent = self._track.absent(views.areas > 0, copies)
+        absent = self._track.absent(areas > 0, copies)
         return replace(views, copies=copies, say=say, absent=absent)
 
-    def _judge(self, views: Views, same: np.ndarray) -> None:
+    def _patterns(self, areas: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """`count_patterns` of all pixels of each object: of the disputed ones, and one of those
+        that every member has."""
+        patterns = []
+        for n in range(len(self.object_ids)):
+            chosen = self.disputed_points.choices == n
+            which, counts = count_patterns(chosen)
+            alike = areas[0, n] - np.count_nonzero(chosen[0])
+            everyone = np.ones((len(which), 1), bool)
+            patterns.append((np.hstack([which, everyone]), np.append(counts, alike)))
+        return patterns
+
+    def _judge(self, patterns: list[tuple[np.ndarray, np.ndarray]], same: np.ndarray) -> None:
         """Show the track how far each member agrees with the others on this frame."""
         before = self._track.weigh(self.object_ids, lead=False) / same.sum(axis=1)[:, None]
-        disputed = self.choices[:, self.disputed]
         for n, object_id in enumerate(self.object_ids):
-            if object_id not in self._scored:
-                continue
-            chosen = disputed == n
-            patterns, counts = count_patterns(chosen)
-            alike = views.areas[0, n] - np.count_nonzero(chosen[0])
-            patterns = np.hstack([patterns, np.ones((len(patterns), 1), bool)])
-            counts = np.append(counts, alike)
-            agreement = agreement_with_others(patterns, counts, before[:, n], same)
-            self._track.update(object_id, agreement)
+            if object_id in self._scored:
+                agreement = agreement_with_others(*patterns[n], before[:, n], same)
+                self._track.update(object_id, agreement)
 
     @cached_property
     def disputed_points(self) -> Points:
@@ -149,7 +172,7 @@ class Gathered:
             return Fused(ids, areas, np.ones((members, count)), 0.0, alike, nothing)
         views = self.views
         everywhere = options.rule in EVERY_PIXEL
-        chosen = np.ones_like(self.disputed) if everywhere else self.disputed
+        chosen = np.arange(self.crops[0].size) if everywhere else self.disputed
         points = self.points(chosen) if everywhere else self.disputed_points
         fused, weights = RULES[options.rule](views, points, options)
         decided = self.decided(chosen, fused)
@@ -157,38 +180,49 @@ class Gathered:
             sharper = sharper_vote(points.probabilities, fused, weights, views.copies)
             decided = with_contours(decided, self.decided(chosen, sharper))
         if options.clean_radius:
-            by_prior = prior_weights(views.priors)
-            decided = clean_up(decided, self.choices, by_prior, count, options.clean_radius)
-        names = np.zeros(256, dtype=np.uint8)
-        names[:count] = self.object_ids
+            decided = self.cleaned(decided, options.clean_radius)
         y0, y1, x0, x1 = self.box
-        ids[y0:y1, x0:x1] = cv2.LUT(decided, names)
-        sizes = [np.count_nonzero(decided == n) for n in range(count)]
+        ids[y0:y1, x0:x1] = decided
+        sizes = [np.count_nonzero(decided == object_id) for object_id in self.object_ids]
         areas = np.vstack([views.areas, sizes])
-        disputed = float(chosen.mean())
+        disputed = len(chosen) / decided.size
         return Fused(ids, areas, weights, disputed, views.overlaps, views.absent)
 
     def decided(self, chosen: np.ndarray, fused: np.ndarray) -> np.ndarray:
-        """``(h, w) uint8`` inside `box`: positions of objects, by `decide` where ``chosen``."""
-        decided = self.choices[0].copy()
-        decided[chosen] = decide(fused)
+        """``(h, w) uint8`` inside `box`: ids, by `decide` at the pixels ``chosen``, ``(P,)``."""
+        decided = self.crops[0].copy()
+        names = np.array([*self.object_ids, 0], np.uint8)
+        decided.reshape(-1)[chosen] = names[decide(fused)]
         return decided
 
+    def cleaned(self, decided: np.ndarray, radius: int) -> np.ndarray:
+        """``(h, w) uint8`` ids inside `box` after `clean_up`."""
+        choices = np.stack([cv2.LUT(crop, self.position) for crop in self.crops])
+        by_prior, count = prior_weights(self.views.priors), len(self.object_ids)
+        positions = clean_up(cv2.LUT(decided, self.position), choices, by_prior, count, radius)
+        names = np.zeros(256, np.uint8)
+        names[:count] = self.object_ids
+        return cv2.LUT(positions, names)
+
     def points(self, chosen: np.ndarray) -> Points:
-        """What the members say of the pixels of ``chosen``, ``(h, w) bool`` inside `box`."""
+        """What the members say of the pixels ``chosen``, ``(P,) int``, see `disputed`."""
         assert self.box is not None
         y0, _, x0, x1 = self.box
-        where = np.flatnonzero(chosen)
-        rows, columns = np.divmod(where, x1 - x0)
+        rows, columns = np.divmod(chosen, x1 - x0)
         rows += y0
         columns += x0
-        places = Places(*self.size, rows, columns)
-        sampled = [
-            align(frame.probabilities_at(places), frame.object_ids, self.object_ids)
-            for frame in self.frames
-        ]
-        choices = self.choices.reshape(len(self.frames), -1)[:, where]
-        return Points(np.stack(sampled), choices, rows, columns)
+        inside = rows * self.size[1] + columns
+        ids = np.stack([masks.ids.reshape(-1).take(inside) for masks in self.regions])
+
+        def expand() -> np.ndarray:
+            places = Places(*self.size, rows, columns)
+            have = [frame.object_ids for frame in self.frames]
+            said = [frame.probabilities_at(places) for frame in self.frames]
+            both = zip(said, have, strict=True)
+            return np.stack([align(values, ids, self.object_ids) for values, ids in both])
+
+        choices = cv2.LUT(ids, self.position) if ids.size else ids
+        return Points(expand, choices, rows, columns)
 
     def _same(self, views: Views) -> np.ndarray:
         """``(M, M) bool``: which members have the say of one.
@@ -231,32 +265,34 @@ def decide(fused: np.ndarray) -> np.ndarray:
     Probabilities closer than 1e-6 are equal, so that the order in which members were added
     up decides nothing; ties go to the background, then to the earlier object.
     """
-    steps = np.rint(fused * 1e6).astype(np.int64)
-    best = steps.argmax(axis=0)
-    return np.where(1_000_000 - steps.sum(axis=0) >= steps.max(axis=0), len(steps), best)
+    steps = np.rint(fused * 1e6).astype(np.int32)
+    best, most = largest(steps)
+    return np.where(1_000_000 - steps.sum(axis=0) >= most, len(steps), best)
 
 
-def survey(
-    regions: Sequence[Regions],
-    object_ids: Sequence[int],
-    priors: np.ndarray,
-    confidence: np.ndarray,
-) -> Views:
-    """`Views` from the members' masks, without a search for copies."""
-    members, count = len(regions), len(object_ids)
-    areas = np.zeros((members, count), dtype=np.int64)
-    boxes = np.zeros((members, count, 4), dtype=np.int64)
-    overlaps = np.ones((count, members, members))
-    for n, object_id in enumerate(object_ids):
-        for a, one in enumerate(regions):
-            areas[a, n] = one.areas.get(object_id, 0)
-            top, left, bottom, right = one.boxes.get(object_id, (0, 0, 0, 0))
-            boxes[a, n] = top, bottom, left, right
-            for b in range(a):
-                overlaps[n, a, b] = overlaps[n, b, a] = iou(one, regions[b], object_id)
-    alone = np.ones(members, np.int64)
-    nobody = areas.sum(axis=0) == 0
-    return Views(priors, confidence, areas, boxes, overlaps, alone, np.ones(areas.shape), nobody)
+def measures(
+    regions: Sequence[Regions], object_ids: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Areas ``(M, N) int64`` and boxes ``(M, N, 4) int64`` of the members' masks, see `Views`."""
+    areas = np.zeros((len(regions), len(object_ids)), dtype=np.int64)
+    boxes = np.zeros((*areas.shape, 4), dtype=np.int64)
+    for m, masks in enumerate(regions):
+        for n, object_id in enumerate(object_ids):
+            areas[m, n] = masks.areas.get(object_id, 0)
+            top, left, bottom, right = masks.boxes.get(object_id, (0, 0, 0, 0))
+            boxes[m, n] = top, bottom, left, right
+    return areas, boxes
+
+
+def overlaps_of(patterns: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """``(M, M)`` IoU of the members' masks of an object; 1 where both are empty.
+
+    patterns, counts   see `count_patterns`, of all pixels of the object
+    """
+    both = (patterns * counts) @ patterns.T
+    areas = np.diagonal(both)
+    union = areas[:, None] + areas - both
+    return np.where(union > 0, both / np.maximum(union, 1), 1.0)
 
 
 def joint_box(regions: Sequence[Regions]) -> tuple[int, int, int, int] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -68,16 +69,21 @@ class Views:
 class Points:
     """What the members say of some pixels.
 
-    probabilities   ``(M, N, P) float32``
+    expand          gives the `probabilities`, which not every rule needs
     choices         ``(M, P) uint8`` position of the object that each member gives the pixel
                     to, N for the background
     rows, columns   ``(P,)`` coordinates in the frame
     """
 
-    probabilities: np.ndarray
+    expand: Callable[[], np.ndarray]
     choices: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """``(M, N, P) float32``, computed once."""
+        return self.expand()
 
 
 Rule = Callable[[Views, Points, FusionOptions], tuple[np.ndarray, np.ndarray]]
