@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ from selection.provenance import Provenance
 from selection.record import SelectionRecord
 from selection.selectors import Choice, compose, select
 from stseg.failures import CorruptPrediction
-from stseg.files import appearing, write_json
+from stseg.files import appearing, write_bytes, write_json
 
 
 @dataclass(frozen=True)
@@ -224,21 +224,27 @@ def write_selected(
     """
     names = {name for spans in choice.plan.values() for _, _, name in spans}
     written = WrittenScore(video, labels) if labels and len(names) > 1 else None
-    frames = selected_frames(run, video, choice, predictions)
     with appearing(run.masks(video.name), may_write) as folder:
-        for index, (stem, ids) in enumerate(zip(video.frame_names, frames, strict=True)):
-            write_mask(folder / f"{stem}.png", ids)
+        for index, stem in enumerate(video.frame_names):
+            path = folder / f"{stem}.png"
+            if not written and is_pseudo_label(choice, index):  # which is there, encoded
+                write_bytes(path, pseudo_label_path(run, video, index).read_bytes())
+                continue
+            ids = selected_frame(run, video, choice, predictions, index)
+            write_mask(path, ids)
             if written:
                 written.add(index, ids)
     return written.by_object() if written else None
 
 
-def selected_frames(
-    run: RunDirectory, video: Video, choice: Choice, predictions: Mapping[str, Prediction]
-) -> Iterator[np.ndarray]:
-    """``(H, W) uint8`` selected ids, frame by frame."""
-    for index in range(len(video)):
-        yield selected_frame(run, video, choice, predictions, index)
+def is_pseudo_label(choice: Choice, index: int) -> bool:
+    """Whether the pseudo-label, in which given masks are verbatim, is selected of a whole frame."""
+    return set(choice.at(index).values()) == {PSEUDO_LABEL} and not choice.missing(index)
+
+
+def pseudo_label_path(run: RunDirectory, video: Video, index: int) -> Path:
+    """Where the pseudo-label of a frame lies."""
+    return run.pseudo_labels(video.name) / f"{video.frame_names[index]}.png"
 
 
 def selected_frame(
@@ -255,6 +261,5 @@ def selected_frame(
         for name in used - {PSEUDO_LABEL}
     }
     if len(used) > 1 or PSEUDO_LABEL in used:
-        path = run.pseudo_labels(video.name) / f"{video.frame_names[index]}.png"
-        labels[PSEUDO_LABEL] = read_mask(path, binary=False)
+        labels[PSEUDO_LABEL] = read_mask(pseudo_label_path(run, video, index), binary=False)
     return with_given(compose(choice, index, labels), video, index)
