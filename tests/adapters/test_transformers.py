@@ -51,8 +51,9 @@ def sam3(tmp_path_factory) -> Path:
 
 
 def tolerance(logits: np.ndarray) -> float:
-    """Random weights may make logits of tens of thousands, which float32 rounds by more."""
-    return max(1e-4, 2e-6 * float(np.abs(logits).max(initial=0)))
+    """What float32 rounds in logits of thousands. The package's own answers on one and on two threads
+    are up to 7e-6 of the largest logit apart, which is what memory makes of it."""
+    return max(1e-4, 2e-5 * float(np.abs(logits).max(initial=0)))
 
 
 @pytest.mark.parametrize("case", CASES)
