@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: run test lint docs parity soak cluster clean
+.PHONY: run test lint docs slow parity soak cluster clean
 
 run: $(INSTALLED)
 	$(PY) -m ensemble.run --split test
@@ -24,6 +24,9 @@ docs: $(INSTALLED)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
 	$(PY) docs/generate_reference.py
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+
+slow: $(INSTALLED)
+	$(PY) -m pytest -m slow -n auto --maxprocesses 4 --dist loadgroup
 
 parity: $(INSTALLED)
 	$(PY) -m pytest -m parity

@@ -31,7 +31,10 @@ def scores(root, *more, **options):
     return summary["truth"]["selected"], evaluate(root / "out/masks", root / "Labels").mean["J&F"]
 
 
-@pytest.mark.parametrize("granularity", ["video", "object", "segment"])
+@pytest.mark.parametrize(
+    "granularity",
+    ["object", *(pytest.param(n, marks=pytest.mark.slow) for n in ("video", "segment"))],
+)
 def test_late_objects_few_labels_and_several_candidates(root, granularity):
     ours, theirs = scores(root, "--set", f"selection.granularity={granularity}")
     assert ours == pytest.approx(theirs, abs=1e-5)

@@ -87,7 +87,9 @@ def assert_same_training(one, two):
             torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
 
 
-@pytest.mark.parametrize("networks", [("xmem",), pytest.param(("sam2",), marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "networks", [pytest.param((name,), marks=pytest.mark.slow) for name in ("xmem", "sam2")]
+)
 def test_two_workers_train_as_one(tmp_path, networks):
     """TMO, by Ray Train: below."""
     multiprocessing.spawn(work, (tmp_path, networks), nprocs=2)
@@ -182,7 +184,10 @@ def test_workers_share_a_batch_evenly():
         recipe(batch=4, launch={"workers": 2, "mode": "inline"})
 
 
-@pytest.mark.parametrize("network", [*SIZES, "sam2"])
+@pytest.mark.parametrize(
+    "network",
+    ["xmem", *(pytest.param(n, marks=pytest.mark.slow) for n in (*SIZES, "sam2") if n != "xmem")],
+)
 def test_checkpointing_changes_nothing_but_what_is_kept(network, tmp_path):
     for name, wanted in (("kept", False), ("again", True)):
         values = together(

@@ -68,6 +68,7 @@ def command_line(recipes, name, output, *more):
     return ["--config", str(recipes / f"{name}.yaml"), "--output", str(output), *settings, *more]
 
 
+@pytest.mark.slow
 def test_every_demo_network_is_trained_from_nothing_to_what_ships(recipes, tmp_path, capsys):
     """With one folder for all: what one has trained, the others start from."""
     for name in DEMOS:

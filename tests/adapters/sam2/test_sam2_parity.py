@@ -134,6 +134,7 @@ def test_equals_the_package_with_sam_2(folder, tmp_path):
     check_equal(segmenter, tiny_sam2.with_prompts(folder, CASES["late"]), expected)
 
 
+@pytest.mark.slow
 def test_reliable_conditioned_memory_equals_the_package(folder, tmp_path):
     """And it changes nothing up to an object's first disappearance."""
     state = tiny_sam2.weights(TINY, score=2.33)

@@ -108,7 +108,7 @@ def small_disk(folder: Path, kib: int) -> Iterator[tuple[dict, Callable[[], None
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("kib", [12, 60, 132])
+@pytest.mark.parametrize("kib", [12, *(pytest.param(k, marks=pytest.mark.slow) for k in (60, 132))])
 def test_full_disk_ends_the_run_and_room_completes_it(data, calm, tmp_path, kib, capsys):
     """Full at the start, in the midst of predictions, and while videos are finished."""
     with small_disk(tmp_path / "disk", kib) as (limits, enlarge):
@@ -247,7 +247,7 @@ def files_of_a_run(out: Path) -> dict[Path, object]:
     }
 
 
-@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+@pytest.mark.parametrize("more", [(), pytest.param(("--overwrite",), marks=pytest.mark.slow)])
 def test_second_driver_is_refused_and_touches_nothing(data, tmp_path, more, capsys):
     out = tmp_path / "run"
     assert command.main(arguments(data, out, "--videos", "a")) == 0
@@ -299,7 +299,11 @@ CATEGORIES = {"kills": "suspect", "hangs": "suspect", "raises": "error", "eats":
 
 
 @pytest.mark.parametrize(
-    "spoilt", [("kills", "raises", "eats"), pytest.param((*CATEGORIES,), marks=pytest.mark.soak)]
+    "spoilt",
+    [
+        pytest.param(("kills", "raises", "eats"), marks=pytest.mark.slow),
+        pytest.param((*CATEGORIES,), marks=pytest.mark.soak),
+    ],
 )
 def test_faulty_members_cost_what_they_spoil_and_nothing_else(tmp_path, spoilt):
     """On real workers: pairs that kill, hang, raise and eat memory; a member without weights.

@@ -164,6 +164,7 @@ def failing(*arguments):
     raise ValueError("this cannot be followed")
 
 
+@pytest.mark.slow
 def test_what_could_not_be_refined_is_a_failure_and_done_by_the_next_run(
     made, refined, tmp_path, monkeypatch, capsys
 ):
@@ -183,6 +184,7 @@ def test_what_could_not_be_refined_is_a_failure_and_done_by_the_next_run(
     assert everything(out) == everything(refined)
 
 
+@pytest.mark.slow
 def test_who_only_stands_still_follows_nothing_back(made, tmp_path):
     """Whatever its prior is: to a mask that does not move everything leads back."""
     values = yaml.safe_load((made / "c.yaml").read_text())
@@ -238,7 +240,12 @@ main(sys.argv[2:])
 
 
 @pytest.mark.parametrize(
-    "steps", [pytest.param(1, marks=pytest.mark.soak), 3, pytest.param(5, marks=pytest.mark.soak)]
+    "steps",
+    [
+        pytest.param(1, marks=pytest.mark.soak),
+        pytest.param(3, marks=pytest.mark.slow),
+        pytest.param(5, marks=pytest.mark.soak),
+    ],
 )
 def test_a_killed_driver_leaves_nothing_wrong(made, refined, tmp_path, steps):
     """Before the first dispute is stored, between the two videos, and while members run again."""

@@ -153,7 +153,9 @@ def test_masks_of_a_frame_match_themselves():
     assert right < 0.01 < 1 < wrong
 
 
-@pytest.mark.parametrize("network", ["xmem", "cutie", "livos"])
+@pytest.mark.parametrize(
+    "network", ["livos", *(pytest.param(n, marks=pytest.mark.slow) for n in ("xmem", "cutie"))]
+)
 def test_what_is_forgotten_must_be_read_from_memory(network):
     """With everything forgotten, no gradient passes through what is carried on."""
     made = recipe(network)

@@ -171,6 +171,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_killed_after_every_stage_it_comes_to_the_same_end(run, after, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", KILLED, *line(run, tmp_path / "out")],
@@ -198,6 +199,7 @@ def quick(monkeypatch, run):
     return finished
 
 
+@pytest.mark.slow
 def test_a_second_round_goes_on_from_an_adopted_first_one(
     quick, run, tmp_path, monkeypatch, capsys
 ):
@@ -226,6 +228,7 @@ def test_without_a_better_member_nothing_is_run(run, tmp_path, monkeypatch, caps
     assert f"the masks to use: {run / 'masks'}" in told
 
 
+@pytest.mark.slow
 def test_one_video_at_a_time(run, tmp_path, monkeypatch, capsys):
     """Masks of all videos, no weights; a diverged training and a video that is unsure run as
     before."""
