@@ -97,12 +97,15 @@ class Dispute:
 
     @property
     def taken(self) -> Claim:
-        """The claim of most worth; the one with the largest share, unless another leads back,
-        and clearly further than standing still would."""
+        """The claim of most worth; the one with the largest share if it leads back itself, or if
+        no other does, and clearly further than standing still would."""
+        first = self.claims[0]
+        if (first.returned or 0.0) >= ARRIVES:
+            return first
         best = max(self.claims, key=lambda claim: claim.worth)
         least = max(ARRIVES, best.standing + CLEARLY)
         moved = best.returned is not None and best.returned >= least
-        return best if moved or not best.seen else self.claims[0]
+        return best if moved or not best.seen else first
 
     @property
     def overruled(self) -> bool:

@@ -96,6 +96,17 @@ def test_a_given_mask_is_where_they_should_arrive(flow, video, dispute, predicti
     assert lead_back(flow, video, given, predictions, "lost").taken.members == ("right",)
 
 
+def test_the_largest_claim_stands_if_it_leads_back_itself():
+    """However much further another one does."""
+
+    def dispute_of(largest: float) -> Dispute:
+        claims = Claim(("many",), True, 0.5, largest), Claim(("few",), True, 0.4, 0.9)
+        return Dispute(3, 3, FRAMES, 4, 1, claims)
+
+    assert dispute_of(0.6).taken.members == ("many",)
+    assert dispute_of(0.4).taken.members == ("few",)
+
+
 def test_who_is_corrected_goes_on_from_there(flow, video, dispute, predictions, tmp_path):
     mask = mask_of(dispute.claims[2], dispute, predictions)
     new = run_on(flow, video, predictions["lost"], dispute, mask, tmp_path / "new")
