@@ -55,6 +55,16 @@ def spliced(spans: Spans, start: int, stop: int, candidate: str) -> Spans:
     return spans_between(merged, last)
 
 
+def differing(before: Spans, after: Spans) -> Spans:
+    """The parts of ``after`` that go to another candidate than before."""
+    return tuple(
+        Span(max(old.start, new.start), min(old.stop, new.stop), new.candidate)
+        for new in after
+        for old in before
+        if old.candidate != new.candidate and max(old.start, new.start) < min(old.stop, new.stop)
+    )
+
+
 def without(ranges: Ranges, start: int, stop: int) -> Ranges:
     """Ranges without the frames ``start`` to ``stop``, half open."""
     parts = [part for a, b in ranges for part in ((a, min(b, start)), (max(a, stop), b))]

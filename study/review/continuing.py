@@ -25,10 +25,12 @@ from ensemble.status import read_status
 from ensemble.storage.predictions import read_manifest
 from ensemble.storage.run_directory import RunDirectory
 from selection.record import read_record
+from selection.spans import ObjectSpans, differing
 from stseg.config import to_dict
 from stseg.errors import InputError
 from stseg.files import Json, read_json, write_json, write_text
 from study.apply_edit import OpenRun
+from study.apply_override import Override, check_wish, chosen
 from study.drawings import fill_corrections
 from study.edits import Edit, EditKind, VideoState, now
 
@@ -213,13 +215,28 @@ class Continuations:
             self._stop(video)
 
     def accepted(self, video: str, present: VideoState, by: str) -> Edit:
-        """The edit that puts the one that is ready in place; `InputError` if none is."""
+        """The edit that puts the one that is ready in place; `InputError` if none is.
+
+        What somebody has chosen stays chosen, and is taken from the new masks.
+        """
         trial = self.trial(video)
         if trial is None:
             raise InputError(f"there is no continuation of video {video} to accept")
-        state = VideoState.of(read_record(trial.record_path(video)))
+        record, before = read_record(trial.record_path(video)), self._plan(video, present.base)
+        state = VideoState.of(record)
+        for object_id, spans in present.plan.items():
+            for start, stop, candidate in differing(before[object_id], spans):
+                wish = Override(video, candidate, object_id, (start, stop))
+                check_wish(record, wish)
+                state = chosen(state, wish, record.frames)
         state = replace(state, corrections=present.corrections, base=int(trial.root.name))
         return Edit(now(), by, video, EditKind.CONTINUE, None, None, None, state)
+
+    def _plan(self, video: str, base: int) -> ObjectSpans:
+        """What the run, or a continuation that is in place, had selected by itself."""
+        if not base:
+            return self.opened.own_state(video).plan
+        return read_record(self.folder(video, base).record_path(video)).plan
 
 
 def trial_config(config: RunConfig, video: str, corrections: Path, root: Path) -> RunConfig:

@@ -17,10 +17,10 @@ from selection.record import read_record
 from selection.report.first_looks import first_few, in_order
 from stseg.errors import InputError
 from stseg.files import Json
-from study.apply_edit import OpenRun, finish_broken_off
+from study.apply_edit import OpenRun, choice_of, finish_broken_off
 from study.edits import History, now
 from study.review.continuing import Continuations
-from study.review.pictures import ShownVideo
+from study.review.pictures import ShownVideo, Trial
 from study.review.work_list import Mark, WorkRow
 
 OPEN_VIDEOS = 4
@@ -95,15 +95,20 @@ class Desk:
         """A video to look at, as it is now."""
         name = self.name_of(page)
         with self._reading:
-            trial = self.continuations.trial(name)
+            folder = self.continuations.trial(name)
             record_path = self.opened.run.record_path(name)
-            stamp = (record_path.stat().st_mtime_ns, int(trial.root.name) if trial else 0)
+            stamp = (record_path.stat().st_mtime_ns, int(folder.root.name) if folder else 0)
             kept = self._videos.get(page)
             if kept is None or kept[0] != stamp:
                 record = read_record(record_path)
-                state = self.opened.history(name).present if record.overridden else None
-                video = self.opened.video(name, state)
+                present = self.opened.history(name).present
+                video = self.opened.video(name, present if record.overridden else None)
                 images = self.opened.dataset.frames_of(name)
+                trial = None
+                if folder is not None:
+                    edit = self.continuations.accepted(name, present, self.by)
+                    made = read_record(folder.record_path(name))
+                    trial = Trial(ShownVideo(folder, video, made, images), choice_of(made, edit))
                 kept = stamp, ShownVideo(self.opened.run, video, record, images, trial)
                 self._videos[page] = kept
             self._videos.move_to_end(page)

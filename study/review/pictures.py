@@ -65,20 +65,28 @@ OWN, TRIAL = 1000, 1001
 
 
 @dataclass(frozen=True)
+class Trial:
+    """A continuation as it would be accepted: its video, and what would be selected of it."""
+
+    shown: ShownVideo
+    choice: Choice
+
+
+@dataclass(frozen=True)
 class ShownVideo:
     """A video that a page shows.
 
     run      is its run
     video    is opened with the corrections that are in force
     record   is the selection in force
-    trial    is the folder of a continuation that waits for a verdict, None without
+    trial    is a continuation that waits for a verdict, None without
     """
 
     run: RunDirectory
     video: Video
     record: SelectionRecord
     images: Path
-    trial: RunDirectory | None = None
+    trial: Trial | None = None
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -136,6 +144,8 @@ class ShownVideo:
         layer = next((layer for layer in self.layers if layer.number == number), None)
         if layer is None or not layer.there:
             raise InputError(f"video {self.video.name} has no masks of layer {number}: reload")
+        if layer.kind is LayerKind.CONTINUED and self.trial is not None:
+            return self.trial.shown.preview(index, self.trial.choice, height)
         if layer.kind is LayerKind.CANDIDATE and layer.name != PSEUDO_LABEL:
             return self._reduced(self._member(layer.name, index), height)
         return read_mask(self._folder(layer) / self._file(index), size=self._size(height))
@@ -172,8 +182,6 @@ class ShownVideo:
         name = self.video.name
         if layer.kind is LayerKind.RUN:
             return self.run.overridden_masks(name)
-        if layer.kind is LayerKind.CONTINUED and self.trial is not None:
-            return self.trial.masks(name)
         return self.run.masks(name) if layer.number == 0 else self.run.pseudo_labels(name)
 
     def _member(self, name: str, index: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from test_acts import draw, masks, shown, square
 from ensemble import run as run_command
 from mose.masks import read_mask
 from selection.record import read_record
+from selection.spans import candidate_at
 from study.review.continuing import ContinuationStage
 
 
@@ -64,6 +65,26 @@ def test_the_result_stands_beside_the_old_one_until_it_is_accepted(served, run):
     for version in (6, 7):
         assert served.act("a", "undo", version=version)[0] == 200
     assert not read_record(run / "selection/a.json").overridden
+
+
+def test_what_was_chosen_by_hand_stays_chosen(served, run):
+    assert served.act("a", "choose", candidate="hold", object=3, frames=[1, 3])[0] == 200
+    assert served.act("a", "choose", candidate="hold", object=3, frames=[5, 6])[0] == 200
+    trial = np.stack([shown(served, frame, 1001) for frame in range(6)])
+    own = read_record(run / "continued/a/1/selection/a.json").plan
+    assert served.act("a", "accept", version=3)[0] == 200
+    plan = served.desk.opened.history("a").present.plan
+    for frame in range(6):
+        expected = "hold" if frame in (1, 2, 5) else candidate_at(own[3], frame)
+        assert candidate_at(plan[3], frame) == expected
+    assert plan[9] == own[9]
+    assert (masks(run) == trial).all()
+    assert draw(served, 4, square(3, left=30), [3])[0] == 200
+    assert served.act("a", "continue")[0] == 200
+    assert ended(served)["stage"] == ContinuationStage.READY
+    assert served.act("a", "accept", version=5)[0] == 200
+    plan = served.desk.opened.history("a").present.plan
+    assert [candidate_at(plan[3], frame) for frame in (1, 2, 5)] == ["hold"] * 3
 
 
 def test_the_main_command_keeps_what_was_accepted(served, run, finished):
