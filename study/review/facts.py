@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -41,6 +42,7 @@ def video_facts(desk: Desk, page: str) -> Json:
     video = opened.video
     given = {str(n): t for t in video.prompts for n in video.prompts.ids(t)}
     return {
+        "run": run_key(desk),
         "video": name,
         "by": desk.by,
         "version": told.edits,
@@ -65,6 +67,12 @@ def video_facts(desk: Desk, page: str) -> Json:
         "timelines": timelines(desk, opened),
         "continuation": desk.continuations.progress(name).json(),
     }
+
+
+def run_key(desk: Desk) -> str:
+    """What tells this run from others that the same browser has shown under this address."""
+    place = desk.opened.run.root.resolve().as_posix()
+    return hashlib.sha256(place.encode()).hexdigest()[:16]
 
 
 def titles(dataset: Dataset, video: str, objects: Sequence[int]) -> dict[int, str]:

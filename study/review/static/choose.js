@@ -11,11 +11,13 @@ export function chooser(work) {
     return { candidate: layer.name, object: work.object, frames: work.span };
   };
 
+  // Whether nothing is left to take.
   const take = async () => {
     const wanted = wish();
-    if (!wanted) return;
-    await work.act("choose", wanted, `Taking ${wanted.candidate}`);
-    work.player.show(0);
+    if (!wanted) return true;
+    const taken = await work.act("choose", wanted, `Taking ${wanted.candidate}`);
+    if (taken) work.player.show(0);
+    return Boolean(taken);
   };
 
   const number = (label, value, change) => {

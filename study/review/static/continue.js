@@ -39,7 +39,7 @@ export function continuing(work) {
     const bar = make("progress", { max: Math.max(told.total, 1), value: told.done, "aria-label": "members that have run" });
     const left = told.left === null ? "" : `, about ${Math.ceil(told.left)} s to go`;
     timer = timer || setTimeout(look, PAUSE);
-    return [make("p", {}, `${told.done} of ${told.total || "all"} members have run${left}.`), bar, button("Cancel", drop)];
+    return [make("p", {}, told.total ? `${told.done} of ${told.total} members have run${left}.` : "The members are starting."), bar, button("Cancel", drop)];
   };
 
   function draw(told) {

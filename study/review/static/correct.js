@@ -11,15 +11,20 @@ const TOOLS = { brush: ["Brush", "b"], eraser: ["Eraser", "e"], polygon: ["Polyg
 export function corrector(work) {
   const self = { tool: "", radius: 12, snap: false, mask: null, past: [], future: [], corners: [], pattern: null, coming: null };
   const { facts } = work;
-  const place = () => `${facts.video}/${work.player.frame}/${work.object}`;
-  const key = () => `drawing/${work.path}/${work.player.frame}/${work.object}`;
+  const mine = `drawing/${facts.run}/${facts.video}/`; // what this browser keeps of this video begins so
+  const key = () => `${mine}${work.player.frame}/${work.object}`;
   const full = (index, layer) => work.pictures.fetched(index, [layer], facts.height).then((all) => all[0]);
 
-  // Begin with the selected mask of the object, at the size of the video.
+  // Begin with the selected mask of the object, at the size of the video; whether the page is still
+  // there when it has come.
   const begin = async () => {
-    if (self.mask && self.of === place()) return;
+    const of = key();
+    if (self.mask && self.of === of) return true;
     const mask = await full(work.player.frame, 0);
-    Object.assign(self, { mask, of: place(), past: [], future: [], corners: [], pattern: null, changed: false });
+    if (of !== key()) return false;
+    if (self.mask && self.of === of) return true; // asked for twice
+    Object.assign(self, { mask, of, past: [], future: [], corners: [], pattern: null, changed: false });
+    return true;
   };
 
   const wanting = () => {
@@ -33,7 +38,7 @@ export function corrector(work) {
     if (trouble) return tell(trouble, true);
     self.tool = self.tool === tool ? "" : tool;
     if (self.tool) {
-      await begin();
+      if (!(await begin())) return undefined;
       if (work.player.how !== "one") work.player.mode("one");
     } else if (!self.changed) self.mask = null;
     show();
@@ -109,9 +114,9 @@ export function corrector(work) {
     const trouble = wanting();
     if (trouble) return tell(trouble, true);
     const taken = async () => {
-      await begin();
+      if (!(await begin())) return;
       const other = await full(work.player.frame, number);
-      if (self.of !== place()) return;
+      if (self.of !== key()) return;
       change((mask) => {
         erase(mask);
         other.ids.forEach((id, n) => id === work.object && (mask.ids[n] = id));
@@ -124,25 +129,28 @@ export function corrector(work) {
   const absent = async () => {
     const trouble = wanting();
     if (trouble) return tell(trouble, true);
-    await begin();
+    if (!(await begin())) return undefined;
     change(erase);
     return save();
   };
 
+  // Whether nothing is left to save.
   const save = async () => {
     await self.coming; // a mask that was taken and is not here yet
-    if (!self.mask || !self.changed) return;
+    if (!self.mask || !self.changed) return true;
     const frame = work.player.frame;
+    const of = key();
     const name = work.facts.frames[frame];
     const before = encodeURIComponent(work.facts.corrections[name]?.label ?? "");
     const path = `${work.path}/masks/${frame}?objects=${work.object}&before=${before}`;
     const words = encode(only());
     const saved = await attempt("Saving the drawing", () => put(path, words));
-    if (!saved) return;
-    localStorage.removeItem(key());
-    leave();
+    if (!saved) return false;
+    localStorage.removeItem(of);
+    if (of === key()) leave();
     work.player.layer = 0;
     await work.reload();
+    return true;
   };
 
   const forget = async () => {
@@ -152,14 +160,14 @@ export function corrector(work) {
     await work.player.draw();
   };
 
-  // A drawing that a crash left behind comes back.
+  // A drawing that was left behind, by a crash or for another frame, comes back.
   const restore = async () => {
-    const stored = work.object !== null && localStorage.getItem(key());
+    const stored = work.object !== null && !self.changed && localStorage.getItem(key());
     if (!stored || wanting()) return;
     const bytes = Uint8Array.from(atob(stored), (letter) => letter.charCodeAt(0));
     const [drawn] = decodeAll(bytes.buffer);
-    await begin();
-    if (drawn.ids.length !== self.mask.ids.length) return;
+    if (!(await begin()) || self.changed || drawn.ids.length !== self.mask.ids.length) return;
+    if (work.player.how !== "one") work.player.mode("one");
     change((mask) => {
       erase(mask);
       drawn.ids.forEach((id, n) => id && (mask.ids[n] = id));
@@ -167,12 +175,25 @@ export function corrector(work) {
     tell("A drawing that was not saved is back.");
   };
 
-  const leave = () => {
-    Object.assign(self, { mask: null, changed: false, corners: [], tool: "", past: [], future: [] });
+  // Where a drawing waits that was left behind: its frame and object.
+  const waiting = () => {
+    const found = Object.keys(localStorage).find((name) => name.startsWith(mine));
+    if (!found) return null;
+    const [frame, object] = found.slice(mine.length).split("/").map(Number);
+    return frame < facts.frames.length && facts.objects.some(({ id }) => id === object) ? { frame, object } : null;
   };
 
+  const leave = () => {
+    Object.assign(self, { mask: null, of: null, changed: false, corners: [], tool: "", past: [], future: [] });
+  };
+
+  // Close the polygon in hand; whether there was one.
   const close = () => {
-    if (self.corners.length < 3) return false;
+    if (!self.corners.length) return false;
+    if (self.corners.length < 3) {
+      tell("A polygon needs three corners.", true);
+      return true;
+    }
     const points = self.corners;
     self.corners = [];
     change((mask) => paint.polygon(mask, points, work.object));
@@ -192,12 +213,12 @@ export function corrector(work) {
     }
     if (self.tool === "fill") return change((mask) => paint.fill(mask, start.x, start.y, work.object, where));
     const id = self.tool === "eraser" ? 0 : work.object;
-    const mine = (pixel) => (!id ? self.mask.ids[pixel] === work.object : true) && (!where || where(pixel));
+    const meant = (pixel) => (!id ? self.mask.ids[pixel] === work.object : true) && (!where || where(pixel));
     self.past.push(self.mask.ids.slice());
     self.future = [];
     let last = start;
     const mark = (now) => {
-      paint.stroke(self.mask, last, now, self.radius, id, mine);
+      paint.stroke(self.mask, last, now, self.radius, id, meant);
       last = now;
       self.dirty ||= requestAnimationFrame(() => {
         self.dirty = 0;
@@ -261,5 +282,5 @@ export function corrector(work) {
   const keys = Object.fromEntries(Object.entries(TOOLS).map(([tool, [, letter]]) => [letter, () => pick(tool)]));
   Object.assign(keys, { s: save, z: () => step(self.past, self.future), y: () => step(self.future, self.past), Escape: () => { self.corners = []; show(); } });
   attach();
-  return { draw, keys, attach, restore, leave, close, get tool() { return self.tool; } };
+  return { draw, keys, attach, restore, waiting, save, leave, close, get tool() { return self.tool; } };
 }

@@ -40,6 +40,7 @@ export class Play {
     this.player.playing.firstChild.textContent = "Play";
     this.player.point();
     this.player.work.corrector.draw();
+    this.player.work.corrector.restore();
   }
 
   // Fetch what comes after a frame and was not asked for yet; ends with the first of it.

@@ -160,6 +160,7 @@ export class Player {
     await this.draw();
     if (playing || frame !== this.frame) return; // what comes after a frame that was passed by is not fetched
     this.work.corrector.draw();
+    this.work.corrector.restore();
     if (frame + 1 < count) this.work.pictures.ahead(frame + 1, this.wanted(), this.height(), 1, 1);
   }
 

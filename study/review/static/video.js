@@ -36,6 +36,7 @@ class Work {
   }
 
   choose({ object = this.object, span = this.span }) {
+    if (object !== this.object) this.corrector.leave();
     this.object = object;
     this.span = span;
     this.objects();
@@ -43,6 +44,7 @@ class Work {
     this.corrector.draw();
     this.mark();
     this.player.draw();
+    this.corrector.restore();
   }
 
   mark() {
@@ -133,8 +135,9 @@ async function near(work) {
   byId("progress").textContent = `${looked} of ${rows.length} looked at`;
 }
 
+// What is drawn and what is shown is taken, and the next video opens; not after something failed.
 async function accept(work) {
-  await work.chooser.take();
+  if (!(await work.corrector.save()) || !(await work.chooser.take())) return;
   const done = await attempt("Done", () => post(`${path}/mark`, { mark: "done" }));
   if (done && work.next) location.href = work.next.href;
   else if (done) near(work);
@@ -171,12 +174,13 @@ function keys(work, event) {
 async function begin() {
   const work = new Work(await getJson(path));
   const asked = new URLSearchParams(location.hash.slice(1));
-  if (asked.has("object")) work.object = Number(asked.get("object"));
+  const left = work.corrector.waiting();
+  const object = left?.object ?? asked.get("object");
+  if (object !== null) work.object = Number(object);
   work.draw();
   document.addEventListener("keydown", (event) => keys(work, event));
   near(work).catch(() => {});
-  await work.player.go(Number(asked.get("frame") ?? work.facts.suggestion?.frame ?? 0));
-  work.corrector.restore();
+  await work.player.go(Number(left?.frame ?? asked.get("frame") ?? work.facts.suggestion?.frame ?? 0));
 }
 
 begin().catch((error) => tell(error.message, true));

@@ -176,6 +176,49 @@ def test_a_stroke_outlives_the_browser_page(page, served, run):
     assert masks(run)[3][20, 48] == 3
 
 
+def test_a_drawing_waits_where_it_was_left(page, served, run):
+    before = masks(run)
+    look_at(page, served, "a", 3)
+    stroke(page, (0.7, 0.3), (0.8, 0.5))
+    page.keyboard.press("ArrowRight")
+    shown(page, 4)
+    page.wait_for_selector("#save:disabled")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector("#save:not(:disabled)")
+    page.click('#objects button:has-text("object 9")')
+    page.wait_for_selector("#save:disabled")  # the drawing is none of this object
+    page.goto("about:blank")
+    page.goto(f"{served.address}videos/a#frame=5&object=9")
+    shown(page, 3)
+    page.wait_for_selector("#save:not(:disabled)")
+    page.keyboard.press("s")
+    told(page, "Saving the drawing: done")
+    after = masks(run)
+    assert after[3][20, 48] == 3
+    assert set(np.flatnonzero((after != before).any(axis=(1, 2)))) == {3}
+    assert ((after[3] == 3) | (after[3] == before[3])).all()
+
+
+def test_enter_saves_the_drawing_before_it_goes_on(page, served, run):
+    page.goto(served.address)
+    first = served.get("api/run")["rows"][0]["page"]
+    assert served.get(f"api/videos/{first}")["given"]["3"] == 0
+    look_at(page, served, first, 3)
+    page.keyboard.press("g")
+    page.wait_for_selector(".painting")
+    for corner in ((0.6, 0.6), (0.9, 0.6)):
+        click(page, page.locator(".view"), corner)
+    page.keyboard.press("Enter")
+    told(page, "A polygon needs three corners.")
+    click(page, page.locator(".view"), (0.9, 0.9))
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#save:not(:disabled)")
+    page.wait_for_selector('#near a[rel="next"]')
+    page.keyboard.press("Enter")
+    page.wait_for_selector('#progress:has-text("1 of 3")')
+    assert list(served.get(f"api/videos/{first}")["corrections"]) == ["00003"]
+
+
 def test_every_tool(page, served, run):
     before = masks(run)
     tools = {"e": [(0.3, 0.35)], "g": [(0.6, 0.6), (0.9, 0.6), (0.9, 0.9)], "f": [(0.95, 0.05)]}
