@@ -3,11 +3,10 @@
     python -m benchmarks.review_pictures
     python -m benchmarks.review_pictures --clip bigbuckbunny.mp4
 
-The first makes a run of the built-in videos: it opens the list, draws the outline of the labels on
-the frame where a correction is worth most, and lets the members continue from it. The second makes
-a run of a clip of a film, see `benchmarks.review_clip`, and corrects it. Needs the extra
-``browser`` and a ``chromium`` on the path. ``--run`` takes a run that is there already, and works
-on a copy of it.
+The first makes a run of the built-in videos, and shows the list and the first video. The second
+makes a run of a clip of a film, see `benchmarks.review_clip`, corrects an object, and lets the
+members continue from there. Needs the extra ``browser`` and a ``chromium`` on the path. ``--run``
+takes a run that is there already, and works on a copy of it.
 
 Beside the pictures it notes what they show, `looks`, and a test compares that with the pages as
 they are: a picture that shows other words or another style than the pages is found.
@@ -28,13 +27,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-import cv2
-import numpy as np
 from PIL import Image
 
 from benchmarks.review_clip import CORRECTED, DRAWN, NAME, Drawn, make_run
+from selection.record import read_records
 from selection.report.first_looks import in_order
-from study.apply_edit import OpenRun
 from study.review.work_list import WorkRow
 
 if TYPE_CHECKING:
@@ -47,6 +44,9 @@ COLOURS = 256
 """Of a picture's palette: a part of the bytes, and the same to look at."""
 BUILT_IN, CLIP = "built-in videos", "clip"
 """What the pictures are of."""
+
+DIVIDED = 0.25
+"""Where the line between before and after is, as a share of the width: across the rabbit."""
 
 Corners: TypeAlias = Sequence[tuple[float, float]]
 """Of an outline, as shares of the frame (x, y) in [0, 1]."""
@@ -84,59 +84,43 @@ def save(page: Page, name: str) -> None:
     print(path)
 
 
-def outline(root: Path) -> tuple[WorkRow, Corners]:
-    """Where looking can gain most and the labels have the object: the video, and the corners of the
-    object as shares of the frame."""
-    opened = OpenRun.at(root)
-    for row in in_order(WorkRow.of(opened.record(path.stem)) for path in opened.run.record_paths()):
-        video = opened.video(row.video)
-        ids = opened.dataset.label_masks(row.video, video)(row.frame)
-        if ids is None or row.object_id is None or not (ids == row.object_id).any():
-            continue
-        there = (ids == row.object_id).astype(np.uint8)
-        found, _ = cv2.findContours(there, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        corners = cv2.approxPolyDP(max(found, key=cv2.contourArea), 1.5, closed=True)[:, 0]
-        return row, [((x + 0.5) / video.width, (y + 0.5) / video.height) for x, y in corners]
-    raise SystemExit(f"no video of run {root} has labels of what could be corrected")
-
-
-def work(page: Page, address: str, row: WorkRow, corners: Corners) -> None:
-    """Go through a review and take its pictures; ``corners`` are those of what is drawn."""
+def work(page: Page, address: str, root: Path) -> None:
+    """Pictures of the built-in videos: the list, and where members differ in the first of them."""
     page.goto(address)
     page.wait_for_selector("#first a")
     save(page, "list")
-    look_at(page, address, row.page, row.frame, row.object_id)
+    first = in_order(WorkRow.of(record) for record in read_records(root))[0]
+    look_at(page, address, first.page, first.frame, first.object_id)
     page.keyboard.press("h")
     page.wait_for_timeout(1500)
     save(page, "video")
-    page.keyboard.press("h")
-    draw(page, corners)
-    page.keyboard.press("s")
-    page.wait_for_selector("#start:not(:disabled)")
-    page.click("#start")
-    page.wait_for_selector("#accept")
-    page.click('button:has-text("Compare")')
-    page.wait_for_selector(".view.wiped")
-    for _ in range(3):
-        page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(1500)
-    save(page, "before_after")
 
 
 def work_on_clip(page: Page, address: str) -> None:
-    """Pictures of the clip: its masks, and the correction of object 1."""
+    """Pictures of the clip: its masks, the correction of object 1, and what follows from it."""
     look_at(page, address, NAME, CORRECTED, 1)
     save(page, "clip")
-    page.locator("#correct input[type=range]").evaluate(WIDEST)
+    page.locator("#correct input[type=range]").evaluate(SLID, "80")
     page.keyboard.press("e")
     page.wait_for_selector(".painting")
     for y in (0.15, 0.5, 0.85):
         sweep(page, y)
     draw(page, Drawn.stored().corrected)
     save(page, "clip_correction")
+    page.keyboard.press("s")
+    page.wait_for_selector("#start:not(:disabled)")
+    page.click("#start")
+    page.wait_for_selector("#accept")
+    page.click('button:has-text("Compare")')
+    page.wait_for_selector(".view.wiped")
+    page.locator(".wiping input").evaluate(SLID, str(DIVIDED))
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(1500)
+    save(page, "before_after")
 
 
-WIDEST = "(e) => { e.value = e.max; e.dispatchEvent(new Event('input')); }"
+SLID = "(e, value) => { e.value = value; e.dispatchEvent(new Event('input')); }"
 
 
 def look_at(page: Page, address: str, video: str, frame: int, object_id: int | None) -> None:
@@ -210,7 +194,7 @@ def main() -> None:
             if arguments.clip:
                 work_on_clip(page, address)
             else:
-                work(page, address, *outline(root))
+                work(page, address, root)
         note(CLIP if arguments.clip else BUILT_IN)
 
 
