@@ -239,9 +239,11 @@ def expand_at(native: np.ndarray, expansion: Expansion, places: Places) -> np.nd
 
 def _taps(points: np.ndarray, size_out: int, size_in: int) -> tuple[np.ndarray, ...]:
     """The two source indices of each point along one axis, and the weight of the second."""
-    source = np.maximum((points + 0.5) * (size_in / size_out) - 0.5, 0.0)
+    every = np.arange(size_out)  # the points are many, and lie on few rows and columns
+    source = np.maximum((every + 0.5) * (size_in / size_out) - 0.5, 0.0)
     first = np.minimum(source.astype(np.intp), size_in - 1)
-    return first, np.minimum(first + 1, size_in - 1), (source - first).astype(np.float32)
+    second, weight = np.minimum(first + 1, size_in - 1), (source - first).astype(np.float32)
+    return first[points], second[points], weight[points]
 
 
 def _inner(

@@ -30,11 +30,16 @@ def sharper_vote(
     return bounded(weighted_mean(probabilities, squared) * fused.any(axis=1, keepdims=True))
 
 
-def with_contours(by_weights: np.ndarray, sharper: np.ndarray) -> np.ndarray:
-    """``(h, w) uint8``: the first where it differs from the second by more than a thin line, else
-    the second."""
-    differ = by_weights != sharper
-    if not differ.any():
-        return by_weights
-    thick = cv2.morphologyEx(differ.astype(np.uint8), cv2.MORPH_OPEN, THICK)
-    return np.where(thick > 0, by_weights, sharper)
+def with_contours(
+    by_weights: np.ndarray, sharper: np.ndarray, at: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """``(P,) uint8``: the first of two votes where it differs from the second by more than a thin
+    line, else the second.
+
+    at      ``(P,) int``: the pixels that were voted on, counted row by row
+    shape   (height, width) of the plane that they lie in; elsewhere the votes are the same
+    """
+    differ = np.zeros(shape, np.uint8)
+    differ.reshape(-1)[at[by_weights != sharper]] = 1
+    thick = cv2.morphologyEx(differ, cv2.MORPH_OPEN, THICK)
+    return np.where(thick.reshape(-1)[at] > 0, by_weights, sharper)

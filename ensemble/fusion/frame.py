@@ -107,10 +107,10 @@ class Gathered:
     def disputed(self) -> np.ndarray:
         """``(P,) int``, ascending: pixels on which members differ, counted row by row in `box`."""
         first, *others = self.crops
-        differ = np.zeros(first.shape, dtype=bool)
+        differ = np.zeros_like(first, order="C")
         for plane in others:
-            differ |= plane != first
-        return sparse_nonzero(differ.view(np.uint8).reshape(-1))
+            cv2.bitwise_or(differ, cv2.bitwise_xor(plane, first), dst=differ)
+        return sparse_nonzero(differ.reshape(-1))
 
     def judge(self) -> None:
         """Let the frame count for the members' quality, though nothing is fused."""
@@ -175,10 +175,13 @@ class Gathered:
         chosen = np.arange(self.crops[0].size) if everywhere else self.disputed
         points = self.points(chosen) if everywhere else self.disputed_points
         fused, weights = RULES[options.rule](views, points, options)
-        decided = self.decided(chosen, fused)
+        names = np.array([*self.object_ids, 0], np.uint8)
+        decided = self.crops[0].copy()
+        settled = names[decide(fused)]
         if options.rule in CONTOURS:
             sharper = sharper_vote(points.probabilities, fused, weights, views.copies)
-            decided = with_contours(decided, self.decided(chosen, sharper))
+            settled = with_contours(settled, names[decide(sharper)], chosen, decided.shape)
+        decided.reshape(-1)[chosen] = settled
         if options.clean_radius:
             decided = self.cleaned(decided, options.clean_radius)
         y0, y1, x0, x1 = self.box
@@ -187,13 +190,6 @@ class Gathered:
         areas = np.vstack([views.areas, sizes])
         disputed = len(chosen) / decided.size
         return Fused(ids, areas, weights, disputed, views.overlaps, views.absent)
-
-    def decided(self, chosen: np.ndarray, fused: np.ndarray) -> np.ndarray:
-        """``(h, w) uint8`` inside `box`: ids, by `decide` at the pixels ``chosen``, ``(P,)``."""
-        decided = self.crops[0].copy()
-        names = np.array([*self.object_ids, 0], np.uint8)
-        decided.reshape(-1)[chosen] = names[decide(fused)]
-        return decided
 
     def cleaned(self, decided: np.ndarray, radius: int) -> np.ndarray:
         """``(h, w) uint8`` ids inside `box` after `clean_up`."""

@@ -126,9 +126,9 @@ def vote(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarr
 def boxes(views: Views, points: Points, options: FusionOptions) -> tuple[np.ndarray, np.ndarray]:
     """Each mask becomes its filled bounding box, then the boxes are averaged by priors."""
     weights = _by_prior(views)
-    top, bottom, left, right = np.moveaxis(views.boxes[..., None], 2, 0)
-    inside = (points.rows >= top) & (points.rows < bottom)
-    inside &= (points.columns >= left) & (points.columns < right)
+    top, bottom, left, right = np.moveaxis(views.boxes[..., None], 2, 0).astype(np.int32)
+    rows, columns = points.rows.astype(np.int32), points.columns.astype(np.int32)
+    inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
     fused = weighted_mean(inside.astype(np.float32), weights)
     return bounded(fused), weights
 

@@ -87,7 +87,8 @@ class BitPlane:
         inside &= (columns >= 0) & (columns < 64 * (width + 2 * side))
         rows, columns = rows[inside, None] + reach, columns[inside, None] + 64 * side
         # Every step from a point that is inside stays inside.
-        words = np.pad(self.words, ((2 * reach, 2 * reach), (2 * side, 2 * side + 1)))
+        words = np.zeros((height + 4 * reach, width + 4 * side + 1), np.uint64)
+        words[2 * reach : 2 * reach + height, 2 * side : 2 * side + width] = self.words
         down, first, last = np.array([(row, *ends) for row, ends in offsets.items()]).T
         starts = columns + first
         at = (rows + down) * words.shape[1] + (starts >> 6)
@@ -230,6 +231,9 @@ def runs(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     begins = []
     for begin in range(0, len(flat), step):
         block = flat[begin : begin + step]
+        if not block.any():
+            begins.append(np.array([begin]))
+            continue
         changed = np.empty(len(block), np.uint8)
         np.bitwise_xor(block[1:], block[:-1], out=changed[1:])
         changed[::width] = 1

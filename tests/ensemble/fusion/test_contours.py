@@ -12,7 +12,9 @@ def test_a_thin_difference_follows_the_sharper_vote_and_a_thick_one_does_not():
     by_weights[5:20, 5:20] = 1
     sharper[5:22, 5:20] = 1  # two rows more: a contour
     sharper[28:36, 28:36] = 1  # a part of its own: a matter of where the object is
-    settled = with_contours(by_weights, sharper)
+    everywhere = np.arange(by_weights.size)
+    settled = with_contours(by_weights.ravel(), sharper.ravel(), everywhere, by_weights.shape)
+    settled = settled.reshape(by_weights.shape)
     assert (settled[20:22, 5:20] == 1).all()
     assert not settled[28:36, 28:36].any()
 
