@@ -13,8 +13,8 @@ draws the videos that are held out and the clips, and for every variant there is
   truth      one round with the true masks on the same frames
 
 Printed are means and standard deviations over seeds, in percent points of J&F over all videos:
-what the chosen masks gain if the new members join whatever the guard and the verdict say, what they
-gain by both, and what the new members gain over the old ones. What is there is not run again.
+what the chosen masks gain if the new members join whatever the verdict says, what they gain by the
+verdict, and what the new members gain over the old ones. What is there is not run again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ from stseg.config import SET_HELP
 from stseg.files import read_json, write_json
 from stseg.tables import format_table
 from study.rounds import stages
-from study.rounds.learning import Ladder
 from study.rounds.options import LABELS, WEIGHTS, load_rounds
 from study.rounds.source import FinishedRun
 
@@ -58,8 +57,8 @@ Change = Callable[[FinishedRun, str, str, np.ndarray], np.ndarray]
 class Result:
     """What one variant gave with one seed: gains in percent points, and what it cost.
 
-    joined    is that of the chosen masks, whatever guard and verdict say
-    chosen    is that by both
+    joined    is that of the chosen masks, whatever the verdict says
+    chosen    is that by the verdict
     members   is the mean of the new members over the old ones
     adopted   is the number of rounds that were
     """
@@ -152,10 +151,7 @@ def measure(a: argparse.Namespace, variant: str, seed: int) -> Result:
     """Run a variant with a seed."""
     order, started = order_of(a, variant, seed), time.monotonic()
     change = {"spoilt": mirrored(seed), "truth": true_labels}.get(variant)
-    with (
-        changed_sets(change),
-        patch.object(Ladder, "gained", property(lambda one: bool(one.after))),
-    ):
+    with changed_sets(change):
         verdicts = dict(stages.run_rounds(order, 2 if variant == "twice" else 1, train_shown))
     for number, verdict in verdicts.items():
         print_line(f"{variant}, seed {seed}: round {number} {verdict.sentence()}")
@@ -163,7 +159,7 @@ def measure(a: argparse.Namespace, variant: str, seed: int) -> Result:
     if variant == "twice":
         seconds += 60 * measured(a, "once", seed).minutes
     last = max(verdicts)
-    adopted = [n for n, verdict in verdicts.items() if verdict.adopted and helped(order, n)]
+    adopted = [n for n, verdict in verdicts.items() if verdict.adopted]
     runs = {n: stages.RoundPaths(order.output, n).run for n in verdicts}
     before = truths(a.run)
     joined = truths(runs[last]) if runs[last].is_dir() else before
@@ -178,13 +174,6 @@ def measure(a: argparse.Namespace, variant: str, seed: int) -> Result:
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         own_bytes(order.output) / 2**20,
     )
-
-
-def helped(order: stages.Order, number: int) -> bool:
-    """Whether every member became better on its guard set, where it has one."""
-    paths = stages.RoundPaths(order.output, number)
-    marks = [read_json(paths.weights(member) / "ladder.json") for member in order.members]
-    return all(Ladder.parse(mark).gained for mark in marks if mark is not None)
 
 
 def truths(run: Path) -> dict[str, float]:

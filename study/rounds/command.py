@@ -71,8 +71,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number, verdict in run_rounds(order, arguments.rounds, train_shown):
             for name in verdict.left_out:
                 print_line(f"round {number}: too little of video {name} is sure to learn from it")
-            for name in verdict.kept:
-                print_line(f"round {number}: no training made {name} better, it stays as it is")
             print_line(f"round {number} {verdict.sentence()}")
             best = RoundPaths(order.output, number).run if verdict.adopted else best
     except KeyboardInterrupt:

@@ -1,4 +1,5 @@
-"""A member learns: a training for each of a few rates, until one makes it better on the guard set.
+"""A member learns: a training for each of a few rates, until one makes it better on the guard set;
+else the best of these trainings counts. Whether it helps is for the verdict to say.
 
 ::
 
@@ -89,9 +90,8 @@ class Pupil:
         return recipe_for(config, self.member, self.lessons, self.device, rate)
 
 
-def learn(pupil: Pupil, config: RoundsConfig, train: Train) -> Path | None:
-    """Train a member, or go on where that was stopped; its new weights, None where no rate made
-    it better on the guard set.
+def learn(pupil: Pupil, config: RoundsConfig, train: Train) -> Path:
+    """Train a member, or go on where that was stopped; the weights that are best on the guard set.
 
     Raises `InputError` where the loss of every training stopped being finite.
     """
@@ -119,7 +119,7 @@ def learn(pupil: Pupil, config: RoundsConfig, train: Train) -> Path | None:
         )
     shown = ", ".join("none" if score is None else f"{score:.1f}" for score in ladder.after)
     print_line(f"{pupil.title}: {ladder.before:.1f} before on the guard set, then {shown}")
-    return pupil.output / f"rate{ladder.best}" / "best.safetensors" if ladder.gained else None
+    return pupil.output / f"rate{ladder.best}" / "best.safetensors"
 
 
 def score_before(recipe: TrainingRecipe) -> float:

@@ -150,23 +150,13 @@ def run_round(order: Order, source: FinishedRun, paths: RoundPaths, train: Train
     pupils = [pupil_of(order, members[name], split, paths) for name in order.members]
     learning = split.trained if not order.per_video else (*split.trained, *split.held_out)
     write_sets(order, source, learning, pupils)
-    adapted, kept = [], []
-    for pupil in pupils:
-        new = adapt(order, source, pupil, paths.number, train)
-        if new is None:
-            kept.append(pupil.member.name)
-        else:
-            adapted.append(new)
+    adapted = [adapt(order, source, pupil, paths.number, train) for pupil in pupils]
+    after = run_beside(order, source, adapted, paths)
+    names = [member.name for member in adapted]
+    differences = judge_round(source, after, names, split.held_out, order.config.rounds)
     learnt = read_json(paths.training / WEIGHTS) or {}
     left_out = tuple(name for name in learning if name not in learnt)
-    verdict = Verdict(split.held_out, (), left_out, tuple(kept))
-    if adapted:
-        after = run_beside(order, source, adapted, paths)
-        names = [member.name for member in adapted]
-        verdict = replace(
-            verdict,
-            differences=judge_round(source, after, names, split.held_out, order.config.rounds),
-        )
+    verdict = Verdict(split.held_out, differences, left_out)
     write_json(paths.verdict, verdict.json())
     return verdict
 
@@ -202,9 +192,8 @@ def write_sets(
 
 def adapt(
     order: Order, source: FinishedRun, pupil: Pupil, number: int, train: Train
-) -> MemberConfig | None:
-    """The new member that a pupil becomes, with the prior of the old one; None where it learnt
-    nothing that helps."""
+) -> MemberConfig:
+    """The new member that a pupil becomes, with the prior of the old one."""
     old = pupil.member
     new = replace(
         old,
@@ -217,7 +206,7 @@ def adapt(
         masks = {"path": str(pupil.output.resolve())}
         return replace(new, adapter="folder", weights=None, options=masks)
     weights = learn(pupil, order.config, train)
-    return replace(new, weights=str(weights.resolve())) if weights else None
+    return replace(new, weights=str(weights.resolve()))
 
 
 def run_beside(

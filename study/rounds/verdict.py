@@ -62,13 +62,11 @@ class Verdict:
     videos        are held out
     differences   are what was measured on them
     left_out      are videos with too few sure masks, from which nothing was learnt
-    kept          are members that no training made better, and that have no new one beside them
     """
 
     videos: tuple[str, ...]
     differences: tuple[Difference, ...]
     left_out: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
 
     @property
     def adopted(self) -> bool:
@@ -79,8 +77,6 @@ class Verdict:
     def sentence(self) -> str:
         """For people."""
         verdict = "adopted" if self.adopted else "not adopted"
-        if not self.differences:
-            return f"{verdict}: no training made a member better on the held-out videos"
         told = "; ".join(map(str, self.differences))
         return f"{verdict}: on {len(self.videos)} held-out videos, {told}"
 
@@ -92,8 +88,7 @@ class Verdict:
     def parse(cls, stored: Json) -> Verdict:
         """From what `json` gave."""
         differences = tuple(Difference(**one) for one in stored["differences"])
-        names = (tuple(stored[key]) for key in ("left_out", "kept"))
-        return cls(tuple(stored["videos"]), differences, *names)
+        return cls(tuple(stored["videos"]), differences, tuple(stored["left_out"]))
 
 
 def judge_round(

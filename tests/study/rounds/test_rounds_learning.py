@@ -49,9 +49,10 @@ def test_the_first_rate_that_helps_is_the_last_one_tried(pupil):
     assert learn(other, CONFIG, train) == other.output / "rate1/best.safetensors"
 
 
-def test_a_member_that_nothing_makes_better_stays_as_it_is(pupil):
-    assert learn(pupil, CONFIG, Trainings(49.0, 50.0, 48.0)) is None
-    assert learn(pupil, CONFIG, Trainings()) is None  # nor is it trained again
+def test_where_no_rate_helps_the_best_training_counts(pupil):
+    best = pupil.output / "rate2/best.safetensors"
+    assert learn(pupil, CONFIG, Trainings(49.0, 50.0, 48.0)) == best
+    assert learn(pupil, CONFIG, Trainings()) == best  # nor is it trained again
 
 
 def test_a_loss_that_is_never_finite_is_a_sentence(pupil, capsys):

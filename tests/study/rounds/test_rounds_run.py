@@ -24,7 +24,6 @@ from stseg.errors import InputError
 from study.rounds import forecast, per_video, stages, training_set
 from study.rounds.command import main
 from study.rounds.guard_set import write_guard_set
-from study.rounds.learning import Ladder
 from study.rounds.options import RoundsOptions
 from study.rounds.source import held_out_videos, open_finished
 from study.rounds.training_set import judged_frames, weights_of, write_training_set
@@ -63,12 +62,6 @@ def run(tmp_path_factory):
     return root / "run"
 
 
-@pytest.fixture(autouse=True)
-def helpful(monkeypatch):
-    """A training of two steps helps or not by chance: here it does."""
-    monkeypatch.setattr(Ladder, "gained", property(lambda ladder: bool(ladder.after)))
-
-
 def line(run, output, *more):
     changes = [part for text in TINY for part in ("--set", text)]
     return ["--run", str(run), "--members", "tiny", "--output", str(output), *changes, *more]
@@ -82,9 +75,7 @@ def ask(run, output, *more):
 def after(run):
     """What a round leaves."""
     output = run.with_name("out")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Ladder, "gained", property(lambda ladder: bool(ladder.after)))
-        assert ask(run, output) == 0
+    assert ask(run, output) == 0
     return output
 
 
@@ -148,9 +139,7 @@ import os, signal, sys
 from finetune.trainer import Trainer
 from study.rounds import learning, stages, training_set
 from study.rounds.command import main
-from study.rounds.learning import Ladder
 
-Ladder.gained = property(lambda ladder: bool(ladder.after))
 MOMENTS = [
     (training_set, "write_mask"), (stages, "write_guard_set"), (Trainer, "save"),
     (learning, "train_once"), (stages, "keep_predictions"), (stages, "judge_round"),
@@ -216,16 +205,6 @@ def test_a_second_round_goes_on_from_an_adopted_first_one(
     assert not (output / "r3").exists()
     first, second = (json.loads((output / f"r{n}/verdict.json").read_text()) for n in (1, 2))
     assert first["videos"] == second["videos"]
-
-
-def test_without_a_better_member_nothing_is_run(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(stages, "learn", lambda *_: None)
-    monkeypatch.setattr(stages, "run_beside", lambda *_: pytest.fail("it ran"))
-    assert ask(run, tmp_path / "out") == 0
-    told = capsys.readouterr().out
-    assert "no training made tiny better, it stays as it is" in told
-    assert "round 1 not adopted: no training made a member better" in told
-    assert f"the masks to use: {run / 'masks'}" in told
 
 
 @pytest.mark.slow
