@@ -70,7 +70,7 @@ def run(config: RunConfig, overwrite: bool = False, dry_run: bool = False) -> in
         clear_leftovers(directory, members)
         summary = write_results(config, plan, outcome, directory, time.monotonic() - start)
     print_line(summary.table())
-    print_results(config, summary, directory)
+    print_results(config, summary, directory, plan.videos)
     return EXIT_INCOMPLETE if summary.failures else EXIT_OK
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from ensemble.config import RunConfig
 from ensemble.execution.driver import RunOutcome
 from ensemble.plan import Plan, board_of, open_data
+from ensemble.priors import note_on_priors
 from ensemble.storage.run_directory import RunDirectory
 from mose.boards import MaskForm, every_frame
 from mose.boards.packing import MaskFolders, pack
@@ -70,10 +71,13 @@ def list_failures(plan: Plan, outcome: RunOutcome) -> list[Failure]:
     return [*broken, *pairs, *videos]
 
 
-def print_results(config: RunConfig, summary: Summary, directory: RunDirectory) -> None:
+def print_results(
+    config: RunConfig, summary: Summary, directory: RunDirectory, videos: Sequence[str]
+) -> None:
     """Print where the results are, what there is to know of the table, and what failed."""
-    if summary.note:
-        print_line(f"note: {summary.note}")
+    for note in (summary.note, note_on_priors(config, directory, videos)):
+        if note:
+            print_line(f"note: {note}")
     print_line(
         f"{counted(summary.videos, 'video')} in {summary.seconds:.1f} s: {directory.all_masks}"
     )

@@ -39,6 +39,9 @@ BLOCK = 256
 INSIDE, OUTSIDE = 0.6, 0.1
 """A cell belongs to the object from this share of its pixels on, and to the rest below that."""
 
+FAINT = 0.02
+"""Share of the best likeness that every mask has at least."""
+
 
 class Looks:
     """Compares masks with the objects of a video as they were given, on sampled frames.
@@ -151,3 +154,22 @@ def nearest(cells: np.ndarray, others: np.ndarray) -> np.ndarray:
             near[block, rank] = squares[every, at]
             squares[every, at] = np.inf
     return np.sqrt(np.maximum(near, 0)).mean(axis=1)
+
+
+def looks_of(likeness: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """``(M,)`` logarithms, at most 0, of the likeness of members' masks to the best one's.
+
+    likeness   ``(K, M)`` in [0, 1] of K masks of each; NaN where it is not known
+    seen       ``(K, M) bool``: the mask has a pixel; those that are empty do not count, as who is
+               right about that is told by presence
+
+    A member without any mask has the lowest share of the others.
+    """
+    counts = seen & ~np.isnan(likeness)
+    own = np.where(counts, likeness, 0.0)
+    best = (counts * own.max(axis=1, keepdims=True)).sum(axis=0)
+    share = own.sum(axis=0) / np.where(best > 0, best, np.inf)
+    known = best > 0
+    share = np.where(known, np.maximum(share, FAINT), share[known].min() if known.any() else 1.0)
+    looks: np.ndarray = np.log(np.maximum(share, FAINT))
+    return looks - looks.max()

@@ -1,10 +1,14 @@
 """Measure an ensemble on a labelled split, and store what helps to choose without labels.
 
     python -m selection.calibrate --run RUN --labels Annotations --name mine
+    python -m selection.calibrate --run RUN --unlabelled --name mine
 
 Measures each member's J&F (its prior), fits its confidence to its accuracy, the expected quality
 of masks, and how sure selections are, all from the predictions that the run kept (``--keep-soft``).
 A fitted part is kept only if cross-validation over videos shows that it gains.
+
+Without labels it corrects the priors alone, by how far the members agree over a finished run, and
+by how far their masks look like the objects.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from selection.fitting import LEVEL
 from selection.policies import SelectionOptions, policies_help, policies_to_compare
 from selection.selectors import select
 from selection.statistics import mean_score, paired_gain
-from stseg.cli import EXIT_OK, CommandParser, print_line
+from stseg.cli import EXIT_OK, CommandParser, counted, print_line
 from stseg.errors import InputError
 from stseg.tables import format_table
 from study.crossfit import (
@@ -47,6 +51,9 @@ what is written:
 use it in a run's configuration, or on the command line:
   --set calibration=<name>
 
+the run itself, started again with it, is finished again without running a network, if it kept
+its predictions (--keep-soft)
+
 the file of --videos has the name of a video per line: for MOSE the hold-out of the train
 split that no member was trained on."""
 
@@ -55,7 +62,11 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = CommandParser("selection.calibrate", __doc__, epilog=f"{LAYOUT}\n\n{policies_help()}")
     p.add_argument("--run", required=True, help="the run folder")
-    p.add_argument("--labels", nargs="?", const="Annotations", help="folder of full labels")
+    known = p.add_mutually_exclusive_group()
+    known.add_argument("--labels", nargs="?", const="Annotations", help="folder of full labels")
+    known.add_argument(
+        "--unlabelled", action="store_true", help="correct the priors by the masks alone"
+    )
     p.add_argument("--videos", metavar="FILE", help="a file with the name of a video per line")
     p.add_argument("--name", help="of the calibration (default: the run folder's name)")
     p.add_argument("--output", help="file to write instead")
@@ -69,7 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     videos = read_names(a.videos) if a.videos else ()
     name = (a.name or Path(a.run).resolve().name).removesuffix(".json")
     path = Path(a.output) if a.output else FOLDER / f"{name}.json"
-    made, lines = calibrate(a.run, a.labels, videos, path.stem, a.processes)
+    if a.unlabelled:
+        made, lines = calibrate_unlabelled(a.run, videos, path.stem)
+    else:
+        made, lines = calibrate(a.run, a.labels, videos, path.stem, a.processes)
     made.save(path)
     for line in lines:
         print_line(line)
@@ -107,6 +121,34 @@ def calibrate(
     kept, told = keep_curves(plain, fused(by_fold))
     whole, lines = fit(kept, measured, opened.config.selection)
     return (whole if kept is not plain else replace(whole, curves={})), [told, *lines]
+
+
+def calibrate_unlabelled(
+    root: str | Path, videos: Sequence[str] | NameList = (), name: str = "calibration"
+) -> tuple[Calibration, list[str]]:
+    """The calibration that the finished run in ``root`` had, if any, with priors corrected by what
+    all its videos show, and the lines to print about it."""
+    from ensemble.config import calibration_of
+    from ensemble.priors import judge_run
+    from study.stored_runs import open_finished
+
+    opened = open_finished(root, videos)
+    worth = judge_run(opened.config, opened.run, opened.videos)
+    before = calibration_of(opened.config) or Calibration(name, {}, {})
+    priors = {m: round(float(p), 4) for m, p in zip(worth.members, worth.priors, strict=True)}
+    made = replace(before, name=name, source=source_of(opened), priors=priors)
+    columns = (worth.given, worth.seen, worth.priors)
+    rows = [
+        [member, *(f"{100 * column[row]:.1f}" for column in columns)]
+        for row, member in enumerate(worth.members)
+    ]
+    said = "speak clearly" if worth.contradicts else "do not speak clearly"
+    return made, [
+        format_table(["member", "prior", "by this run", "corrected"], rows),
+        f"the masks of {counted(worth.videos, 'video')} {said} against the priors (against right"
+        f" ones, as clearly in {100 * worth.probability:.2g} of 100 runs);"
+        f" {100 * worth.share:.0f} % of the difference is made up",
+    ]
 
 
 def keep_curves(
@@ -172,7 +214,7 @@ def source_of(opened: Study) -> dict[str, Any]:
     return {
         "data": Path(config.data.dataset).name,
         "split": config.data.split,
-        "labels": Path(str(config.data.labels)).name,
+        "labels": Path(config.data.labels).name if config.data.labels else None,
         "videos": len(opened.videos),
         "videos_hash": digest(*sorted(opened.videos)),
         "members": members,

@@ -66,7 +66,6 @@ def open_study(
     Raises `InputError` where it has no stored predictions or labels, and where a name means no
     video of its data set.
     """
-    root = Path(root)
     run = existing_run(root)
     config = load_config(run.config)
     if labels is not None:
@@ -74,9 +73,7 @@ def open_study(
     if config.data.labels is None:
         raise InputError(f"run {root} was made without labels: name their folder with --labels")
     dataset = with_corrections_by_hand(open_data(config, Path("runs")), run)
-    if isinstance(videos, NameList):
-        videos = listed_videos(videos, dataset)
-    names = choose_videos(dataset, tuple(videos) or config.data.videos)
+    names = asked_videos(config, dataset, videos)
     members = tuple(member.name for member in config.members)
     kept, left_out = [], {}
     for name in names:
@@ -91,6 +88,31 @@ def open_study(
             " --keep-soft"
         )
     return Study(config, dataset, run, members, tuple(kept), left_out)
+
+
+def open_finished(root: str | Path, videos: Sequence[str] | NameList = ()) -> Study:
+    """A run with those of ``videos`` that it has finished; it needs neither labels nor predictions.
+
+    Raises `InputError` where there is none, and where a name means no video of its data set.
+    """
+    run = existing_run(root)
+    config = load_config(run.config)
+    dataset = open_data(config, Path("runs"))
+    names = asked_videos(config, dataset, videos)
+    kept = tuple(name for name in names if run.evidence_path(name).is_file())
+    if not kept:
+        raise InputError(f"run {root} has not finished any of the videos: let it finish first")
+    return Study(config, dataset, run, tuple(m.name for m in config.members), kept, {})
+
+
+def asked_videos(
+    config: RunConfig, dataset: Dataset, videos: Sequence[str] | NameList
+) -> tuple[str, ...]:
+    """The names of videos that a command was given by names, patterns or a list; of none given,
+    those of the run."""
+    if isinstance(videos, NameList):
+        videos = listed_videos(videos, dataset)
+    return choose_videos(dataset, tuple(videos) or config.data.videos)
 
 
 def listed_videos(names: NameList, dataset: Dataset) -> tuple[str, ...]:

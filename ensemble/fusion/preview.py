@@ -16,7 +16,7 @@ import numpy as np
 
 from ensemble.storage.predictions import Prediction, StoredFrame
 from mose import Video
-from selection.appearance import Looks
+from selection.appearance import Looks, looks_of
 from selection.quality import Preview, limited, load_presence, load_quality
 
 SMALL = 120
@@ -26,9 +26,6 @@ TOGETHER = 0.5
 """Members belong together if this share of the pixels on which one of them differs from the vote
 are the same of both. Of any two of 17 published methods and of the built-in members at most 0.31
 are; copies have 1."""
-
-FAINT = 0.02
-"""Share of the best likeness that every mask has at least."""
 
 
 @dataclass(frozen=True)
@@ -114,24 +111,6 @@ class Previews:
         both, own = wrong @ wrong.T, wrong.sum(axis=1)
         either = own[:, None] + own - both
         return closed(copies | (both > TOGETHER * np.maximum(either, 1)))
-
-
-def looks_of(likeness: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """``(M,)`` logarithms, at most 0, of the likeness of members' masks to the best one's.
-
-    likeness, seen   ``(K, M)``, see `Glance`; masks that are empty do not count, as who is right
-                     about that is told by presence
-
-    A member without any mask has the lowest share of the others.
-    """
-    counts = seen & ~np.isnan(likeness)
-    own = np.where(counts, likeness, 0.0)
-    best = (counts * own.max(axis=1, keepdims=True)).sum(axis=0)
-    share = own.sum(axis=0) / np.where(best > 0, best, np.inf)
-    known = best > 0
-    share = np.where(known, np.maximum(share, FAINT), share[known].min() if known.any() else 1.0)
-    looks: np.ndarray = np.log(np.maximum(share, FAINT))
-    return looks - looks.max()
 
 
 def confidence_in(frame: StoredFrame, object_id: int) -> float:

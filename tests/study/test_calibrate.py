@@ -1,14 +1,17 @@
 """Calibration: what is measured on labels, stored and applied."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 from layouts import blocks, write_video
 from scipy.special import expit
 from simulated import MEMBERS, make_run
 
 from ensemble.config import load_config, prior_of
+from ensemble.priors import note_on_priors
 from mose.dataset import open_dataset
 from mose.readers.lists import read_names
 from selection.calibration import Calibration, load_calibration
@@ -18,7 +21,7 @@ from selection.selectors import SelectionOptions, select
 from selection.sureness import SURE_FEATURES, how_sure, state
 from stseg.errors import InputError
 from study.calibrate import main
-from study.stored_runs import gather, listed_videos, open_study
+from study.stored_runs import gather, listed_videos, open_finished, open_study
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +155,58 @@ def test_a_name_with_its_suffix_is_the_same_name(run, tmp_path, monkeypatch):
     monkeypatch.setattr("study.calibrate.calibrate", lambda *_: (Calibration("mine", {}, {}), []))
     main(["--run", str(run), "--name", "mine.json"])
     assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
+
+
+@pytest.fixture(scope="module")
+def finished(run):
+    opened = open_study(run, None)
+    for name, (evidence,) in evidence_of(run, None).items():
+        opened.run.evidence_path(name).parent.mkdir(parents=True, exist_ok=True)
+        evidence.save(opened.run.evidence_path(name))
+    return opened.run
+
+
+def with_priors(folder, run, **priors):
+    """A run over the same videos whose members have other priors and no labels."""
+    config = yaml.safe_load(run.config.read_text())
+    del config["data"]["labels"]
+    for member in config["members"]:
+        member["prior"] = priors[member["name"]]
+    (folder / "selection").mkdir()
+    (folder / "selection/timelines").symlink_to(run.root / "selection/timelines")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return open_finished(folder)
+
+
+def test_wrong_priors_are_corrected_without_labels(finished, path, tmp_path):
+    opened = with_priors(tmp_path, finished, strong=50, middle=60, weak=90)
+    note = note_on_priors(opened.config, opened.run, opened.videos)
+    assert f"--run {tmp_path} --unlabelled" in note
+    assert main(["--run", str(tmp_path), "--unlabelled", "--output", str(tmp_path / "c.json")]) == 0
+    made = load_calibration(str(tmp_path / "c.json"))
+    assert made.priors["strong"] > made.priors["middle"] > made.priors["weak"]
+    assert made.source["labels"] is None
+    assert (made.curves, made.quality, made.risk) == ({}, None, None)
+    assert note_on_priors(replace(opened.config, calibration=str(tmp_path / "c.json")),
+                          opened.run, opened.videos) is None  # fmt: skip
+
+
+def test_right_priors_are_left_alone_without_labels(finished, path, tmp_path):
+    measured = load_calibration(str(path)).priors
+    opened = with_priors(tmp_path, finished, **{m: 100 * p for m, p in measured.items()})
+    assert note_on_priors(opened.config, opened.run, opened.videos) is None
+
+
+def test_what_a_labelled_split_told_stays_but_for_the_priors(finished, path, tmp_path):
+    opened = with_priors(tmp_path, finished, strong=50, middle=60, weak=90)
+    config = yaml.safe_load(opened.run.config.read_text()) | {"calibration": str(path)}
+    opened.run.config.write_text(yaml.safe_dump(config))
+    main(["--run", str(tmp_path), "--unlabelled", "--output", str(tmp_path / "c.json")])
+    before, made = load_calibration(str(path)), load_calibration(str(tmp_path / "c.json"))
+    assert (made.risk, made.sureness) == (before.risk, before.sureness)
+
+
+def test_a_run_that_finished_nothing_is_not_judged(run, tmp_path):
+    (tmp_path / "config.yaml").write_text((run / "config.yaml").read_text())
+    with pytest.raises(InputError, match="has not finished any of the videos"):
+        main(["--run", str(tmp_path), "--unlabelled"])
