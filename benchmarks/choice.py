@@ -3,6 +3,8 @@
     python -m benchmarks.choice RUN [RUN ...] --labels Labels
     python -m benchmarks.choice RUN --labels Labels --ensembles CONFIG [CONFIG ...]
     python -m benchmarks.choice RUN --labels Labels --stress
+    python -m benchmarks.choice RUN --labels Labels --priors
+    python -m benchmarks.choice RUN --labels Labels --ensembles CONFIG [CONFIG ...] --weakest 3
 
 Each RUN is a run folder with labels that kept its predictions (``--keep-soft``). A CONFIG is a
 run's configuration: its members, which the run has too, with the priors given there.
@@ -15,6 +17,10 @@ many it has nothing of though the member of the best prior has something right.
 ``--stress`` adds a row per ensemble that was made worse: one member useless (every member in
 turn, by noise, frozen, lost and empty; the mean and the worst are told), all but one, priors that
 are permuted, equal, and off by 15, a copy of a member, a member that is always wrong.
+
+``--priors`` adds the rows of wrong priors alone, each followed by one with the priors corrected
+without labels by all videos of the run, as ``selection.calibrate --unlabelled`` does. ``--weakest``
+adds a row per ensemble with so many of the run's other members, those of the lowest priors.
 """
 
 from __future__ import annotations
@@ -39,6 +45,7 @@ from selection.outcome import selected_truth
 from selection.policies import SelectionOptions
 from selection.selectors import select
 from selection.statistics import mean_score
+from selection.worth import Sight, judge
 from stseg.cli import EXIT_OK, print_line, run_command
 from stseg.progress import Progress
 from stseg.tables import format_table
@@ -94,6 +101,16 @@ def stressed(seats: tuple[Seat, ...]) -> Iterator[Case]:
         rest = [k for k in range(count) if k != keep]
         ways = {k: USELESS[n % len(USELESS)] for n, k in enumerate(rest)}
         yield Case("all but one useless", _with(seats, ways))
+    yield from misjudged(seats)
+    for k in range(count):
+        yield Case("a copy added", (*seats, replace(seats[k], copy=1)))
+    wrong = replace(seats[best], way="swapped", prior=float(np.mean(priors)), copy=1)
+    yield Case("always wrong added", (*seats, replace(wrong, way="noise")))
+
+
+def misjudged(seats: tuple[Seat, ...]) -> Iterator[Case]:
+    """The ensemble with priors that are wrong."""
+    priors, count = [seat.prior for seat in seats], len(seats)
     for turn in range(1, count):
         yield Case("priors permuted", _given(seats, np.roll(priors, turn)))
     yield Case("priors equal", _given(seats, [float(np.mean(priors))] * count))
@@ -101,10 +118,24 @@ def stressed(seats: tuple[Seat, ...]) -> Iterator[Case]:
         signs = first * (-1.0) ** np.arange(count)
         off = np.clip(np.asarray(priors) + OFF * signs, 0.02, 0.98)
         yield Case("priors off by 15", _given(seats, off))
-    for k in range(count):
-        yield Case("a copy added", (*seats, replace(seats[k], copy=1)))
-    wrong = replace(seats[best], way="swapped", prior=float(np.mean(priors)), copy=1)
-    yield Case("always wrong added", (*seats, replace(wrong, way="noise")))
+
+
+def corrected(study: Study, case: Case) -> Case:
+    """The case with priors corrected by what all finished videos of the run show."""
+    names = [seat.member for seat in case.seats]
+    rows = [study.members.index(name) for name in names]
+    every = [Evidence.load(path) for path in study.run.evidence_paths()]
+    sights = [sight for e in every if (sight := Sight.of(e.part(rows)))]
+    worth = judge(names, np.array([seat.prior for seat in case.seats]), sights)
+    return Case(f"{case.group}, corrected", _given(case.seats, worth.priors))
+
+
+def with_weakest(study: Study, case: Case, count: int) -> Case:
+    """The case with ``count`` members of the run that have no seat, those of the lowest priors."""
+    taken = {seat.member for seat in case.seats}
+    own = [Seat(m.name, prior_of(m, None)) for m in study.config.members if m.name not in taken]
+    weakest = sorted(own, key=lambda seat: seat.prior)[:count]
+    return Case(f"{case.group} and the {count} weakest others", (*case.seats, *weakest))
 
 
 def _with(seats: tuple[Seat, ...], ways: Mapping[int, str]) -> tuple[Seat, ...]:
@@ -242,6 +273,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--ensembles", nargs="+", default=[], metavar="CONFIG")
     p.add_argument("--videos", nargs="+", default=[], metavar="NAME", help="only these (patterns)")
     p.add_argument("--stress", action="store_true", help="also ensembles that were made worse")
+    p.add_argument("--priors", action="store_true", help="also wrong priors, and corrected ones")
+    p.add_argument("--weakest", type=int, default=0, metavar="N", help="also with N weak members")
     p.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     return p
 
@@ -252,12 +285,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     for root in a.runs:
         study = open_study(root, a.labels, a.videos)
         cases = [Case(name, seats) for name, seats in ensembles_of(study, a.ensembles).items()]
-        if a.stress:
-            cases += [
-                replace(made, group=f"{case.group}, {made.group}")
-                for case in list(cases)
-                for made in stressed(case.seats)
-            ]
+        for case in list(cases):
+            if a.stress:
+                cases += [under(case, made) for made in stressed(case.seats)]
+            if a.priors:
+                wrong = [under(case, made) for made in misjudged(case.seats)]
+                cases += [*wrong, *(corrected(study, made) for made in (case, *wrong))]
+            if a.weakest:
+                cases.append(with_weakest(study, case, a.weakest))
         rows: dict[str, list[Row]] = {}
         for case, videos in zip(cases, measure(study, cases, a.processes), strict=True):
             rows.setdefault(case.group, []).append(row_of(videos))
@@ -265,6 +300,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         body = [line for group, of in rows.items() for line in lines(group, of)]
         print_line(format_table(HEADS, body))
     return EXIT_OK
+
+
+def under(case: Case, made: Case) -> Case:
+    """A case that was made of another one, told under its name."""
+    return replace(made, group=f"{case.group}, {made.group}")
 
 
 def lines(group: str, rows: Sequence[Row]) -> list[list[str]]:

@@ -7,7 +7,8 @@ report need nothing else, so nothing has to run again to choose differently.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,19 @@ class Evidence:
     def members(self) -> tuple[str, ...]:
         """The candidates without the pseudo-label."""
         return self.candidates[:-1]
+
+    def part(self, rows: Sequence[int]) -> Evidence:
+        """What is known of the members in these ``rows`` and of the pseudo-label."""
+        every = [*rows, len(self.members)]
+        return replace(
+            self,
+            candidates=tuple(self.candidates[row] for row in every),
+            priors=self.priors[every],
+            planes={name: plane[:, every] for name, plane in self.planes.items()},
+            overlap=self.overlap[:, rows][:, :, rows],
+            cycle=self.cycle[every],
+            memo={},
+        )
 
     @property
     def labelled(self) -> bool:

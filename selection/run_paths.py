@@ -169,6 +169,10 @@ class RunPaths:
         """Every candidate's scores, frame by frame."""
         return self.root / "selection" / "timelines" / f"{video}.npz"
 
+    def evidence_paths(self) -> list[Path]:
+        """The evidence of the videos that are finished."""
+        return sorted((self.root / "selection" / "timelines").glob("*.npz"))
+
     def cycle_score(self, member: str, video: str) -> Path:
         """How a member that was followed back met the given masks."""
         return self.root / "cycles" / member / f"{video}.json"

@@ -63,7 +63,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("override", "selection.override", "study.override:main",
                 "put another candidate's masks in place of the selected ones"),
         Command("calibrate", "selection.calibrate", "study.calibrate:main",
-                "fit priors and confidences to a labelled run"),
+                "fit priors and confidences to a labelled run, or priors to any"),
         Command("export", "selection.export", "selection.export.__main__:main",
                 "write the masks as COCO, CVAT, Label Studio, DAVIS, films, training data"),
         Command("import", "selection.imports", "selection.imports.__main__:main",
