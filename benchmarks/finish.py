@@ -4,7 +4,7 @@
 
 Makes a 1080p video of three moving, deforming objects and the stored predictions of five
 members that differ from it by noise, then finishes it on one core and prints milliseconds
-per frame. Goal: at most 60 ms with ``pgmr``.
+per frame. Goal: at most 45 ms with ``pgmr``.
 """
 
 from __future__ import annotations
