@@ -146,7 +146,7 @@ def calibrate_unlabelled(
     return made, [
         format_table(["member", "prior", "by this run", "corrected"], rows),
         f"the masks of {counted(worth.videos, 'video')} {said} against the priors (against right"
-        f" ones, as clearly in {100 * worth.probability:.2g} of 100 runs);"
+        f" ones, as clearly in {max(100 * worth.probability, 0.01):.2g} of 100 runs);"
         f" {100 * worth.share:.0f} % of the difference is made up",
     ]
 
