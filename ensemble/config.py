@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,6 +219,11 @@ def prior_of(member: MemberConfig, calibration: Calibration | None) -> float:
     """A member's expected J&F in (0, 1): as measured, or else as given."""
     measured = calibration.priors.get(member.name) if calibration else None
     return min(max(member.prior / 100 if measured is None else measured, 0.01), 0.99)
+
+
+def family(member: str) -> str:
+    """The name of the member that one of any round comes from: ``xmem`` of ``xmem@r2``."""
+    return re.sub(r"@r\d+$", "", member)
 
 
 RETIRED = ("agreement_iou", "absent_by", "gate_margin")

@@ -32,7 +32,7 @@ from stseg.files import digest
 from stseg.progress import Progress
 from study.replay import evidence_of
 
-VERSION = 7
+VERSION = 8
 """Raised when evidence is made differently, so that kept evidence is made again."""
 
 

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from adapters.base import FrameMasks
-from ensemble.config import RunConfig, calibration_of, prior_of
+from ensemble.config import RunConfig, calibration_of, family, prior_of
 from ensemble.fusion.frame import Fused, FusionOptions, Gathered
 from ensemble.fusion.preview import Previews
 from ensemble.storage.predictions import Prediction, StoredFrame
@@ -58,7 +58,7 @@ class VideoMembers:
     @cached_property
     def previews(self) -> Previews:
         """What a first look at some frames tells; made once."""
-        return Previews(self.video, self.predictions)
+        return Previews(self.video, self.predictions, [family(name) for name in self.names])
 
     def wrong_together(self) -> dict[str, tuple[str, ...]]:
         """Member -> a sentence where its errors go together with those of others."""
@@ -69,7 +69,7 @@ class VideoMembers:
         for row, name in enumerate(self.names):
             others = [m for k, m in enumerate(self.names) if clusters[row, k] and k != row]
             if others:
-                told[name] = (f"wrong in the same places as {', '.join(others)}: one witness",)
+                told[name] = (f"one witness with {', '.join(others)}: related, or wrong together",)
         return told
 
 

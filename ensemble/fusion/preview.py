@@ -45,11 +45,20 @@ class Glance:
 
 
 class Previews:
-    """Glances at all members of a video, and the `Preview` of any set of them."""
+    """Glances at all members of a video, and the `Preview` of any set of them.
 
-    def __init__(self, video: Video, predictions: Sequence[Prediction]):
+    families   tell, per member, which weights it comes from: members that were trained from the
+               same ones, as in a round, are one witness, however far they have moved. Two of them
+               that count as two cost 0.8 to 0.9 on 27 real clips (docs/lab/2026-11-30-rounds.md).
+    """
+
+    def __init__(
+        self, video: Video, predictions: Sequence[Prediction], families: Sequence[str] = ()
+    ):
         self.appearance = Looks(video)
         self._video, self._predictions = video, predictions
+        named = np.array(families or range(len(predictions)))
+        self._related = named[:, None] == named
         self._soft = np.zeros(len(predictions), dtype=bool)
         self._glances = [
             glance for index in sorted(self.appearance.sampled) for glance in self._look(index)
@@ -110,7 +119,8 @@ class Previews:
         wrong = (masks != (2 * say @ masks > (1 + 1e-6) * say.sum())).astype(np.float32)
         both, own = wrong @ wrong.T, wrong.sum(axis=1)
         either = own[:, None] + own - both
-        return closed(copies | (both > TOGETHER * np.maximum(either, 1)))
+        together = both > TOGETHER * np.maximum(either, 1)
+        return closed(copies | together | self._related[np.ix_(rows, rows)])
 
 
 def confidence_in(frame: StoredFrame, object_id: int) -> float:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from adapters import registry
-from ensemble.config import MemberConfig
+from ensemble.config import MemberConfig, family
 from finetune.recipe import TrainingRecipe
 from stseg.config import Values, assign, build, merge, option, read_yaml
 from stseg.errors import InputError, unknown
@@ -83,11 +82,6 @@ def load_rounds(path: str | Path, overrides: Sequence[str] = ()) -> RoundsConfig
     for override in overrides:
         assign(values, override)
     return build(RoundsConfig, values, str(path))
-
-
-def family(member: str) -> str:
-    """The member that one of any round comes from: ``xmem`` of ``xmem@r2``."""
-    return re.sub(r"@r\d+$", "", member)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ensemble.config import RunConfig, load_config
+from ensemble.config import RunConfig, family, load_config
 from ensemble.finishing.video import open_prediction
 from ensemble.fusion.frame_loop import VideoMembers
 from ensemble.plan import open_data
@@ -23,7 +23,6 @@ from selection.evidence import PSEUDO_LABEL
 from selection.record import SelectionRecord, read_records
 from stseg.errors import InputError
 from stseg.failures import CorruptPrediction
-from study.rounds.options import family
 
 LEAST_HELD_OUT = 3
 """With fewer videos a resampled interval says nothing of chance."""

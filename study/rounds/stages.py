@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ensemble.config import ExecutionConfig, MemberConfig, calibration_of, prior_of
+from ensemble.config import ExecutionConfig, MemberConfig, calibration_of, family, prior_of
 from ensemble.pipeline import run as run_pipeline
 from ensemble.storage.predictions import read_manifest
 from ensemble.storage.run_directory import open_run
@@ -31,7 +31,7 @@ from stseg.errors import InputError
 from stseg.files import PARTIAL, appearing, digest, locked, read_json, write_json
 from study.rounds.guard_set import write_guard_set
 from study.rounds.learning import Pupil, Train, learn
-from study.rounds.options import WEIGHTS, Lessons, RoundsConfig, check_members, family
+from study.rounds.options import WEIGHTS, Lessons, RoundsConfig, check_members
 from study.rounds.per_video import adapt_per_video
 from study.rounds.source import FinishedRun, held_out_videos, open_finished
 from study.rounds.training_set import write_training_set

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 
 import adapters
+from ensemble.config import family
 from ensemble.fusion.frame_loop import read_frames
 from ensemble.job import find_weights
 from ensemble.refinement.follow_back import NOT_FOLLOWING, backwards, last_seen, meet_given
 from selection.metrics import iou
 from selection.statistics import paired_interval
 from stseg.files import Json
-from study.rounds.options import RoundsOptions, family
+from study.rounds.options import RoundsOptions
 from study.rounds.source import FinishedRun
 
 

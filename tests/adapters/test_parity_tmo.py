@@ -20,7 +20,7 @@ import adapters
 
 MODELS = ("tmo-rn101", "tmo-mitb1")
 
-SMALL = {("tmo-rn101", "c_large"): 1, ("tmo-mitb1", "b_select"): 2}
+SMALL = {("tmo-mitb1", "b_select"): 2}
 """Cases that the suite runs, and how many of their frames."""
 
 ALL = 1_000_000

@@ -24,7 +24,16 @@ PLAIN = {"mose"}
 """Boards that nothing in a data set shows."""
 
 
-@pytest.fixture(params=board_layouts.WRITERS)
+OFTEN = {"mose", "mosev2", "davis", "sav"}
+"""Boards whose layouts differ most."""
+
+
+@pytest.fixture(
+    params=[
+        name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow)
+        for name in board_layouts.WRITERS
+    ]
+)
 def board(request, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return request.param, board_layouts.WRITERS[request.param](tmp_path / "data")

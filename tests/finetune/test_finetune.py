@@ -112,6 +112,7 @@ command.main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_curve_and_weights(tmp_path):
     config = tmp_path / "recipe.yaml"
     config.write_text(RECIPE)

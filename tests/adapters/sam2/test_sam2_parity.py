@@ -75,7 +75,13 @@ def check_equal(
 
 
 @pytest.mark.parametrize(
-    ("case", "scaling"), [("one", STOCK), ("three", MOSE), ("late", STOCK), ("late", MOSE)]
+    ("case", "scaling"),
+    [
+        ("three", MOSE),
+        ("late", STOCK),
+        pytest.param("one", STOCK, marks=pytest.mark.slow),
+        pytest.param("late", MOSE, marks=pytest.mark.slow),
+    ],
 )
 def test_equals_the_package(checkpoint, folders, case, scaling):
     config, state, weights = checkpoint
@@ -91,7 +97,9 @@ def test_equals_the_package(checkpoint, folders, case, scaling):
     assert len(video.object_ids) < sum(there) < len(there)  # objects come and go
 
 
-@pytest.mark.parametrize("limit", [-1, 2], ids=["all", "the latest two"])
+@pytest.mark.parametrize(
+    "limit", [pytest.param(-1, marks=pytest.mark.slow), 2], ids=["all", "the latest two"]
+)
 def test_corrections_equal_further_masks_in_the_package(folder, tmp_path, limit):
     """Further conditioning frames, of one object more than the limit."""
     state = tiny_sam2.weights(TINY)

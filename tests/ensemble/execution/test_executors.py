@@ -346,6 +346,7 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not alive
 
 
+@pytest.mark.slow
 def test_an_embedded_run_leaves_nothing_behind(tmp_path, ray_session):
     """No token in the home folder, no process; nor does it join the instance that runs here.
     Its workers have the environment that the user gave it."""

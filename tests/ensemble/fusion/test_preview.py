@@ -100,6 +100,16 @@ def test_members_that_are_wrong_in_the_same_places_are_one_witness():
     np.testing.assert_array_equal(preview.clusters, expected)
 
 
+def test_members_of_one_family_are_one_witness():
+    """However far one has moved from the weights that both come from."""
+    expected = np.eye(4, dtype=bool)
+    expected[1, 2] = expected[2, 1] = True
+    names = ("a", "b", "b@r1", "c")
+    of = VideoMembers(video(), names, members(), PRIORS)
+    np.testing.assert_array_equal(of.previews.of(range(4), PRIORS).clusters, expected)
+    assert of.wrong_together()["b"] == ("one witness with b@r1: related, or wrong together",)
+
+
 def test_what_all_say_stands():
     same = [square(8 + 5 * t) for t in range(FRAMES)]
     predictions = [Masks(same, confidence, soft=False) for confidence in (0.9, 0.8, 0.7)]

@@ -128,6 +128,7 @@ def test_what_is_lost_again_is_corrected_in_a_second_round(refined):
         assert second.corrected
 
 
+@pytest.mark.slow
 def test_the_selected_masks_have_the_object_again(made, refined):
     assert not RefinementOptions().on
     plain = made / "plain"
@@ -141,6 +142,7 @@ def test_the_selected_masks_have_the_object_again(made, refined):
     assert not (plain / "refinement").exists()
 
 
+@pytest.mark.slow
 def test_the_table_counts_who_was_corrected(made, refined):
     summary = summarise(records(refined), (), 0.0)
     assert set(summary.refined) <= {"x", "y"}
@@ -262,6 +264,7 @@ def test_a_killed_driver_leaves_nothing_wrong(made, refined, tmp_path, steps):
     assert everything(out) == everything(refined)
 
 
+@pytest.mark.slow
 def test_a_small_budget_goes_to_the_most_valuable_dispute(made, tmp_path):
     out = tmp_path / "run"
     assert command.main(command_line(made, out, "--set", "refinement.budget=0.1")) == 0

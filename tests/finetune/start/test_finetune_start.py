@@ -65,7 +65,9 @@ def test_encoders_of_another_model_take_the_place_of_ones_own(tmp_path):
         recipe("xmem", encoders=encoders)
 
 
-@pytest.mark.parametrize("rank", [0, SIZES["cutie"]["key_dim"]])
+@pytest.mark.parametrize(
+    "rank", [pytest.param(0, marks=pytest.mark.slow), SIZES["cutie"]["key_dim"]]
+)
 def test_livos_keys_start_as_clusters_of_the_keys_of_a_cutie(tmp_path, rank):
     """Shares are a softmax of what is linear in Cutie's key, and every channel wins somewhere."""
     cutie = make_network(recipe("cutie", seed=3)).eval()

@@ -79,6 +79,7 @@ def after(run):
     return output
 
 
+@pytest.mark.slow
 def test_the_new_member_joins_the_old_ones(run, after):
     config = load_config(after / "r1/run/config.yaml")
     assert [member.name for member in config.members] == ["hold", "tiny", "tiny@r1"]
@@ -93,12 +94,14 @@ def test_the_new_member_joins_the_old_ones(run, after):
     assert "Transductive" not in (run / "report/index.html").read_text()
 
 
+@pytest.mark.slow
 def test_old_members_do_not_run_again(run, after):
     before, kept = (root / "predictions/tiny/a/manifest.json" for root in (run, after / "r1/run"))
     assert before.read_text() == kept.read_text()
     assert before.stat().st_ino == kept.stat().st_ino
 
 
+@pytest.mark.slow
 def test_held_out_videos_are_judged_and_never_trained_on(after):
     verdict = json.loads((after / "r1/verdict.json").read_text())
     learnt = {path.name for path in (after / "r1/training/Annotations").iterdir()}
@@ -115,6 +118,7 @@ def test_held_out_videos_are_judged_and_never_trained_on(after):
     assert [one for one in told if not told[one]["decides"]] == [drift]
 
 
+@pytest.mark.slow
 def test_the_same_command_again_does_nothing_twice(run, after, monkeypatch, capsys):
     def never(*_, **__):
         raise AssertionError("it was done again")
@@ -125,6 +129,7 @@ def test_the_same_command_again_does_nothing_twice(run, after, monkeypatch, caps
     assert "round 1 " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_settings_want_another_folder(run, after):
     with pytest.raises(InputError, match=r"other settings \(key\)"):
         ask(run, after, "--set", "rounds.seed=1")
@@ -243,8 +248,8 @@ def test_one_video_at_a_time(run, tmp_path, monkeypatch, capsys):
     old, again = (record.candidate(name).truth_by_object for name in ("tiny", "tiny@r1"))
     assert old == again
     assert record.provenance.notes == {
-        "tiny": ("wrong in the same places as tiny@r1: one witness",),
-        "tiny@r1": (TRANSDUCTIVE, "wrong in the same places as tiny: one witness"),
+        "tiny": ("one witness with tiny@r1: related, or wrong together",),
+        "tiny@r1": (TRANSDUCTIVE, "one witness with tiny: related, or wrong together"),
     }
     monkeypatch.setattr(per_video, "write_masks", lambda *_: pytest.fail("it ran again"))
     (output / "r1/verdict.json").unlink()
@@ -284,6 +289,7 @@ def test_a_run_without_predictions_is_refused(run, tmp_path):
         ask(tmp_path / "run", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_a_sentence_and_nothing_is_lost(run, after, tmp_path, monkeypatch, capsys):
     output = tmp_path / "out"
 
