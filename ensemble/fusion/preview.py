@@ -49,7 +49,7 @@ class Previews:
 
     families   tell, per member, which weights it comes from: members that were trained from the
                same ones, as in a round, are one witness, however far they have moved. Two of them
-               that count as two cost 0.8 to 0.9 on 27 real clips (docs/lab/2026-11-30-rounds.md).
+               that count as two cost 0.3 to 0.9 on 27 real clips (docs/lab/2026-11-30-rounds.md).
     """
 
     def __init__(
