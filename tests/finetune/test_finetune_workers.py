@@ -101,6 +101,7 @@ def test_two_workers_train_as_one(tmp_path, networks):
         assert max(float(t.abs().max()) for t in moved) > 1e-3
 
 
+@pytest.mark.slow
 def test_ray_train_with_two_workers(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)  # a relative path means the same to every worker
