@@ -162,9 +162,9 @@ def measure(a: argparse.Namespace, variant: str, seed: int) -> Result:
     adopted = [n for n, verdict in verdicts.items() if verdict.adopted]
     runs = {n: stages.RoundPaths(order.output, n).run for n in verdicts}
     before = truths(a.run)
-    joined = truths(runs[last]) if runs[last].is_dir() else before
+    joined = truths(runs[last])
     chosen = truths(runs[adopted[-1]]) if adopted else before
-    news = [joined.get(f"{m}@r{last}", before[m]) - before[m] for m in a.members]
+    news = [joined[f"{m}@r{last}"] - before[m] for m in a.members]
     return Result(
         joined["selected"] - before["selected"],
         chosen["selected"] - before["selected"],

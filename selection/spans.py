@@ -55,6 +55,17 @@ def spliced(spans: Spans, start: int, stop: int, candidate: str) -> Spans:
     return spans_between(merged, last)
 
 
+def consecutive(indices: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending indices as (first, last) of each stretch without a gap."""
+    stretches: list[tuple[int, int]] = []
+    for index in indices:
+        if stretches and stretches[-1][1] == index - 1:
+            stretches[-1] = (stretches[-1][0], index)
+        else:
+            stretches.append((index, index))
+    return stretches
+
+
 def differing(before: Spans, after: Spans) -> Spans:
     """The parts of ``after`` that go to another candidate than before."""
     return tuple(

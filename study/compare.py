@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from selection.record import SelectionRecord, read_records
 from selection.run_paths import RunPaths
-from selection.spans import candidates_of
+from selection.spans import candidates_of, consecutive
 from stseg.cli import EXIT_OK, CommandParser, print_line
 from stseg.errors import InputError
 from stseg.files import Json, write_json
@@ -181,24 +181,13 @@ def compare_video(
                 name,
                 object_id,
                 mean,
-                tuple((stems[0][a], stems[0][b]) for a, b in runs_of(changed)),
+                tuple((stems[0][a], stems[0][b]) for a, b in consecutive(changed)),
                 len(changed),
                 (chosen(records[0], object_id), chosen(records[1], object_id)),
                 (truth(records[0], object_id), truth(records[1], object_id)),
             )
         )
     return changes
-
-
-def runs_of(indices: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending indices as (first, last) of each stretch without a gap."""
-    stretches: list[tuple[int, int]] = []
-    for index in indices:
-        if stretches and stretches[-1][1] == index - 1:
-            stretches[-1] = (stretches[-1][0], index)
-        else:
-            stretches.append((index, index))
-    return stretches
 
 
 def chosen(record: SelectionRecord, object_id: int) -> str:

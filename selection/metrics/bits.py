@@ -5,9 +5,11 @@ An object in a 1080p frame takes about ten kilobytes this way and stays in the p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
+
+from selection.spans import consecutive
 
 Interval = tuple[int, int]
 """First and last column offset, both inclusive."""
@@ -145,7 +147,7 @@ class BitPlane:
         ):
             spread = _widen(spread, done, interval)
             done = interval
-            for first, last in _stretches(r for r, i in offsets.items() if i == interval):
+            for first, last in consecutive(r for r, i in offsets.items() if i == interval):
                 pile = _piled(spread, last - first + 1, stride)
                 start = (reach - last) * stride
                 result[start : start + len(pile)] |= pile
@@ -171,16 +173,6 @@ def _widen(words: np.ndarray, done: Interval | None, wanted: Interval) -> np.nda
             _or_moved(words, words, right)
             last += right
     return words
-
-
-def _stretches(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """First and last of each run of consecutive numbers, which ascend."""
-    stretches: list[tuple[int, int]] = []
-    for number in numbers:
-        follows = stretches and stretches[-1][1] == number - 1
-        first = stretches.pop()[0] if follows else number
-        stretches.append((first, number))
-    return stretches
 
 
 def _piled(words: np.ndarray, count: int, stride: int) -> np.ndarray:

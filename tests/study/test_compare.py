@@ -9,8 +9,9 @@ from selection_records import record_of, write_record
 from mose import InputError
 from mose.masks import write_mask
 from selection.record import SelectedTruth
+from selection.spans import consecutive
 from study import compare
-from study.compare import compare_runs, runs_of
+from study.compare import compare_runs
 
 
 def make_run(root, videos, truth=None):
@@ -74,5 +75,5 @@ def test_runs_that_cannot_be_compared(tmp_path):
 
 
 def test_stretches_of_frames():
-    assert runs_of([]) == []
-    assert runs_of([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
+    assert consecutive([]) == []
+    assert consecutive([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
